@@ -1,0 +1,15 @@
+"""Array types shared by the package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+AnyArray = NDArray[Any]
+JSON = dict[str, Any]
+"""A mapping that `json.dumps` takes; the form in which provenance travels."""
