@@ -1,0 +1,67 @@
+# `make demo` and `make test` create what they need: .venv, pinned by constraints.txt.
+# The host's own pip installs into it (pip --python), so a Python without ensurepip is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet --constraint constraints.txt
+PYTEST_ARGS ?=
+
+.PHONY: help demo test slow lint format docs digits clean
+
+help:
+	@echo "make demo    explain a held-out digit with the shipped network"
+	@echo "make test    the tests (PYTEST_ARGS='-k name' selects)"
+	@echo "make slow    the long statistical and real-data tests"
+	@echo "make lint    ruff, mypy --strict, import contracts, docstrings"
+	@echo "make format  ruff's formatter and safe fixes"
+	@echo "make docs    the documentation, warnings as errors"
+	@echo "make digits  train the shipped network again"
+	@echo "make clean   remove the environment and all caches"
+
+demo: $(VENV)/.demo
+	@$(BIN)/legstat demo
+
+test: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+slow: $(VENV)/.test
+	$(BIN)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_docstrings.py
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+digits: $(VENV)/.test
+	$(BIN)/python tools/train_digits.py
+
+# Each stamp is written last: an interrupted installation is taken up again by the next call.
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is %s: make PYTHON=python3.12 ..." % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear --without-pip $(VENV)
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.created
+	$(INSTALL) --editable '.[onnx]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.created
+	$(INSTALL) --editable '.[test,onnx,torch,fast]'
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.created
+	$(INSTALL) --editable '.[docs,onnx]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) docs/_build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,83 @@
+"""Validates the docstrings of every public name by numpydoc's rules; prints what is wrong and exits non-zero.
+
+Public are the names in ``__all__`` of `legstat` and of its public namespaces, with the public methods and properties
+that a class defines itself. The rules are chosen in ``[tool.numpydoc_validation]`` of pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import inspect
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from types import FunctionType
+
+from numpydoc.docscrape import NumpyDocString
+from numpydoc.validate import validate
+
+ROOT = Path(__file__).resolve().parents[1]
+NAMESPACES = ("legstat", "legstat.baselines", "legstat.metrics", "legstat.simulate", "legstat.studies", "legstat.data")
+MEMBERS = (FunctionType, staticmethod, classmethod, property, cached_property)
+
+
+def public_modules() -> list[str]:
+    """Those of the public namespaces that are there; one that is there and fails to import is an error."""
+    return [name for name in NAMESPACES if importlib.util.find_spec(name) is not None]
+
+
+def public_objects() -> Iterator[tuple[str, object, bool]]:
+    """Dotted path and object of every public name, and whether it is a member of a class."""
+    for module_name in public_modules():
+        module = importlib.import_module(module_name)
+        for name in getattr(module, "__all__", ()):
+            value, path = getattr(module, name), f"{module_name}.{name}"
+            if inspect.isclass(value) or inspect.isroutine(value):
+                yield path, value, False
+            if inspect.isclass(value):
+                for member, inner in vars(value).items():
+                    if not member.startswith("_") and isinstance(inner, MEMBERS):
+                        yield f"{path}.{member}", inner, True
+
+
+def faults(path: str, value: object, is_member: bool, checks: frozenset[str]) -> list[str]:
+    """What numpydoc finds at one public name, narrowed to the checks that make sense for its kind."""
+    wanted = set(checks)
+    if is_member:
+        if inspect.isfunction(value) and not value.__doc__ and inspect.getdoc(_resolve(path)):
+            return []  # an override of a documented method keeps that method's text
+        wanted.discard("EX01")  # the class's example shows its members at work
+    if inspect.isclass(value):
+        if issubclass(value, BaseException):
+            wanted -= {"EX01", "PR01"}  # raised by the package, not built by its users
+        if dataclasses.is_dataclass(value) and NumpyDocString(inspect.getdoc(value) or "")["Attributes"]:
+            wanted.discard("PR01")  # the fields of a result are documented as attributes: users only read them
+    return [f"{code} {text}" for code, text in validate(path)["errors"] if code in wanted]
+
+
+def _resolve(path: str) -> object:
+    """The member as users reach it: through its class, where `inspect.getdoc` sees inherited texts."""
+    owner, member = path.rsplit(".", 1)
+    module, name = owner.rsplit(".", 1)
+    return getattr(getattr(importlib.import_module(module), name), member)
+
+
+def main() -> int:
+    """Checks everything, reports, returns the exit status."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    checks = frozenset(config["tool"]["numpydoc_validation"]["checks"])
+    objects = list(public_objects())
+    wrong = {path: found for path, value, member in objects if (found := faults(path, value, member, checks))}
+    for path, found in wrong.items():
+        for text in found:
+            print(f"{path}: {text}")
+    print(f"docstrings: {len(objects)} public names checked, {len(wrong)} with faults")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
