@@ -1,0 +1,318 @@
+"""Perturbation operators: how a grid perturbation z acts on the picture, and what z it really was.
+
+An operator Phi(x0; z) turns a picture and cell perturbations into perturbed pictures. Clipping, to the valid range of
+pixels or of mask levels, changes z on the way: the estimand is then defined on the *realised* z, the mean over each
+cell of what really happened. For both operators below the realised z of a cell is a non-decreasing, piecewise linear
+function of that cell's z alone, which `CellMap` holds exactly; its covariance follows in closed form (see
+`legstat.realised`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import scipy.ndimage
+
+from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.conventions import Conventions, clash
+from legstat.errors import invalid
+from legstat.grids import Grid
+
+Baseline = Literal["blur", "mean", "black", "noise"]
+
+
+@dataclass(frozen=True, eq=False)
+class CellMap:
+    """Piecewise linear maps from each cell's z to its realised z, one per plane and cell.
+
+    Attributes
+    ----------
+    knots, values : ndarray of shape (planes, p, k)
+        Non-decreasing knots and the maps' values there; constant beyond the first and the last knot.
+    """
+
+    knots: FloatArray
+    values: FloatArray
+
+    def __call__(self, z: FloatArray) -> FloatArray:
+        """Realised z for z of shape (n, planes, p); same shape."""
+        realised = np.empty_like(z)
+        for plane in range(z.shape[1]):
+            for cell in range(z.shape[2]):
+                realised[:, plane, cell] = np.interp(z[:, plane, cell], self.knots[plane, cell], self.values[plane, cell])
+        return realised
+
+    def odd_part(self) -> CellMap:
+        """The maps z -> (phi(z) - phi(-z)) / 2: what a pair z, -z realises of its unit's direction."""
+        knots = np.sort(np.concatenate([self.knots, -self.knots], axis=-1), axis=-1)
+        n = np.moveaxis(knots, -1, 0)
+        values = (self(n) - self(-n)) / 2.0
+        return CellMap(knots, np.moveaxis(values, 0, -1))
+
+
+class Perturbation(ABC):
+    """How z acts on a picture: `compose` makes the perturbed pictures, `cell_map` tells the realised z."""
+
+    needs_base: bool = False
+    """Whether Phi(x0; 0) differs from x0, so that its score is a further evaluation."""
+
+    @abstractmethod
+    def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
+        """Raise ValueError where this operator cannot act on that picture."""
+
+    @abstractmethod
+    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Composer:
+        """What makes perturbed pictures from z; holds the arrays that all batches share."""
+
+    @abstractmethod
+    def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
+        """Realised z as a function of z, None where they are equal.
+
+        `channels` is the design's; `channel` is the perturbed one for "separate", ignored else. The map has C planes
+        for "joint", one else.
+        """
+
+    @abstractmethod
+    def parameters(self) -> JSON:
+        """Constructor arguments; arrays only where the user gave one."""
+
+    def under(self, conventions: Conventions) -> Perturbation:
+        """This operator if it agrees with the conventions; ValueError where it does not."""
+        implied = Additive(clip=conventions.clip, quantise=conventions.quantise)
+        if conventions.name != "default" and self != implied:
+            raise clash("query", "perturbation", self, conventions, implied)
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        mine, theirs = self.parameters(), other.parameters()
+        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
+
+    __hash__ = None  # type: ignore[assignment]  # a baseline may be an array
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{k}={'array' if isinstance(v, np.ndarray) else repr(v)}" for k, v in self.parameters().items())
+        return f"{type(self).__name__}({shown})"
+
+
+class Composer(ABC):
+    """Makes perturbed pictures of one image."""
+
+    @abstractmethod
+    def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
+        """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2).
+
+        One plane acts on all channels, or on `channel` alone where it is given; C planes act one on each.
+        """
+
+
+class Additive(Perturbation):
+    """Phi(x0; z) = x0 + lift(z): the LEG paper's perturbation of pixel values.
+
+    Parameters
+    ----------
+    clip : bool, default True
+        Clip to [0, 1], so that the network never sees an impossible picture; the estimand is then that of the
+        realised z. The paper and its code do not clip.
+    quantise : bool, default False
+        Truncate perturbed pictures towards zero to whole grey levels of 0..255, as the authors' code does; the
+        realised z ignores it, as theirs does.
+
+    Raises
+    ------
+    ValueError
+        If both are asked for: no convention has them together.
+
+    Examples
+    --------
+    >>> Additive()
+    Additive(clip=True, quantise=False)
+    """
+
+    def __init__(self, clip: bool = True, *, quantise: bool = False) -> None:
+        if clip and quantise:
+            raise ValueError(invalid("Additive", "quantise", quantise, "False with clip=True", "Use Additive(clip=False, quantise=True)."))
+        self.clip, self.quantise = bool(clip), bool(quantise)
+
+    def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
+        """Any picture whose size the grid divides will do."""
+        grid.cell_size(*image.shape[-2:])
+
+    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Composer:
+        """Composer of x0 + lift(z)."""
+        return _AdditiveComposer(image.astype(dtype), grid, self.clip, self.quantise)
+
+    def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
+        """Mean over the cell's pixels of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""
+        if not self.clip:
+            return None
+        h, w = grid.cell_size(*image.shape[-2:])
+        p1, p2 = grid.shape
+        cells = image.reshape(-1, p1, h, p2, w).transpose(1, 3, 0, 2, 4).reshape(grid.n_cells, image.shape[0], h * w)
+        if channels == "joint":
+            pixels = np.moveaxis(cells, 1, 0)
+        elif channels == "separate":
+            pixels = cells[None, :, channel]
+        else:
+            pixels = cells.reshape(1, grid.n_cells, -1)
+        knots = np.sort(np.concatenate([-pixels, 1.0 - pixels], axis=-1), axis=-1)
+        # between neighbouring knots the slope is the share of pixels that neither end clips: integrate it upwards
+        # from the lowest knot, where every pixel is black
+        n = pixels.shape[-1]
+        low, high = np.sort(-pixels, axis=-1), np.sort(1.0 - pixels, axis=-1)
+        opened = _counts(low, knots[..., :-1])
+        closed = _counts(high, knots[..., :-1])
+        steps = (opened - closed) / n * np.diff(knots, axis=-1)
+        start = -pixels.mean(axis=-1, keepdims=True)
+        return CellMap(knots, np.concatenate([start, start + np.cumsum(steps, axis=-1)], axis=-1))
+
+    def parameters(self) -> JSON:
+        """Constructor arguments."""
+        return {"clip": self.clip, "quantise": self.quantise}
+
+
+class Blend(Perturbation):
+    """Phi(x0; z) = x0 . m + baseline . (1 - m), m = clip(at + lift(z), 0, 1): deletion coordinates.
+
+    The operator of the mask and I-GOS papers: a cell's z moves it between the picture (m = 1) and a baseline that
+    lacks the evidence (m = 0), around the mask level `at`. LEG in these coordinates asks which cells' evidence the
+    score responds to, where the additive operator asks which cells' grey values it responds to.
+
+    Parameters
+    ----------
+    baseline : {"blur", "mean", "black", "noise"} or ndarray of shape (C, H, W), default "blur"
+        "blur": Gaussian blur. "mean": the picture's mean colour. "black": zeros. "noise": that colour plus Gaussian
+        noise of standard deviation 0.2, clipped, the same at every call. An array is used as it is.
+    at : float, default 0.5
+        Mask level around which the score is studied, strictly between 0 and 1; the base point is Phi(x0; 0).
+    blur_sigma : float, optional
+        Standard deviation of the blur in pixels; 10 for a short side of 224 (the papers' value), in proportion else.
+
+    Raises
+    ------
+    ValueError
+        If `at` is not inside (0, 1), the baseline is unknown, or its shape or values do not fit the picture.
+
+    Notes
+    -----
+    Only for designs with channels="shared". A scale near 0.25 moves most cells visibly at ``at=0.5``.
+
+    Examples
+    --------
+    >>> Blend("mean", at=0.8)
+    Blend(baseline='mean', at=0.8, blur_sigma=None)
+    """
+
+    needs_base = True
+
+    def __init__(self, baseline: Baseline | FloatArray = "blur", at: float = 0.5, *, blur_sigma: float | None = None) -> None:
+        if isinstance(baseline, str) and baseline not in get_args(Baseline):
+            valid = "one of " + ", ".join(map(repr, get_args(Baseline))) + " or an array of the picture's shape"
+            raise ValueError(invalid("Blend", "baseline", baseline, valid))
+        if not (np.isfinite(at) and 0.0 < at < 1.0):
+            raise ValueError(invalid("Blend", "at", at, "strictly between 0 and 1", "0.5 leaves room on both sides."))
+        if blur_sigma is not None and not (np.isfinite(blur_sigma) and blur_sigma > 0):
+            raise ValueError(invalid("Blend", "blur_sigma", blur_sigma, "a finite number > 0, in pixels"))
+        self.baseline: Baseline | FloatArray = baseline if isinstance(baseline, str) else np.array(baseline, dtype=np.float64)
+        self.at, self.blur_sigma = float(at), blur_sigma
+
+    def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
+        """Channels must be shared and a given baseline must have the picture's shape and range."""
+        grid.cell_size(*image.shape[-2:])
+        if channels != "shared":
+            remedy = "A mask level has no channels; use Additive() for per-channel maps."
+            raise ValueError(invalid("query", "design.channels", channels, '"shared" with Blend', remedy))
+        if isinstance(self.baseline, np.ndarray):
+            if self.baseline.shape != image.shape:
+                raise ValueError(invalid("Blend", "baseline", self.baseline.shape, f"of the picture's shape {image.shape}"))
+            if not np.isfinite(self.baseline).all() or self.baseline.min() < 0 or self.baseline.max() > 1:
+                raise ValueError(invalid("Blend", "baseline", "values outside [0, 1] or NaN", "finite, within [0, 1]"))
+
+    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Composer:
+        """Composer of baseline + m (x0 - baseline)."""
+        baseline = self.baseline_picture(image)
+        return _BlendComposer(baseline.astype(dtype), (image - baseline).astype(dtype), grid, self.at)
+
+    def baseline_picture(self, image: FloatArray) -> FloatArray:
+        """The baseline for that picture, of its shape, in [0, 1]."""
+        if isinstance(self.baseline, np.ndarray):
+            return self.baseline
+        colour = np.broadcast_to(image.mean(axis=(1, 2), keepdims=True), image.shape)
+        if self.baseline == "mean":
+            return np.array(colour)
+        if self.baseline == "black":
+            return np.zeros_like(image)
+        if self.baseline == "noise":
+            # a baseline is part of the operator, not of the experiment: its noise is the same for everybody
+            noise = np.random.Generator(np.random.Philox(key=0)).standard_normal(image.shape)
+            return np.clip(colour + 0.2 * noise, 0.0, 1.0)
+        sigma = self.blur_sigma or 10.0 * min(image.shape[-2:]) / 224.0
+        return np.asarray(scipy.ndimage.gaussian_filter(image, sigma=(0.0, sigma, sigma)), dtype=np.float64)
+
+    def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
+        """clip(at + z, 0, 1) - at."""
+        ends = np.broadcast_to([-self.at, 1.0 - self.at], (1, grid.n_cells, 2))
+        return CellMap(ends, ends)
+
+    def parameters(self) -> JSON:
+        """Constructor arguments."""
+        return {"baseline": self.baseline, "at": self.at, "blur_sigma": self.blur_sigma}
+
+
+PERTURBATIONS: dict[str, type[Perturbation]] = {"Additive": Additive, "Blend": Blend}
+"""Perturbations by class name, as saved samples name them."""
+
+
+class _AdditiveComposer(Composer):
+    def __init__(self, image: AnyArray, grid: Grid, clip: bool, quantise: bool) -> None:
+        self._image, self._grid, self._clip, self._quantise = image, grid, clip, quantise
+
+    def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
+        pictures = _lift_add(self._grid, z, self._image, channel)
+        if self._clip:
+            np.clip(pictures, 0.0, 1.0, out=pictures)
+        if self._quantise:
+            pictures *= 255.0
+            np.trunc(pictures, out=pictures)
+            pictures /= 255.0
+        return pictures
+
+
+class _BlendComposer(Composer):
+    def __init__(self, baseline: AnyArray, contrast: AnyArray, grid: Grid, at: float) -> None:
+        self._baseline, self._contrast, self._grid, self._at = baseline, contrast, grid, at
+
+    def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
+        m = np.clip(self._at + z, 0.0, 1.0).astype(self._contrast.dtype)
+        h, w = self._grid.cell_size(*self._contrast.shape[-2:])
+        # the mask is constant down a cell: widen it across only and let broadcasting repeat the rows
+        rows = np.repeat(m, w, axis=-1)[:, :, :, None, :]
+        shape = (len(z), *self._contrast.shape)
+        contrast = self._contrast.reshape(-1, self._grid.shape[0], h, shape[-1])
+        pictures = np.multiply(rows, contrast).reshape(shape)
+        pictures += self._baseline
+        return pictures
+
+
+def _lift_add(grid: Grid, z: FloatArray, image: AnyArray, channel: int | None) -> AnyArray:
+    """image + lift(z) as new pictures, in the image's dtype."""
+    h, w = grid.cell_size(*image.shape[-2:])
+    rows = np.repeat(z.astype(image.dtype), w, axis=-1)[:, :, :, None, :]
+    split = image.reshape(-1, grid.shape[0], h, image.shape[-1])
+    shape = (len(z), *image.shape)
+    if channel is None:
+        return np.add(rows, split).reshape(shape)
+    pictures = np.broadcast_to(image, shape).copy()
+    pictures[:, channel] = np.add(rows[:, 0], split[channel]).reshape(len(z), *image.shape[-2:])
+    return pictures
+
+
+def _counts(sorted_values: FloatArray, at: FloatArray) -> FloatArray:
+    """For each row, how many sorted values are <= each entry of `at`; both of shape (planes, p, .)."""
+    flat_values, flat_at = sorted_values.reshape(-1, sorted_values.shape[-1]), at.reshape(-1, at.shape[-1])
+    counts = [np.searchsorted(v, a, side="right") for v, a in zip(flat_values, flat_at, strict=True)]
+    return np.asarray(counts, dtype=np.float64).reshape(at.shape)
