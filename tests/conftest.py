@@ -44,6 +44,16 @@ def _numpy_state() -> tuple[bytes, int]:
     return state[1].tobytes(), int(state[2])
 
 
+def _close_figures() -> int:
+    """Closes all figures of pyplot, if anything loaded it, and says how many there were."""
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is None:
+        return 0
+    count = len(pyplot.get_fignums())
+    pyplot.close("all")
+    return count
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Fails a test that draws from a global generator or leaves a figure open.
@@ -54,13 +64,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     torch = sys.modules.get("torch")
     numpy_before = _numpy_state()
     torch_before = None if torch is None else torch.random.get_rng_state()
-    outcome = yield
+    try:
+        outcome = yield
+    finally:  # a failing test must not leave its figures to the next one
+        left_open = _close_figures()
     if _numpy_state() != numpy_before:
         pytest.fail("the test used numpy's global random state: hand in a generator (fixture `rng`)", pytrace=False)
     if torch_before is not None and not torch.equal(torch.random.get_rng_state(), torch_before):
         pytest.fail("the test used torch's global random state: wrap it in torch.random.fork_rng()", pytrace=False)
-    pyplot = sys.modules.get("matplotlib.pyplot")
-    if pyplot is not None and pyplot.get_fignums():
-        pyplot.close("all")
+    if left_open:
         pytest.fail("the test left a figure open: close it, or draw on matplotlib.figure.Figure", pytrace=False)
     return outcome
