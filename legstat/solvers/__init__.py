@@ -1,0 +1,21 @@
+"""Linear programs of LEG-TV: the problem, our certificate, the engines, the path along L.
+
+Free of images and models: a program goes in, a certified solution comes out.
+"""
+
+from legstat.solvers.certificate import Certificate
+from legstat.solvers.general_program import GeneralProgram
+from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.solve import ENGINES, SELECTIONS, Solution, Status, solve, solve_path
+
+__all__ = [
+    "ENGINES",
+    "SELECTIONS",
+    "Certificate",
+    "FlowProgram",
+    "GeneralProgram",
+    "Solution",
+    "Status",
+    "solve",
+    "solve_path",
+]

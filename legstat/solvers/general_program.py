@@ -1,0 +1,282 @@
+r"""Eq. 5 of the LEG paper for any covariance:  min_g sum_e w_e |(D g)_e|  subject to  ||a - A g||_inf <= L.
+
+Under LEG-TV :math:`A = D^{+T}\Sigma` and :math:`a = D^{+T} b`. A is dense even where Sigma is sparse, so three forms of
+the same constraint are offered: `dense`; `lifted`, which keeps a sparse Sigma sparse by one more vector of unknowns;
+and `zero_boundary`, the structured design whose grid is padded with zeros, by one more scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import sparse
+from scipy.optimize import linprog
+from scipy.sparse import csgraph
+from scipy.sparse.linalg import splu
+
+from legstat._typing import FloatArray
+from legstat.errors import SolverError, invalid
+from legstat.solvers.graph import Sparse, read_only
+from legstat.solvers.linear_program import power_of_two
+
+_FREE_TOLERANCE = 1e-9  # a constant moves the constraint by rounding only (D^{+T} Sigma computed in floats: about 1e-14)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearForm:
+    """The constraint with its extra unknowns v = (g, extras): equality v = right, |centre - box v| <= L, scaled to 1."""
+
+    box: Sparse | FloatArray
+    centre: FloatArray
+    equality: Sparse
+    right: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class GeneralProgram:
+    """min_g sum_e w_e |(D g)_e| subject to ||a - A g||_inf <= L; made by `dense`, `lifted` or `zero_boundary`.
+
+    Parameters
+    ----------
+    difference : sparse array, shape (m, p)
+        D; each row has -1 and +1, or a single +1 or -1 (an edge to a boundary of zeros).
+    target : ndarray of float, shape (k,)
+        a.
+    forward, adjoint : callable
+        g -> A g and y -> A^T y.
+    form : LinearForm
+        What engines are given: in units of `scale` for a, extras and L, and of `g_scale` for g.
+    scale, g_scale : float
+        Powers of two.
+    weights : ndarray of float, shape (m,), optional
+    kind : str
+        "dense", "lifted" or "zero_boundary".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from legstat.solvers import GeneralProgram, solve
+    >>> D = np.array([[-1.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
+    >>> program = GeneralProgram.dense(D, np.eye(3), np.array([0.0, 0.0, 4.0]))
+    >>> program.L_max
+    2.0
+    >>> round(solve(program, L=1.0).objective, 9)
+    2.0
+    """
+
+    difference: Sparse
+    target: FloatArray
+    forward: Callable[[FloatArray], FloatArray]
+    adjoint: Callable[[FloatArray], FloatArray]
+    form: LinearForm
+    scale: float
+    g_scale: float
+    weights: FloatArray | None
+    kind: str
+
+    @classmethod
+    def dense(cls, D: Any, A: Any, a: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
+        """Any matrix A (k x p), dense or sparse.
+
+        At 28 x 28 (1512 x 784) an interior-point solve takes seconds and 30 MB; time grows like p^3.
+        """
+        difference, w = _checked("dense", D, weights)
+        p = difference.shape[1]
+        matrix: Any = sparse.csr_array(A, dtype=np.float64) if sparse.issparse(A) else read_only(A)
+        centre = _vector("dense", "a", a)
+        if matrix.ndim != 2 or matrix.shape != (centre.size, p):
+            raise ValueError(invalid("GeneralProgram.dense", "A", np.shape(matrix), f"of shape {(centre.size, p)}"))
+        size = float(abs(matrix).max()) if centre.size else 0.0
+        if not np.isfinite(size):
+            raise ValueError(invalid("GeneralProgram.dense", "A", "an array with NaN or infinity", "finite everywhere"))
+        scale, alpha = power_of_two(float(np.abs(centre).max(initial=0.0))), power_of_two(size)
+        form = LinearForm(matrix / alpha, read_only(centre / scale), sparse.csr_array((0, p)), np.empty(0))
+        return cls(difference, centre, lambda g: np.asarray(matrix @ g), lambda y: np.asarray(matrix.T @ y), form,
+                   scale, scale / alpha, w, "dense")  # fmt: skip
+
+    @classmethod
+    def lifted(cls, laplacian: Any, D: Any, Sigma: Any, b: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
+        r"""A = D (D^T D)^+ Sigma and a = D (D^T D)^+ b with a sparse Sigma, kept sparse:
+
+        .. math:: (D^T D) u + t \mathbf 1 = b - \Sigma g, \qquad |D u| \le L
+
+        with a scalar t for each component that constants leave unchanged. The isotropic design is Sigma = sigma^2 I.
+
+        Parameters
+        ----------
+        laplacian : sparse array, shape (p, p)
+            D^T D, checked against D.
+        D : sparse array, shape (m, p)
+        Sigma : sparse array, shape (p, p)
+            Symmetric.
+        b : array_like, shape (p,)
+        weights : array_like, shape (m,), optional
+        """
+        difference, w = _checked("lifted", D, weights)
+        p = difference.shape[1]
+        covariance, moments = sparse.csr_array(Sigma, dtype=np.float64), _vector("lifted", "b", b)
+        gram = (difference.T @ difference).tocsr()
+        if covariance.shape != (p, p) or moments.shape != (p,):
+            raise ValueError(invalid("GeneralProgram.lifted", "Sigma, b", (covariance.shape, moments.shape),
+                                     f"of shapes {(p, p)} and {(p,)}"))  # fmt: skip
+        asymmetry = abs(covariance - covariance.T)
+        if asymmetry.nnz and asymmetry.max() > 1e-12 * abs(covariance).max():
+            raise ValueError(invalid("GeneralProgram.lifted", "Sigma", "an asymmetric matrix", "symmetric"))
+        given = sparse.csr_array(laplacian, dtype=np.float64)
+        if given.shape != (p, p) or abs(given - gram).max() > 1e-9:
+            raise ValueError(invalid("GeneralProgram.lifted", "laplacian", given, "D.T @ D"))
+        null = _null_space(difference)
+        poisson = _poisson(gram, null)
+        target = read_only(difference @ poisson(moments))
+        scale = power_of_two(float(np.abs(target).max(initial=0.0)))
+        alpha = power_of_two(float(abs(covariance).max()))
+        k = difference.shape[0]
+        box = sparse.hstack([sparse.csr_array((k, p)), -difference, sparse.csr_array((k, null.shape[1]))], format="csr")
+        equality = sparse.hstack([covariance / alpha, gram, null], format="csr")
+        form = LinearForm(box, np.zeros(k), equality, read_only(moments / scale))
+        return cls(difference, target, lambda g: np.asarray(difference @ poisson(covariance @ g)),
+                   lambda y: np.asarray(covariance @ poisson(difference.T @ y)), form, scale, scale / alpha, w, "lifted")  # fmt: skip
+
+    @classmethod
+    def zero_boundary(cls, D: Any, a: ArrayLike, column: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
+        r"""The structured design on a grid padded with zeros, divided by sigma^2: A g = D g + column mean(g).
+
+        Parameters
+        ----------
+        D : sparse array, shape (m, p)
+            With its one-ended edges.
+        a : array_like, shape (m,)
+            :math:`D^{+T} b / \sigma^2`.
+        column : array_like, shape (m,)
+            :math:`D^{+T} \mathbf 1`.
+        weights : array_like, shape (m,), optional
+        """
+        difference, w = _checked("zero_boundary", D, weights)
+        m, p = difference.shape
+        centre, ones = _vector("zero_boundary", "a", a), _vector("zero_boundary", "column", column)
+        if centre.shape != (m,) or ones.shape != (m,):
+            raise ValueError(invalid("GeneralProgram.zero_boundary", "a, column", (centre.shape, ones.shape), f"({m},)"))
+        scale = power_of_two(float(np.abs(centre).max(initial=0.0)))
+        box = sparse.hstack([difference, sparse.csr_array(ones[:, None])], format="csr")
+        mean = sparse.csr_array(np.append(np.full(p, 1.0 / p), -1.0)[None, :])
+        form = LinearForm(box, read_only(centre / scale), mean, np.zeros(1))
+        return cls(difference, centre, lambda g: np.asarray(difference @ g + ones * g.mean()),
+                   lambda y: np.asarray(difference.T @ y + (ones @ y) / p), form, scale, scale, w, "zero_boundary")  # fmt: skip
+
+    @property
+    def n_nodes(self) -> int:
+        """Number p of unknowns."""
+        return int(self.difference.shape[1])
+
+    @property
+    def n_edges(self) -> int:
+        """Number m of rows of D."""
+        return int(self.difference.shape[0])
+
+    @cached_property
+    def weight_scale(self) -> float:
+        """Power of two by which the weights are divided before an engine sees them."""
+        return 1.0 if self.weights is None else power_of_two(float(self.weights.max(initial=1.0)))
+
+    @cached_property
+    def unit_weights(self) -> FloatArray:
+        """w / weight_scale."""
+        return read_only(np.ones(self.n_edges) if self.weights is None else self.weights / self.weight_scale)
+
+    @cached_property
+    def _constants(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Constants per component that D does not see: those A sees (p x K), their image under A, those A misses."""
+        null = _null_space(self.difference).toarray()
+        image = np.column_stack([self.forward(column) for column in null.T]) if null.size else np.empty((self.target.size, 0))
+        # an entry of A of size scale / g_scale, summed over a component, is what rounding is measured against
+        seen = np.abs(image).max(axis=0, initial=0.0) > _FREE_TOLERANCE * self.scale / self.g_scale
+        return null[:, seen], image[:, seen], null[:, ~seen]
+
+    @property
+    def mean_determined(self) -> bool:
+        """False where a constant can be added to g without changing objective or constraint."""
+        return not self._constants[2].shape[1]
+
+    def without_free_constants(self, g: FloatArray) -> FloatArray:
+        """g with mean 0 in each component whose mean the program leaves open."""
+        free = self._constants[2]
+        return np.asarray(g - free @ ((free.T @ g) / free.sum(axis=0))) if free.size else g
+
+    @cached_property
+    def at_zero(self) -> tuple[float, FloatArray]:
+        """L_max and a g of objective 0 that reaches it: min over t of ||a - A N t||_inf over the constants N."""
+        constants, image, _ = self._constants
+        if constants.shape[1] == 0:
+            return float(np.abs(self.target).max(initial=0.0)), np.zeros(self.n_nodes)
+        t = _minimax(self.target / self.scale, image * (self.g_scale / self.scale))
+        g = constants @ t * self.g_scale
+        return float(np.abs(self.target - self.forward(g)).max(initial=0.0)), g
+
+    @property
+    def L_max(self) -> float:
+        """Smallest L at which the objective is 0."""
+        return self.at_zero[0]
+
+
+def _minimax(a: FloatArray, columns: FloatArray) -> FloatArray:
+    """argmin_t ||a - columns t||_inf, a linear program in 1 + K unknowns."""
+    size = np.abs(columns).max(axis=0)
+    scaled = columns / size
+    count = scaled.shape[1]
+    radius = -np.ones((a.size, 1))
+    rows = np.vstack([np.hstack([-scaled, radius]), np.hstack([scaled, radius])])
+    cost = np.append(np.zeros(count), 1.0)
+    bounds = [(None, None)] * count + [(0.0, None)]
+    result = linprog(cost, A_ub=rows, b_ub=np.concatenate([-a, a]), bounds=bounds, method="highs-ds")
+    if result.status != 0:
+        raise SolverError(f"L_max could not be computed: {result.message}")
+    return np.asarray(result.x[:count] / size)
+
+
+def _null_space(difference: Sparse) -> Sparse:
+    """Indicator columns (p x K) of the components on which every difference of a constant is 0."""
+    count, label = csgraph.connected_components(difference.T @ difference, directed=False)
+    p = difference.shape[1]
+    indicator = sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, int(count)))
+    moved = abs(difference @ indicator).sum(axis=0)
+    return sparse.csr_array(indicator.tocsc()[:, np.asarray(moved).ravel() == 0])
+
+
+def _poisson(gram: Sparse, null: Sparse) -> Callable[[FloatArray], FloatArray]:
+    """(D^T D)^+ by a sparse factorisation, null space removed before and after."""
+    ground = np.zeros(gram.shape[0])
+    sizes = np.asarray(null.sum(axis=0)).ravel()
+    ground[null.tocsc().indices[null.tocsc().indptr[:-1]]] = 1.0
+    factor = splu((gram + sparse.diags_array(ground)).tocsc())
+
+    def project(x: FloatArray) -> FloatArray:
+        return np.asarray(x - null @ ((null.T @ x) / sizes)) if sizes.size else x
+
+    return lambda right: project(np.asarray(factor.solve(project(right))))
+
+
+def _checked(where: str, D: Any, weights: ArrayLike | None) -> tuple[Sparse, FloatArray | None]:
+    difference: Sparse = sparse.csr_array(D, dtype=np.float64)
+    entries = np.diff(difference.indptr)
+    legal = np.isin(difference.data, (-1.0, 1.0)).all() and np.isin(entries, (1, 2)).all()
+    sums = np.asarray(difference.sum(axis=1)).ravel()
+    if not (legal and (sums[entries == 2] == 0).all()):
+        raise ValueError(invalid(f"GeneralProgram.{where}", "D", D, "a difference operator: rows with -1 and +1, or one of them"))
+    if weights is None:
+        return difference, None
+    w = _vector(where, "weights", weights)
+    if w.shape != (difference.shape[0],) or not (w > 0).all():
+        raise ValueError(invalid(f"GeneralProgram.{where}", "weights", weights, f"{difference.shape[0]} positive numbers"))
+    return difference, w
+
+
+def _vector(where: str, name: str, values: ArrayLike) -> FloatArray:
+    vector = read_only(np.asarray(values, dtype=np.float64))
+    if vector.ndim != 1 or not np.isfinite(vector).all():
+        raise ValueError(invalid(f"GeneralProgram.{where}", name, values, "a vector of finite numbers"))
+    return vector

@@ -1,0 +1,146 @@
+"""The graph beneath a flow program: differences along edges, faces of a planar drawing, Poisson solves.
+
+Self-contained on purpose: the solvers know nothing of images, grids of cells or designs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import fft, sparse
+from scipy.sparse import csgraph
+from scipy.sparse.linalg import splu
+
+from legstat._typing import BoolArray, FloatArray, IntArray
+
+Sparse = sparse.csr_array[np.float64, tuple[int, int]]
+
+
+def read_only(array: FloatArray) -> FloatArray:
+    """Float64 copy that nobody can write into."""
+    out = np.array(array, dtype=np.float64)
+    out.setflags(write=False)
+    return out
+
+
+def grid_edges(shape: tuple[int, int]) -> tuple[IntArray, IntArray]:
+    """Tails and heads of the edges of a full rectangle, horizontal edges first, each in C order.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows p1 and columns p2.
+
+    Returns
+    -------
+    tail, head : ndarray of int, shape (2 p1 p2 - p1 - p2,)
+    """
+    cells = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
+    tail = np.concatenate([cells[:, :-1].ravel(), cells[:-1, :].ravel()])
+    head = np.concatenate([cells[:, 1:].ravel(), cells[1:, :].ravel()])
+    return tail, head
+
+
+def grid_faces(shape: tuple[int, int]) -> tuple[IntArray, IntArray, int]:
+    """Faces on both sides of each edge of a full rectangle.
+
+    The unit square with corner (i, j) reads ``H[i, j] + V[i, j + 1] - H[i + 1, j] - V[i, j] = 0`` for a field of
+    differences: an edge is counted with +1 in its `positive` face and with -1 in its `negative` face. The last face is
+    the outside.
+
+    Returns
+    -------
+    positive, negative : ndarray of int, shape (m,)
+    n_faces : int
+        Unit squares plus one.
+    """
+    p1, p2 = shape
+    outer = max(p1 - 1, 0) * max(p2 - 1, 0)
+    padded = np.full((p1 + 1, p2 + 1), outer, dtype=np.int64)
+    padded[1:-1, 1:-1] = np.arange(outer, dtype=np.int64).reshape(max(p1 - 1, 0), max(p2 - 1, 0))
+    below, above = padded[1:, 1:-1], padded[:-1, 1:-1]  # of the horizontal edges, (p1, p2 - 1)
+    left, right = padded[1:-1, :-1], padded[1:-1, 1:]  # of the vertical edges, (p1 - 1, p2)
+    return np.concatenate([below.ravel(), left.ravel()]), np.concatenate([above.ravel(), right.ravel()]), outer + 1
+
+
+def masked_faces(shape: tuple[int, int], kept: BoolArray) -> tuple[IntArray, IntArray, int]:
+    """Faces beside the kept edges of a rectangle: dropping an edge merges the two faces beside it.
+
+    Holes and the outside become faces with long boundaries, so an object silhouette is as planar as the rectangle.
+
+    Parameters
+    ----------
+    shape : (int, int)
+    kept : ndarray of bool, shape (m,)
+        Which edges of the full rectangle remain.
+
+    Returns
+    -------
+    positive, negative : ndarray of int, shape (kept.sum(),)
+        Equal for a bridge, an edge on no cycle.
+    n_faces : int
+        The last one holds the outside.
+    """
+    positive, negative, n_faces = grid_faces(shape)
+    gone = ~kept
+    joined = sparse.coo_array((np.ones(gone.sum()), (positive[gone], negative[gone])), shape=(n_faces, n_faces))
+    n_merged, label = csgraph.connected_components(joined.tocsr(), directed=False)
+    label = np.asarray(label, dtype=np.int64)
+    outside = label[n_faces - 1]
+    label = np.where(label == outside, n_merged - 1, np.where(label == n_merged - 1, outside, label))
+    return label[positive[kept]], label[negative[kept]], int(n_merged)
+
+
+def incidence(tail: IntArray, head: IntArray, n_nodes: int) -> Sparse:
+    """D (m x p): -1 at the tail and +1 at the head of each edge."""
+    m = tail.size
+    edge = np.arange(m)
+    values = np.concatenate([-np.ones(m), np.ones(m)])
+    where = (np.concatenate([edge, edge]), np.concatenate([tail, head]))
+    return sparse.csr_array((values, where), shape=(m, n_nodes))
+
+
+def components(tail: IntArray, head: IntArray, n_nodes: int) -> tuple[int, IntArray]:
+    """Number of connected components and the label of each node."""
+    links = sparse.coo_array((np.ones(tail.size), (tail, head)), shape=(n_nodes, n_nodes))
+    count, label = csgraph.connected_components(links.tocsr(), directed=False)
+    return int(count), np.asarray(label, dtype=np.int64)
+
+
+def centred(values: FloatArray, count: int, label: IntArray) -> FloatArray:
+    """Subtract the mean of each component."""
+    if count == 1:
+        return np.asarray(values - values.mean(), dtype=np.float64)
+    sizes = np.bincount(label, minlength=count)
+    means = np.bincount(label, weights=values, minlength=count) / sizes
+    return np.asarray(values - means[label], dtype=np.float64)
+
+
+def dct_poisson(shape: tuple[int, int]) -> Callable[[FloatArray], FloatArray]:
+    """(D^T D)^+ of a full rectangle by the two-dimensional DCT-II, in O(p log p)."""
+    p1, p2 = shape
+    lam = (2 - 2 * np.cos(np.pi * np.arange(p1) / p1))[:, None] + (2 - 2 * np.cos(np.pi * np.arange(p2) / p2))[None, :]
+    lam[0, 0] = 1.0
+
+    def apply(right: FloatArray) -> FloatArray:
+        spectrum = fft.dctn(right.reshape(shape), norm="ortho") / lam
+        spectrum[0, 0] = 0.0
+        return np.asarray(fft.idctn(spectrum, norm="ortho"), dtype=np.float64).ravel()
+
+    return apply
+
+
+def sparse_poisson(tail: IntArray, head: IntArray, n_nodes: int) -> Callable[[FloatArray], FloatArray]:
+    """(D^T D)^+ of any graph, by one sparse factorisation; each component gets mean 0."""
+    count, label = components(tail, head, n_nodes)
+    difference = incidence(tail, head, n_nodes)
+    _, roots = np.unique(label, return_index=True)
+    ground = np.zeros(n_nodes)
+    ground[roots] = 1.0  # makes each block positive definite without changing solutions of balanced right-hand sides
+    factor = splu((difference.T @ difference + sparse.diags_array(ground)).tocsc())
+
+    def apply(right: FloatArray) -> FloatArray:
+        return centred(np.asarray(factor.solve(centred(right, count, label))), count, label)
+
+    return apply

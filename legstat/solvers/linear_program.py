@@ -1,0 +1,256 @@
+r"""The linear programs of LEG-TV, free of images and models.
+
+`FlowProgram` is eq. 5 of the LEG paper under the structured design, divided by sigma^2. There
+:math:`D^{+T}\Sigma = \sigma^2 D`, so with :math:`c = D u` the centre of the constraint,
+
+.. math:: \min_g \sum_e w_e |(D g)_e| \quad\text{subject to}\quad |c_e - (D g)_e| \le L ,
+
+a minimum-cost flow on the faces of the graph. `GeneralProgram` is eq. 5 for any other covariance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from legstat._typing import BoolArray, FloatArray, IntArray
+from legstat.errors import invalid
+from legstat.solvers import graph
+from legstat.solvers.graph import Sparse
+
+_CURL_TOLERANCE = 1e-9  # largest mismatch of centre and D u, relative to max|centre|: beyond it no g fits L = 0
+
+
+def power_of_two(value: float) -> float:
+    """Largest power of two not above `value` (1 for 0): dividing by it rounds nothing."""
+    return math.ldexp(1.0, math.frexp(value)[1] - 1) if value > 0 else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class FlowProgram:
+    r"""min sum_e w_e |(D g)_e| subject to |c_e - (D g)_e| <= L, on any graph.
+
+    Parameters
+    ----------
+    tail, head : array_like of int, shape (m,)
+        Ends of the edges; :math:`(D g)_e = g_{head} - g_{tail}`.
+    n_nodes : int
+        Number p of unknowns.
+    centre : array_like of float, shape (m,)
+        c, a field of differences: c = D u for some u (under LEG-TV :math:`c = D^{+T} b/\sigma^2`).
+    weights : array_like of float, shape (m,), optional
+        Positive weights w of the edges; None for 1.
+    grid_shape : (int, int), optional
+        Rows and columns where the graph is a full rectangle with the edges of `grid_edges`: the fast path.
+    faces : (array, array, int), optional
+        The two faces beside each edge and the number of faces, where the graph is drawn in the plane; filled in for a
+        rectangle and by `from_mask`. Without them the node form of the program is solved, which is slower.
+
+    Raises
+    ------
+    ValueError
+        Where shapes disagree, an entry is not finite, a weight is not positive, an edge leaves the nodes, or `centre`
+        sums to something other than 0 around a cycle.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from legstat.solvers import FlowProgram, solve
+    >>> program = FlowProgram.from_potential((2, 2), np.array([0.0, 1.0, 0.0, 4.0]))
+    >>> program.L_max
+    4.0
+    >>> round(solve(program, L=1.0).objective, 9)
+    6.0
+    """
+
+    tail: IntArray
+    head: IntArray
+    n_nodes: int
+    centre: FloatArray
+    weights: FloatArray | None = None
+    grid_shape: tuple[int, int] | None = None
+    faces: tuple[IntArray, IntArray, int] | None = None
+
+    def __post_init__(self) -> None:
+        where = "FlowProgram"
+        tail, head = (np.array(a, dtype=np.int64) for a in (self.tail, self.head))
+        centre = graph.read_only(self.centre)
+        m, p = centre.size, int(self.n_nodes)
+        if p < 1:
+            raise ValueError(invalid(where, "n_nodes", self.n_nodes, "at least 1"))
+        if centre.shape != (m,) or tail.shape != (m,) or head.shape != (m,):
+            shapes = (tail.shape, head.shape, centre.shape)
+            raise ValueError(invalid(where, "tail, head, centre", shapes, "vectors of one length, one entry per edge"))
+        if m and (min(tail.min(), head.min()) < 0 or max(tail.max(), head.max()) >= p or np.any(tail == head)):
+            raise ValueError(invalid(where, "tail, head", (tail, head), f"two different nodes in 0..{p - 1} per edge"))
+        if not np.isfinite(centre).all():
+            raise ValueError(invalid(where, "centre", centre, "finite everywhere"))
+        if self.weights is not None:
+            weights = graph.read_only(self.weights)
+            if weights.shape != (m,) or not (np.isfinite(weights).all() and (weights > 0).all()):
+                raise ValueError(invalid(where, "weights", self.weights, f"{m} finite positive numbers"))
+            object.__setattr__(self, "weights", weights)
+        for array in (tail, head):
+            array.setflags(write=False)
+        for name, value in (("tail", tail), ("head", head), ("n_nodes", p), ("centre", centre)):
+            object.__setattr__(self, name, value)
+        if self.grid_shape is not None:
+            self._check_rectangle(self.grid_shape)
+            if self.faces is None:
+                object.__setattr__(self, "faces", graph.grid_faces(self.grid_shape))
+        error = float(np.abs(centre - self.incidence @ self.potential).max(initial=0.0))
+        if error > _CURL_TOLERANCE * np.abs(centre).max(initial=0.0):
+            raise ValueError(
+                invalid(where, "centre", centre, "a field of differences, c = D u", f"It misses one by {error:.2g}; "
+                        "pass D @ u, or its projection D (D^T D)^+ D^T c.")
+            )  # fmt: skip
+
+    def _check_rectangle(self, shape: tuple[int, int]) -> None:
+        p1, p2 = int(shape[0]), int(shape[1])
+        object.__setattr__(self, "grid_shape", (p1, p2))
+        fits = p1 >= 1 and p2 >= 1 and p1 * p2 == self.n_nodes
+        if fits:
+            tail, head = graph.grid_edges((p1, p2))
+            fits = np.array_equal(tail, self.tail) and np.array_equal(head, self.head)
+        if not fits:
+            raise ValueError(
+                invalid("FlowProgram", "grid_shape", shape, "the rectangle whose edges are `tail` and `head`",
+                        "Horizontal edges come first, then vertical ones, in C order; for another graph pass None.")
+            )  # fmt: skip
+
+    @classmethod
+    def grid(cls, shape: tuple[int, int], centre: ArrayLike, weights: ArrayLike | None = None) -> FlowProgram:
+        """Program on a full rectangle with `centre` given on its edges (horizontal first, then vertical)."""
+        tail, head = graph.grid_edges(shape)
+        return cls(tail, head, shape[0] * shape[1], _floats(centre), _floats_or_none(weights), shape)
+
+    @classmethod
+    def from_potential(cls, shape: tuple[int, int], u: ArrayLike, weights: ArrayLike | None = None) -> FlowProgram:
+        r"""Program on a full rectangle with centre c = D u; u has p1 p2 entries (:math:`(D^T D)^+ b/\sigma^2`)."""
+        tail, head = graph.grid_edges(shape)
+        flat = _floats(u).ravel()
+        if flat.size != shape[0] * shape[1]:
+            raise ValueError(invalid("FlowProgram.from_potential", "u", np.shape(u), f"of size {shape[0] * shape[1]}"))
+        return cls(tail, head, flat.size, flat[head] - flat[tail], _floats_or_none(weights), shape)
+
+    @classmethod
+    def from_mask(cls, mask: ArrayLike, u: ArrayLike, weights: ArrayLike | None = None) -> FlowProgram:
+        """Program on the cells of a mask (object silhouettes, holes, several pieces), still drawn in the plane.
+
+        Parameters
+        ----------
+        mask : array_like of bool, shape (p1, p2)
+            Cells that belong to the region; they are numbered in C order.
+        u : array_like of float
+            The potential of the centre, either on all cells (p1 p2 values) or on those of the mask.
+        weights : array_like of float, optional
+            One positive weight per edge between two cells of the mask (horizontal first, then vertical).
+
+        Returns
+        -------
+        FlowProgram
+        """
+        cells: BoolArray = np.asarray(mask, dtype=bool)
+        if cells.ndim != 2 or not cells.any():
+            raise ValueError(invalid("FlowProgram.from_mask", "mask", mask, "a 2-D array with at least one cell"))
+        shape = (cells.shape[0], cells.shape[1])
+        inside = cells.ravel()
+        flat = _floats(u).ravel()
+        flat = flat[inside] if flat.size == inside.size else flat
+        if flat.size != inside.sum():
+            raise ValueError(invalid("FlowProgram.from_mask", "u", np.shape(u), f"of size {inside.size} (all cells) or "
+                                     f"{inside.sum()} (cells of the mask)"))  # fmt: skip
+        tail, head = graph.grid_edges(shape)
+        kept = inside[tail] & inside[head]
+        number = np.cumsum(inside) - 1
+        tail, head = number[tail[kept]], number[head[kept]]
+        faces = graph.masked_faces(shape, kept)
+        return cls(tail, head, flat.size, flat[head] - flat[tail], _floats_or_none(weights), None, faces)
+
+    @property
+    def n_edges(self) -> int:
+        """Number m of edges."""
+        return self.centre.size
+
+    @cached_property
+    def incidence(self) -> Sparse:
+        """D, shape (m, p)."""
+        return graph.incidence(self.tail, self.head, self.n_nodes)
+
+    @cached_property
+    def pieces(self) -> tuple[int, IntArray]:
+        """Number of connected components and the component of each node."""
+        if self.grid_shape is not None:
+            return 1, np.zeros(self.n_nodes, dtype=np.int64)
+        return graph.components(self.tail, self.head, self.n_nodes)
+
+    @cached_property
+    def poisson(self) -> Callable[[FloatArray], FloatArray]:
+        """r -> (D^T D)^+ r: by DCT on a rectangle, by a sparse factorisation elsewhere."""
+        if self.grid_shape is not None:
+            return graph.dct_poisson(self.grid_shape)
+        return graph.sparse_poisson(self.tail, self.head, self.n_nodes)
+
+    def integrate(self, h: FloatArray) -> FloatArray:
+        """The g of mean 0 (in each component) whose differences are nearest to h."""
+        return self.poisson(self.incidence.T @ h)
+
+    @cached_property
+    def potential(self) -> FloatArray:
+        """u with mean 0 and D u = c."""
+        return graph.read_only(self.integrate(self.centre) if self.n_edges else np.zeros(self.n_nodes))
+
+    @property
+    def mean_determined(self) -> bool:
+        """False: objective and constraint see differences only."""
+        return False
+
+    @cached_property
+    def L_max(self) -> float:
+        """Smallest L at which the optimum is 0: max_e |c_e|."""
+        return float(np.abs(self.centre).max(initial=0.0))
+
+    @cached_property
+    def scale(self) -> float:
+        """Power of two by which centre and L are divided before an engine sees them."""
+        return power_of_two(self.L_max)
+
+    @cached_property
+    def weight_scale(self) -> float:
+        """Power of two by which the weights are divided before an engine sees them."""
+        return 1.0 if self.weights is None else power_of_two(float(self.weights.max(initial=1.0)))
+
+    @cached_property
+    def unit_centre(self) -> FloatArray:
+        """c / scale, of size about 1."""
+        return graph.read_only(self.centre / self.scale)
+
+    @cached_property
+    def unit_weights(self) -> FloatArray:
+        """w / weight_scale, of size about 1."""
+        ones = np.ones(self.n_edges)
+        return graph.read_only(ones if self.weights is None else self.weights / self.weight_scale)
+
+    @cached_property
+    def curl(self) -> Sparse | None:
+        """Face rows C with {h : C h = 0} = {D g}, without the redundant last face; None where no faces are known."""
+        if self.faces is None:
+            return None
+        positive, negative, n_faces = self.faces
+        rows = graph.incidence(negative, positive, n_faces)  # edge x face, +1 at `positive`; a bridge cancels to 0
+        out = rows.T.tocsr()[: n_faces - 1]
+        out.eliminate_zeros()
+        return out
+
+
+def _floats(values: ArrayLike) -> FloatArray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _floats_or_none(values: ArrayLike | None) -> FloatArray | None:
+    return None if values is None else _floats(values)
