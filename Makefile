@@ -27,12 +27,12 @@ test: $(VENV)/.test
 slow: $(VENV)/.test
 	$(BIN)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
 
+# every step runs, whatever the ones before it found
 lint: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python tools/check_docstrings.py
+	@status=0; \
+	for step in 'ruff check .' 'ruff format --check .' mypy lint-imports 'python tools/check_docstrings.py'; do \
+		echo "== $$step"; $(BIN)/$$step || status=1; \
+	done; exit $$status
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .
