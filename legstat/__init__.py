@@ -1,0 +1,58 @@
+"""legstat: which parts of an image does a model respond to, answered as statistics.
+
+The way of the data: `query` spends the budget and returns a `QuerySample`; `LEG` and `LEGTV` estimate the linearly
+estimated gradient from it; results carry summaries, intervals, maps and certificates. `explain` composes these calls.
+"""
+
+from legstat import simulate
+from legstat.designs import GaussianDesign, IsotropicGaussian, StructuredGaussian
+from legstat.errors import (
+    BackendUnavailableError,
+    ConstantScoreWarning,
+    InferenceUnavailableError,
+    LegstatWarning,
+    NonFiniteResponseError,
+    QueryError,
+    QueryInterrupted,
+    SmallSampleWarning,
+    SolverError,
+)
+from legstat.estimators.leg import LEG
+from legstat.estimators.legtv import LEGTV, LEGTVPath
+from legstat.estimators.results import LEGResults, LEGTVResults
+from legstat.grids import Grid
+from legstat.moments import Moments
+from legstat.perturbations import Additive, Blend
+from legstat.responses.base import Response, as_response
+from legstat.samples import QuerySample
+from legstat.sampling import query
+
+__all__ = [
+    "LEG",
+    "LEGTV",
+    "Additive",
+    "BackendUnavailableError",
+    "Blend",
+    "ConstantScoreWarning",
+    "GaussianDesign",
+    "Grid",
+    "InferenceUnavailableError",
+    "IsotropicGaussian",
+    "LEGResults",
+    "LEGTVPath",
+    "LEGTVResults",
+    "LegstatWarning",
+    "Moments",
+    "NonFiniteResponseError",
+    "QueryError",
+    "QueryInterrupted",
+    "QuerySample",
+    "Response",
+    "SmallSampleWarning",
+    "SolverError",
+    "StructuredGaussian",
+    "as_response",
+    "query",
+    "simulate",
+]
+__version__ = "0.1.0"

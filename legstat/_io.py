@@ -1,0 +1,37 @@
+"""One file format for samples and results: an .npz of plain arrays with a JSON header, never a pickle."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from legstat._typing import JSON, AnyArray
+
+_HEADER = "header.json"
+
+
+def save_arrays(path: str | Path, kind: str, header: JSON, arrays: dict[str, AnyArray]) -> None:
+    """Write `arrays` and the JSON `header` to `path`, exactly under that name."""
+    text = np.frombuffer(json.dumps({"legstat": kind, **header}).encode(), dtype=np.uint8)
+    with Path(path).open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **{_HEADER: text}, **arrays)
+
+
+def load_arrays(path: str | Path, kind: str) -> tuple[JSON, dict[str, AnyArray]]:
+    """Header and arrays of a file of that kind; ValueError where it is something else."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header: JSON = json.loads(bytes(arrays.pop(_HEADER)).decode())
+    except FileNotFoundError:
+        raise
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+        raise ValueError(f"legstat.{kind}.load: {str(path)!r} is not a file that {kind}.save wrote ({error}).") from error
+    if header.get("legstat") != kind:
+        raise ValueError(f"legstat.{kind}.load: {str(path)!r} holds a {header.get('legstat')!r}. Load it with that class.")
+    for array in arrays.values():
+        array.flags.writeable = False
+    return header, arrays

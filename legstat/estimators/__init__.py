@@ -1,0 +1,1 @@
+"""LEG and LEG-TV: from a sample or its moments to results."""

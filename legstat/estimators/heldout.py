@@ -1,0 +1,106 @@
+"""Out-of-sample R^2 of a linear map: how much of f's response a map explains on units it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from legstat._typing import FloatArray
+from legstat.errors import invalid
+from legstat.moments import Units
+from legstat.samples import QuerySample
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """K-fold R^2 of one or several maps fitted to the same sample.
+
+    Attributes
+    ----------
+    r2 : ndarray of shape (models,)
+        1 - (squared error on the folds left out) / (sum of squares there), over all folds.
+    std_errors : ndarray of shape (models,)
+        Standard deviation of the folds' R^2 over the square root of their number.
+    """
+
+    r2: FloatArray
+    std_errors: FloatArray
+
+
+def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray], folds: int = 5) -> HeldOut:
+    """K-fold R^2 on the units of a sample.
+
+    For antithetic samples the units are pairs and R^2 is that of the odd part (f(z) - f(-z)) / 2, which a linear map can
+    explain in full only if f is linear there; else the response is centred at its mean over the training folds.
+
+    Parameters
+    ----------
+    sample : QuerySample
+        The sample; its units are dealt to the folds in turn.
+    fit : callable
+        ``fit((fold, folds))`` gives maps of shape (models, P, p), estimated without that fold.
+    folds : int, default 5
+        Number of folds, at least 2.
+
+    Returns
+    -------
+    HeldOut
+        R^2 of each model, with standard errors over folds.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer units than two for each fold.
+    """
+    fewest = min(sample.n_units)
+    if folds < 2 or fewest < 2 * folds:
+        valid = f"from 2 to {fewest // 2} for {fewest} units a channel"
+        raise ValueError(invalid("heldout_r2", "folds", folds, valid, "Raise n_queries for more."))
+    errors, totals = [], []
+    for fold in range(folds):
+        maps = fit((fold, folds))
+        e, t = zip(*(_squares(u, maps, c, (fold, folds)) for c, u in enumerate(sample.units)), strict=True)
+        errors.append(np.sum(e, axis=0))
+        totals.append(np.sum(t))
+    by_fold = 1.0 - np.stack(errors) / np.array(totals)[:, None]
+    return HeldOut(1.0 - np.sum(errors, axis=0) / np.sum(totals), by_fold.std(axis=0, ddof=1) / np.sqrt(folds))
+
+
+def r2_on(sample: QuerySample, params: FloatArray) -> float:
+    """R^2 of one map of shape (P, p) on all units of a sample it was not fitted to.
+
+    Parameters
+    ----------
+    sample : QuerySample
+        Fresh draws of the same experiment.
+    params : ndarray of shape (P, p)
+        The linear map.
+
+    Returns
+    -------
+    float
+        1 - squared error / sum of squares, of the odd part for antithetic samples.
+    """
+    parts = [_squares(units, params[None], c, None) for c, units in enumerate(sample.units)]
+    return float(1.0 - np.sum([e for e, _ in parts]) / np.sum([t for _, t in parts]))
+
+
+def _squares(units: Units, maps: FloatArray, channel: int, fold: tuple[int, int] | None) -> tuple[FloatArray, float]:
+    """Squared errors of each model and sum of squares of one stream, on one fold (or on everything)."""
+    planes, p = units.law.mean.shape
+    rows = maps[:, channel : channel + planes] if planes == 1 else maps
+    g = rows.reshape(len(maps), planes * p)
+    mu = units.law.mean.ravel()
+    shift = 0.0
+    if not units.paired:
+        # the intercept is learnt where the map was: off the fold, or on the fresh sample itself where there is none
+        sums = [(float(y.sum()), len(y)) for _, y in units.rows(fold)]
+        shift = sum(s for s, _ in sums) / sum(n for _, n in sums)
+    error, total = np.zeros(len(maps)), 0.0
+    for z, y in units.rows(fold, only=fold is not None):
+        centred = y - shift
+        error += np.square(centred[:, None] - (z - mu) @ g.T).sum(axis=0)
+        total += float(centred @ centred)
+    return error, total

@@ -1,0 +1,368 @@
+"""Results of LEG and LEG-TV: frozen values that know how to report, show and save themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import scipy.ndimage
+import scipy.sparse
+import scipy.stats
+from scipy.sparse.csgraph import connected_components
+
+from legstat._io import load_arrays, save_arrays
+from legstat._typing import JSON, FloatArray
+from legstat.conventions import Conventions, get_conventions
+from legstat.designs import design_from_parameters
+from legstat.errors import InferenceUnavailableError, invalid
+from legstat.estimators.summary import leg_summary, legtv_summary
+from legstat.grids import Grid
+from legstat.moments import Moments
+from legstat.solvers import Certificate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from statsmodels.iolib.summary import Summary
+
+REGION_TOLERANCE = 1e-6  # neighbours whose estimates differ by less than this share of their range are one region
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Results:
+    """What LEG and LEG-TV results have in common.
+
+    Attributes
+    ----------
+    params : ndarray of shape (P p,)
+        gamma-hat, score per unit of z, channel by channel and in C order of the cells; read-only.
+    moments : Moments
+        The moment vector it was made of, with the facts about the experiment in ``moments.source``.
+    fidelity : float or None
+        K-fold out-of-sample R^2 of the linear map (odd part, if antithetic); None without responses.
+    image : ndarray of shape (C, H, W) or None
+        The picture, for maps.
+    """
+
+    params: FloatArray
+    moments: Moments
+    fidelity: float | None = None
+    image: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        params = np.array(self.params, dtype=np.float64)
+        params.flags.writeable = False
+        object.__setattr__(self, "params", params)
+
+    @property
+    def grid_shape(self) -> tuple[int, int]:
+        """(p1, p2)."""
+        return self.moments.design.grid.shape
+
+    @property
+    def n(self) -> int:
+        """Statistical units behind each channel: draws, or pairs."""
+        return self.moments.n
+
+    @property
+    def channel_maps(self) -> FloatArray:
+        """params as signed maps, shape (P, p1, p2)."""
+        return self.params.reshape(-1, *self.grid_shape)
+
+    @cached_property
+    def saliency(self) -> FloatArray:
+        """The map on the grid, shape (p1, p2).
+
+        Signed where there is one map; else absolute values over the channels, summed (LEG section 4) or averaged (the
+        authors' code, with conventions="upstream").
+        """
+        maps = self.channel_maps
+        if len(maps) == 1:
+            return maps[0].copy()
+        total = np.abs(maps).sum(axis=0)
+        return total / len(maps) if self._rules.aggregation == "mean" else total
+
+    @cached_property
+    def heatmap(self) -> FloatArray:
+        """The map on the picture, shape (H, W): cells as they are, or bilinear with conventions="upstream".
+
+        Raises
+        ------
+        ValueError
+            If the result was made from moments alone, without a picture.
+        """
+        if self.image is None:
+            raise ValueError(invalid("Results.heatmap", "image", None, "a picture", "`saliency` holds the map on the grid."))
+        height, width = self.image.shape[-2:]
+        if self._rules.resize == "nearest":
+            return np.asarray(self.moments.design.grid.lift(self.saliency, height, width), dtype=np.float64)
+        factors = (height / self.grid_shape[0], width / self.grid_shape[1])
+        # pixel centres at half-integers and edges held, as cv2.resize does
+        zoomed = scipy.ndimage.zoom(self.saliency, factors, order=1, mode="nearest", grid_mode=True)
+        return np.asarray(zoomed, dtype=np.float64)
+
+    @property
+    def _rules(self) -> Conventions:
+        return get_conventions(self.moments.source.get("conventions", "default"), "Results")
+
+    def strongest(self, k: int = 5) -> list[tuple[int, int, float]]:
+        """The k cells of largest absolute saliency.
+
+        Parameters
+        ----------
+        k : int, default 5
+            How many.
+
+        Returns
+        -------
+        list of (row, column, saliency)
+            Strongest first; ties in C order.
+        """
+        flat = self.saliency.ravel()
+        order = np.argsort(-np.abs(flat), kind="stable")[:k]
+        return [(int(i) // self.grid_shape[1], int(i) % self.grid_shape[1], float(flat[i])) for i in order]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a parameter: channel, row, column, estimate, and what inference the result carries."""
+        import pandas as pd
+
+        planes = len(self.channel_maps)
+        index = np.indices((planes, *self.grid_shape)).reshape(3, -1)
+        columns: dict[str, Any] = {"channel": index[0], "row": index[1], "column": index[2], "estimate": self.params}
+        return pd.DataFrame({**columns, **self._frame_columns()})
+
+    def _frame_columns(self) -> dict[str, FloatArray]:
+        return {}
+
+    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+        """Draw the map over the picture.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure unless given.
+        **options
+            Passed to `legstat.report.plot_map`.
+
+        Returns
+        -------
+        Axes
+            The axes drawn on.
+        """
+        from legstat.report import plot_map
+
+        return plot_map(self, ax, **options)
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz file without pickle: a JSON header and plain arrays."""
+        parameters = self.moments.design.parameters()
+        arrays = {f"design.{k}": v for k, v in parameters.items() if isinstance(v, np.ndarray)}
+        header: JSON = {
+            "design": type(self.moments.design).__name__,
+            "design_parameters": {k: v for k, v in parameters.items() if not isinstance(v, np.ndarray)},
+            "moments": {"n": self.moments.n, "kind": self.moments.kind, "source": self.moments.source},
+            "fidelity": self.fidelity,
+        }
+        arrays |= {"params": self.params, "b": self.moments.b}
+        for name, array in (("variances", self.moments.variances), ("image", self.image)):
+            if array is not None:
+                arrays[name] = array
+        more_header, more_arrays = self._extra()
+        save_arrays(path, type(self).__name__, {**header, **more_header}, {**arrays, **more_arrays})
+
+    def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
+        return {}, {}
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote; ValueError for any other file."""
+        header, arrays = load_arrays(path, cls.__name__)
+        given = {k.removeprefix("design."): v for k, v in arrays.items() if k.startswith("design.")}
+        moments = Moments(
+            b=arrays["b"],
+            design=design_from_parameters(header["design"], {**header["design_parameters"], **given}),
+            variances=arrays.get("variances"),
+            **header["moments"],
+        )
+        common = {"params": arrays["params"], "moments": moments, "fidelity": header["fidelity"], "image": arrays.get("image")}
+        return cls(**common, **cls._from_extra(header, arrays))
+
+    @classmethod
+    def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LEGResults(Results):
+    """LEG with its standard errors.
+
+    See `Results` for the common attributes. Inference is pointwise and asymptotic: over repeated draws of z, for the
+    estimand gamma of this picture and this network, with pairs as the units where they were drawn.
+    """
+
+    @property
+    def cov_type(self) -> str:
+        """Which estimate of variance stands behind the standard errors: the kind of moments."""
+        return self.moments.kind
+
+    @cached_property
+    def std_errors(self) -> FloatArray:
+        """Standard errors of params, shape (P p,).
+
+        Raises
+        ------
+        InferenceUnavailableError
+            For regression moments, which are shrunken, and for given moments, which carry no variance.
+        """
+        if self.moments.variances is not None:
+            return np.sqrt(self.moments.variances).ravel()
+        if self.moments.kind == "regression":
+            reason = "regression moments shrink towards 0 and their intervals undercover (54 to 94 % at nominal 95 %)"
+        else:
+            reason = "moments that were given without responses carry no variance"
+        raise InferenceUnavailableError(f"legstat.LEGResults: no standard errors: {reason}. Use LEG(sample, moments='crossfit').")
+
+    @property
+    def zstats(self) -> FloatArray:
+        """params / std_errors, shape (P p,)."""
+        errors = self.std_errors
+        return np.divide(self.params, errors, out=np.zeros_like(errors), where=errors > 0)
+
+    @property
+    def pvalues(self) -> FloatArray:
+        """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
+        return np.asarray(2.0 * scipy.stats.norm.sf(np.abs(self.zstats)), dtype=np.float64)
+
+    def conf_int(self, level: float = 0.95) -> FloatArray:
+        """Pointwise normal intervals.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Coverage of each interval by itself.
+
+        Returns
+        -------
+        ndarray of shape (P p, 2)
+            Lower and upper ends.
+
+        Raises
+        ------
+        ValueError
+            If the level is not inside (0, 1).
+        InferenceUnavailableError
+            As `std_errors`.
+        """
+        if not 0.0 < level < 1.0:
+            raise ValueError(invalid("LEGResults.conf_int", "level", level, "strictly between 0 and 1", "0.95 is usual."))
+        half = scipy.stats.norm.ppf(0.5 + level / 2.0) * self.std_errors
+        return np.stack([self.params - half, self.params + half], axis=1)
+
+    def _frame_columns(self) -> dict[str, FloatArray]:
+        if self.moments.variances is None:
+            return {}
+        low, high = self.conf_int().T
+        inference = {"std_error": self.std_errors, "z": self.zstats, "pvalue": self.pvalues}
+        return {**inference, "conf_low": low, "conf_high": high}
+
+    def summary(self) -> Summary:
+        """Summary in the manner of statsmodels, with ``as_text``, ``as_html`` and ``as_latex``."""
+        return leg_summary(self)
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.grid_shape))
+        return f"<LEGResults {shape} n={self.n} moments={self.moments.kind}>"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LEGTVResults(Results):
+    """LEG-TV at one L, with the certificate of its optimality.
+
+    Attributes
+    ----------
+    L_per_row, L_max_per_row : ndarray of shape (P,)
+        L of each channel's program and the L beyond which its solution is constant.
+    certificates : tuple of Certificate
+        Our own proof of optimality of each program.
+    engine, selection : str
+        What solved it, and which point of the optimal face it is.
+    """
+
+    L_per_row: FloatArray
+    L_max_per_row: FloatArray
+    certificates: tuple[Certificate, ...]
+    engine: str
+    selection: str
+
+    @property
+    def L(self) -> float:  # noqa: N802 -- the paper's name
+        """Radius of the constraint (the largest over channels, where conventions scale each by itself)."""
+        return float(self.L_per_row.max())
+
+    @property
+    def L_max(self) -> float:  # noqa: N802 -- the paper's name
+        """Smallest L with a constant solution in every channel."""
+        return float(self.L_max_per_row.max())
+
+    @property
+    def L_ratio(self) -> float:  # noqa: N802 -- the paper's name
+        """L / L_max, the authors' lambda; 0 where L_max is 0."""
+        return self.L / self.L_max if self.L_max > 0 else 0.0
+
+    @property
+    def certificate(self) -> Certificate:
+        """The certificate with the largest gap over the channels."""
+        return max(self.certificates, key=lambda c: c.gap)
+
+    @cached_property
+    def n_regions(self) -> int:
+        """Connected regions of constant estimate, added up over channels."""
+        grid = self.moments.design.grid
+        tail, head = Grid(grid.shape).edges  # neighbours within the grid, whatever the design's boundary
+        total = 0
+        for row in self.channel_maps.reshape(-1, grid.n_cells):
+            same = np.abs(row[head] - row[tail]) <= REGION_TOLERANCE * float(np.ptp(row))
+            links = scipy.sparse.coo_array((same[same], (tail[same], head[same])), shape=(grid.n_cells,) * 2)
+            total += int(connected_components(links, directed=False)[0])
+        return total
+
+    def with_fidelity(self, fidelity: float) -> Self:
+        """The same result with its out-of-sample R^2 filled in."""
+        return dataclasses.replace(self, fidelity=fidelity)
+
+    def conf_int(self, level: float = 0.95) -> FloatArray:
+        """Not available: the penalty biases the estimate and chooses the regions from the same data.
+
+        Raises
+        ------
+        InferenceUnavailableError
+            Always; the text says which intervals are valid.
+        """
+        raise InferenceUnavailableError(
+            "legstat.LEGTVResults: no intervals for LEG-TV itself: it is biased by its penalty and its regions are chosen "
+            "by the data. Intervals of the cells: LEG(sample).fit().conf_int()."
+        )
+
+    def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
+        certificates = [dataclasses.asdict(c) for c in self.certificates]
+        header: JSON = {"engine": self.engine, "selection": self.selection, "certificates": certificates}
+        return header, {"L_per_row": self.L_per_row, "L_max_per_row": self.L_max_per_row}
+
+    @classmethod
+    def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:
+        extra: dict[str, Any] = {name: header[name] for name in ("engine", "selection")}
+        extra["certificates"] = tuple(Certificate(**c) for c in header["certificates"])
+        return {**extra, "L_per_row": arrays["L_per_row"], "L_max_per_row": arrays["L_max_per_row"]}
+
+    def summary(self) -> Summary:
+        """Summary in the manner of statsmodels, with ``as_text``, ``as_html`` and ``as_latex``."""
+        return legtv_summary(self)
+
+    def __repr__(self) -> str:
+        shape, certificate = "x".join(map(str, self.grid_shape)), self.certificate
+        state = "optimal" if certificate.passed else "NOT certified"
+        return f"<LEGTVResults {shape} L={self.L:.3g} ({self.L_ratio:.2g} L_max) {state} gap={certificate.gap:.0e} n={self.n}>"

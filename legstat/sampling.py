@@ -1,0 +1,330 @@
+"""`query`: the only place that spends model evaluations for LEG."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from legstat._typing import AnyArray, FloatArray
+from legstat.conventions import Conventions, ConventionsName, clash, get_conventions
+from legstat.designs import BLOCK, Design, Key
+from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted, invalid
+from legstat.perturbations import Additive, Composer, Perturbation
+from legstat.responses.base import Response, as_response, check_batch_size
+from legstat.samples import Ledger, QuerySample, Segment
+
+
+def query(
+    f: Response | Callable[[AnyArray], AnyArray],
+    image: AnyArray,
+    design: Design,
+    n_queries: int = 6000,
+    *,
+    perturbation: Perturbation | None = None,
+    antithetic: bool | None = None,
+    conventions: ConventionsName | None = None,
+    rng: Any = None,
+    resume: QuerySample | None = None,
+    first_block: int = 0,
+    batch_size: int | None = None,
+    progress: bool = True,
+) -> QuerySample:
+    """Evaluate f at drawn perturbations of a picture.
+
+    Draws z in numbered blocks, makes the perturbed pictures Phi(x0; z), evaluates them in batches and keeps the
+    scores. The result does not depend on batch sizes; memory does not depend on `n_queries` beyond 8 bytes a query.
+
+    Parameters
+    ----------
+    f : Response or callable
+        The black box, ``(n, C, H, W) -> (n,)`` on RGB pictures in [0, 1].
+    image : ndarray of shape (C, H, W)
+        The picture x0, values in [0, 1].
+    design : Design
+        Law of z; its grid must divide the picture.
+    n_queries : int, default 6000
+        Ceiling on model evaluations, f(x0) and the base point of `Blend` included. Then whole units (pairs, if
+        antithetic), equally many for each channel of a "separate" design; the ledger shows what is left over.
+    perturbation : Perturbation, optional
+        How z acts on the picture; ``Additive()`` unless conventions say otherwise.
+    antithetic : bool, optional
+        Draw pairs z, -z, which cancel the even part of f: the default, unless conventions say otherwise.
+    conventions : {"default", "paper", "upstream"}, optional
+        Set all conventions at once and hand them on to the estimators; "default" unless a resumed sample has others.
+    rng : None, int, Generator or anything `numpy.random.default_rng` takes
+        Source of the generator's key. The same seed gives the same bits for any batch size.
+    resume : QuerySample, optional
+        An earlier sample of this experiment to extend up to `n_queries` evaluations in all; f(x0) is not paid again.
+    first_block : int, default 0
+        Number of the first block: runs with one seed and disjoint blocks can be merged.
+    batch_size : int, optional
+        Pictures handed over at once; the response's own unless given.
+    progress : bool, default True
+        Show a progress bar if the output is a terminal.
+
+    Returns
+    -------
+    QuerySample
+        The responses and all that is needed to draw z again.
+
+    Raises
+    ------
+    ValueError
+        For an argument that cannot be right, before any evaluation.
+    QueryError
+        If f raises or returns the wrong shape midway; ``.sample`` holds what was paid for.
+    NonFiniteResponseError
+        If f returns NaN or infinity; likewise.
+    QueryInterrupted
+        On Ctrl-C; likewise.
+
+    Warns
+    -----
+    ConstantScoreWarning
+        If the score does not move, or only within its rounding: the map would be zero, or noise.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> f, design = ls.simulate.linear(np.ones((4, 4))), ls.StructuredGaussian(grid=(4, 4), scale=0.02)
+    >>> sample = ls.query(f, np.full((1, 8, 8), 0.5), design, n_queries=101, rng=0)
+    >>> sample.ledger.spent, sample.n_units
+    (101, (50,))
+    """
+    response = as_response(f)
+    picture = _check_image(image)
+    if conventions is not None and resume is not None and conventions != resume.conventions:
+        raise clash("query", "conventions", conventions, resume.convention_set, resume.conventions)
+    rules = get_conventions(conventions or (resume.conventions if resume is not None else "default"))
+    law = design.under(rules)
+    operator = _operator(perturbation, rules, resume)
+    operator.check(picture, law.grid, law.channels)
+    paired = _antithetic(antithetic, rules, resume)
+    plan = _Plan(law, operator, picture, paired, rules, n_queries, first_block)
+    size = check_batch_size("query", batch_size) if batch_size is not None else response.batch_size
+    if resume is not None:
+        plan.check_resumable(resume, rng, first_block)
+        return _run(response.resolved(resume.response), plan, resume, size, progress)
+    response.check_image(picture)
+    key = _key(rng)
+    start = _open(response, plan, key)
+    return _run(start[0], plan, start[1], size, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """A checked experiment: everything about it but the responses."""
+
+    design: Design
+    perturbation: Perturbation
+    image: FloatArray
+    antithetic: bool
+    rules: Conventions
+    n_queries: int
+    first_block: int
+
+    def __post_init__(self) -> None:
+        for name in ("n_queries", "first_block"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise TypeError(invalid("query", name, value, "a whole number"))
+        if self.first_block < 0:
+            raise ValueError(invalid("query", "first_block", self.first_block, "a block number >= 0"))
+        if self.units < 1:
+            unit = "pair" if self.antithetic else "draw"
+            remedy = f"f(x0){' and the base point' if self.perturbation.needs_base else ''} and one {unit} for each channel."
+            valid = f"at least {self.overhead + self.per_unit * self.streams}"
+            raise ValueError(invalid("query", "n_queries", self.n_queries, valid, "That pays for " + remedy))
+
+    @property
+    def overhead(self) -> int:
+        return 1 + int(self.perturbation.needs_base)
+
+    @property
+    def per_unit(self) -> int:
+        return 2 if self.antithetic else 1
+
+    @property
+    def streams(self) -> int:
+        return len(self.image) if self.design.channels == "separate" else 1
+
+    @property
+    def units(self) -> int:
+        """Units of each stream that the budget allows."""
+        return int(self.n_queries - self.overhead) // (self.per_unit * self.streams)
+
+    def check_resumable(self, sample: QuerySample, rng: Any, first_block: int) -> None:
+        if rng is not None or first_block:
+            raise ValueError(invalid("query", "rng, first_block", (rng, first_block), "left out with `resume`", "The sample's key goes on."))
+        mine = {"design": self.design, "perturbation": self.perturbation}
+        for name, value in mine.items():
+            if getattr(sample, name) != value:
+                raise ValueError(invalid("query", name, value, f"{getattr(sample, name)!r}, as in the resumed sample"))
+        if not np.array_equal(sample.image, self.image):
+            raise ValueError(invalid("query", "image", "another picture", "the resumed sample's picture", "Pass `resume.image`."))
+        if sample.external_z is not None or len({s.channel for s in sample.segments}) != len(sample.segments):
+            remedy = "Extend each run before merging, or make a new run and merge it."
+            raise ValueError(invalid("query", "resume", "a merged sample or one from arrays", "the sample of one run", remedy))
+
+
+def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, progress: bool) -> QuerySample:
+    """Evaluate what is missing from `start`, block by block, the streams in turn."""
+    per, streams = plan.per_unit, plan.streams
+    scores: list[list[float]] = [[] for _ in range(streams)]
+    first = {s.channel: s for s in start.segments}
+    for segment in start.segments:
+        scores[segment.channel] = segment.responses.ravel().tolist()
+    key, block0 = first[0].key, first[0].first_block
+
+    def sample() -> QuerySample:
+        segments = []
+        for channel, values in enumerate(scores):
+            whole = np.array(values[: len(values) // per * per], dtype=np.float64).reshape(-1, per)
+            whole.flags.writeable = False
+            segments.append(Segment(key, channel, block0, whole))
+        paid = Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), sum(map(len, scores)))
+        return _with(start, tuple(segments), paid)
+
+    composer = plan.perturbation.composer(plan.image, plan.design.grid, response.dtype)
+    total = plan.units * per * streams
+    bar = tqdm(total=total, initial=min(total, sum(map(len, scores))), unit="query", desc="queries", disable=None if progress else True)
+    with bar:
+        try:
+            for channel, pictures in _batches(plan, composer, scores, key, block0, batch_size):
+                values = response(pictures)
+                if not np.isfinite(values).all():
+                    good = int(np.flatnonzero(~np.isfinite(values))[0])
+                    scores[channel].extend(values[:good].tolist())
+                    index = sum(map(len, scores))
+                    raise NonFiniteResponseError(
+                        f"legstat.query: f returned {values[good]} for evaluation {index} of the perturbed pictures. Mend f and "
+                        "call query(..., resume=error.sample); if the score overflows, ask for another (log_odds).",
+                        sample(),
+                        index,
+                    )
+                scores[channel].extend(values.tolist())
+                bar.update(len(values))
+        except QueryError:
+            raise
+        except KeyboardInterrupt as error:
+            raise QueryInterrupted(sample()) from error
+        except Exception as error:
+            raise QueryError(
+                f"legstat.query: f failed after {sum(map(len, scores))} perturbed pictures: {type(error).__name__}: {error} "
+                "What was paid for is in `.sample`; go on with query(..., resume=error.sample).",
+                sample(),
+            ) from error
+    done = sample()
+    _warn_if_constant(done, response)
+    return done
+
+
+def _batches(
+    plan: _Plan, composer: Composer, scores: list[list[float]], key: Key, block0: int, batch_size: int
+) -> Iterator[tuple[int, AnyArray]]:
+    """(channel, perturbed pictures) still to be evaluated. Reads `scores` to know where each stream stands."""
+    per = plan.per_unit
+    planes = len(plan.image) if plan.design.channels == "joint" else 1
+    for j in range(-(-plan.units // BLOCK)):
+        for channel in range(plan.streams):
+            begin = max(len(scores[channel]), j * BLOCK * per)
+            end = min(plan.units, (j + 1) * BLOCK) * per
+            if begin >= end:
+                continue
+            z = plan.design.draw(key, channel, block0 + j, planes)
+            signed = np.stack([z, -z], axis=1).reshape(-1, *z.shape[1:]) if plan.antithetic else z
+            for at in range(begin, end, batch_size):
+                rows = signed[at - j * BLOCK * per : min(at + batch_size, end) - j * BLOCK * per]
+                yield channel, composer(rows, channel if plan.streams > 1 or plan.design.channels == "separate" else None)
+
+
+def _open(response: Response, plan: _Plan, key: Key) -> tuple[Response, QuerySample]:
+    """Pay for f(x0) and the base point: the settled response and a sample without units."""
+    try:
+        settled, f_x0 = response.anchor(plan.image)
+        f_base = f_x0
+        if plan.perturbation.needs_base:
+            z0 = np.zeros((1, 1, *plan.design.grid.shape))
+            f_base = float(settled(plan.perturbation.composer(plan.image, plan.design.grid, settled.dtype)(z0))[0])
+    except (ValueError, TypeError, ImportError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        raise QueryError(f"legstat.query: f failed on the unperturbed picture: {type(error).__name__}: {error}") from error
+    if not np.isfinite([f_x0, f_base]).all():
+        text = f"legstat.query: f(x0) = {f_x0}, f(base point) = {f_base}. The score must be finite there; see the response's `score`."
+        raise NonFiniteResponseError(text, index=0)
+    empty = np.empty((0, plan.per_unit))
+    sample = QuerySample(
+        design=plan.design,
+        perturbation=plan.perturbation,
+        image=plan.image,
+        antithetic=plan.antithetic,
+        conventions=plan.rules.name,
+        f_x0=f_x0,
+        f_base=f_base,
+        segments=tuple(Segment(key, c, plan.first_block, empty) for c in range(plan.streams)),
+        response=settled.describe(),
+        ledger=Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), 0),
+    )
+    return settled, sample
+
+
+def _with(sample: QuerySample, segments: tuple[Segment, ...], ledger: Ledger) -> QuerySample:
+    names = ("design", "perturbation", "image", "antithetic", "conventions", "f_x0", "f_base", "response")
+    return QuerySample(segments=segments, ledger=ledger, **{name: getattr(sample, name) for name in names})
+
+
+def _check_image(image: AnyArray) -> FloatArray:
+    picture = np.array(image, dtype=np.float64)
+    remedy = "`response.load_image(path)` reads a picture file in this form."
+    if picture.ndim != 3:
+        raise ValueError(invalid("query", "image", picture.shape, "an array of shape (C, H, W)", remedy))
+    if not np.isfinite(picture).all():
+        raise ValueError(invalid("query", "image", "NaN or infinity", "finite", remedy))
+    if picture.min() < 0 or picture.max() > 1:
+        got = f"values from {picture.min():g} to {picture.max():g}"
+        raise ValueError(invalid("query", "image", got, "RGB or grey within [0, 1]", "Divide 0..255 pictures by 255. " + remedy))
+    picture.flags.writeable = False
+    return picture
+
+
+def _operator(given: Perturbation | None, rules: Conventions, resume: QuerySample | None) -> Perturbation:
+    if given is not None:
+        return given.under(rules)
+    return resume.perturbation if resume is not None else Additive(clip=rules.clip, quantise=rules.quantise)
+
+
+def _antithetic(given: bool | None, rules: Conventions, resume: QuerySample | None) -> bool:
+    implied = rules.antithetic if resume is None else resume.antithetic
+    if given is None:
+        return implied
+    if rules.name != "default" and given != implied:
+        raise clash("query", "antithetic", given, rules, implied)
+    if resume is not None and given != implied:
+        raise ValueError(invalid("query", "antithetic", given, f"{implied}, as in the resumed sample"))
+    return bool(given)
+
+
+def _key(rng: Any) -> Key:
+    words = np.random.default_rng(rng).integers(0, 2**64, size=2, dtype=np.uint64)
+    return int(words[0]), int(words[1])
+
+
+def _warn_if_constant(sample: QuerySample, response: Response) -> None:
+    y = sample.responses
+    # a score that only moves by its own rounding: float32 networks resolve some 1e-7 of the score's size
+    resolution = np.finfo(response.dtype).eps * max(abs(sample.f_base), float(np.abs(y).max(initial=0.0)))
+    if y.size and np.ptp(y) <= 4.0 * resolution:
+        advice = "ask for score='log_odds'" if sample.response.get("score") in ("probability", "difference") else "check f"
+        warnings.warn(
+            f"legstat.query: the score does not move: f(x0) = {sample.f_x0:.6g} and all {y.size} responses lie within "
+            f"{np.ptp(y):.3g} of each other. A map of this is zero or rounding noise. Raise the design's scale (now "
+            f"{sample.design.scale:g}), or {advice}: a saturated softmax hides every change.",
+            ConstantScoreWarning,
+            stacklevel=3,
+        )
