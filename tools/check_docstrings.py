@@ -13,6 +13,7 @@ import inspect
 import sys
 import tomllib
 from collections.abc import Iterator
+from enum import Enum
 from functools import cached_property
 from pathlib import Path
 from types import FunctionType
@@ -47,23 +48,31 @@ def public_objects() -> Iterator[tuple[str, object, bool]]:
 def faults(path: str, value: object, is_member: bool, checks: frozenset[str]) -> list[str]:
     """What numpydoc finds at one public name, narrowed to the checks that make sense for its kind."""
     wanted = set(checks)
+    text = NumpyDocString(inspect.getdoc(value) or "")
     if is_member:
-        if inspect.isfunction(value) and not value.__doc__ and inspect.getdoc(_resolve(path)):
-            return []  # an override of a documented method keeps that method's text
         wanted.discard("EX01")  # the class's example shows its members at work
+        if inspect.isfunction(value) and inherits_text(path, value):
+            return []  # an override of a documented method keeps that method's text
+        if not (text["Parameters"] or text["Returns"]):
+            # a short method may be told in prose, its types being in the signature; with sections, they are complete
+            wanted -= {"PR01", "RT01"}
     if inspect.isclass(value):
-        if issubclass(value, BaseException):
-            wanted -= {"EX01", "PR01"}  # raised by the package, not built by its users
-        if dataclasses.is_dataclass(value) and NumpyDocString(inspect.getdoc(value) or "")["Attributes"]:
+        if issubclass(value, (BaseException, Enum)):
+            wanted -= {"EX01", "PR01"}  # raised or listed by the package, not built by its users
+        if inspect.isabstract(value):
+            wanted.discard("EX01")  # there is no instance to show: its subclasses do
+        if dataclasses.is_dataclass(value) and text["Attributes"]:
             wanted.discard("PR01")  # the fields of a result are documented as attributes: users only read them
     return [f"{code} {text}" for code, text in validate(path)["errors"] if code in wanted]
 
 
-def _resolve(path: str) -> object:
-    """The member as users reach it: through its class, where `inspect.getdoc` sees inherited texts."""
-    owner, member = path.rsplit(".", 1)
-    module, name = owner.rsplit(".", 1)
-    return getattr(getattr(importlib.import_module(module), name), member)
+def inherits_text(path: str, member: FunctionType) -> bool:
+    """Whether the method has no text of its own, and its class finds one in a base class."""
+    if member.__doc__:
+        return False
+    owner, name = path.rsplit(".", 1)
+    module, class_name = owner.rsplit(".", 1)
+    return bool(inspect.getdoc(getattr(getattr(importlib.import_module(module), class_name), name)))
 
 
 def main() -> int:
