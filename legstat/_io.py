@@ -29,9 +29,13 @@ def load_arrays(path: str | Path, kind: str) -> tuple[JSON, dict[str, AnyArray]]
     except FileNotFoundError:
         raise
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
-        raise ValueError(f"legstat.{kind}.load: {str(path)!r} is not a file that {kind}.save wrote ({error}).") from error
+        raise ValueError(
+            f"legstat.{kind}.load: {str(path)!r} is not a file that {kind}.save wrote ({error})."
+        ) from error
     if header.get("legstat") != kind:
-        raise ValueError(f"legstat.{kind}.load: {str(path)!r} holds a {header.get('legstat')!r}. Load it with that class.")
+        raise ValueError(
+            f"legstat.{kind}.load: {str(path)!r} holds a {header.get('legstat')!r}. Load it with that class."
+        )
     for array in arrays.values():
         array.flags.writeable = False
     return header, arrays

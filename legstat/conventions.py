@@ -114,7 +114,9 @@ def get_conventions(name: str, where: str = "query") -> Conventions:
     'zero'
     """
     if name not in _SETS:
-        raise ValueError(invalid(where, "conventions", name, "one of " + ", ".join(map(repr, get_args(ConventionsName)))))
+        raise ValueError(
+            invalid(where, "conventions", name, "one of " + ", ".join(map(repr, get_args(ConventionsName))))
+        )
     return _SETS[name]
 
 

@@ -45,13 +45,10 @@ class Design(ABC):
         self, grid: tuple[int, int], scale: float, channels: Channels | None = None, boundary: Boundary | None = None
     ) -> None:
         name = type(self).__name__
-        if not (np.isscalar(scale) and np.isreal(scale) and np.isfinite(scale) and scale > 0):
-            remedy = "Pixels live in [0, 1]: 0.02 is the paper's value, 0.25 a usual one for Blend."
-            raise ValueError(invalid(name, "scale", scale, "a finite number > 0", remedy))
+        self.scale = _check_scale(name, scale)
         if channels is not None and channels not in get_args(Channels):
             raise ValueError(invalid(name, "channels", channels, '"shared", "separate" or "joint"'))
         self.grid = Grid(parse_shape(name, grid), boundary or "free")
-        self.scale = float(scale)
         self.channels: Channels = channels or "shared"
         # what the user named, as opposed to what is a default: conventions may fill the latter, not overrule the former
         self._named: dict[str, Any] = {"channels": channels, "boundary": boundary}
@@ -115,7 +112,9 @@ class Design(ABC):
         ndarray of shape (BLOCK, planes, p1, p2)
             The draws; always the whole block.
         """
-        bits = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=np.array([0, 0, stream, block], dtype=np.uint64))
+        bits = np.random.Philox(
+            key=np.array(key, dtype=np.uint64), counter=np.array([0, 0, stream, block], dtype=np.uint64)
+        )
         normals = np.random.Generator(bits).standard_normal((BLOCK * planes, self.n_normals))
         return self.from_normals(normals).reshape(BLOCK, planes, *self.grid.shape)
 
@@ -228,7 +227,7 @@ class StructuredGaussian(Design):
     def covariance(self, v: FloatArray) -> FloatArray:
         """Sigma v in O(p)."""
         laplacian = self.grid.divergence(self.grid.difference(v))
-        return self.scale**2 * (laplacian + v.mean(axis=-1, keepdims=True))
+        return np.asarray(self.scale**2 * (laplacian + v.mean(axis=-1, keepdims=True)), dtype=np.float64)
 
     def solve(self, v: FloatArray) -> FloatArray:
         """Sigma^{-1} v in O(p log p), by Sherman-Morrison with the zero boundary."""
@@ -249,7 +248,8 @@ class StructuredGaussian(Design):
         """
         grid = self.grid
         if grid.boundary == "free":
-            return self.scale * (grid.apply_spectrum(np.sqrt, v) + v.mean(axis=-1, keepdims=True))
+            rooted = grid.apply_spectrum(np.sqrt, v) + v.mean(axis=-1, keepdims=True)
+            return np.asarray(self.scale * rooted, dtype=np.float64)
         w = grid.apply_spectrum(lambda e: 1.0 / np.sqrt(e), np.full(grid.n_cells, 1.0 / np.sqrt(grid.n_cells)))
         norm2 = float(w @ w)
         w = w / np.sqrt(norm2)
@@ -389,7 +389,11 @@ class GaussianDesign(Design):
             raise ValueError(invalid("GaussianDesign", "covariance", got, f"a finite matrix of shape ({p}, {p})"))
         asymmetry = float(np.abs(matrix - matrix.T).max())
         if asymmetry > 1e-10 * np.abs(matrix).max():
-            raise ValueError(invalid("GaussianDesign", "covariance", f"asymmetry {asymmetry:.3g}", "symmetric", "Pass (S + S.T) / 2."))
+            raise ValueError(
+                invalid(
+                    "GaussianDesign", "covariance", f"asymmetry {asymmetry:.3g}", "symmetric", "Pass (S + S.T) / 2."
+                )
+            )
         self.matrix = (matrix + matrix.T) / 2.0
         self.matrix.flags.writeable = False
         try:
@@ -411,7 +415,7 @@ class GaussianDesign(Design):
         return self.grid.n_cells
 
     @cached_property
-    def constant_eigenvalue(self) -> float | None:  # type: ignore[override]
+    def constant_eigenvalue(self) -> float | None:
         """lambda_1 where the matrix happens to have 1 as an eigenvector and the boundary is free."""
         rows = self.scale**2 * self.matrix.sum(axis=1)
         constant = np.ptp(rows) <= 1e-12 * np.abs(rows).max()
@@ -437,6 +441,13 @@ class GaussianDesign(Design):
     def parameters(self) -> JSON:
         """Constructor arguments; the covariance as an array."""
         return {"covariance": self.matrix, **super().parameters()}
+
+
+def _check_scale(where: str, scale: object) -> float:
+    if not (isinstance(scale, int | float | np.number) and np.isfinite(scale) and scale > 0):
+        remedy = "Pixels live in [0, 1]: 0.02 is the paper's value, 0.25 a usual one for Blend."
+        raise ValueError(invalid(where, "scale", scale, "a finite number > 0", remedy))
+    return float(scale)
 
 
 DESIGNS: dict[str, type[Design]] = {c.__name__: c for c in (StructuredGaussian, IsotropicGaussian, GaussianDesign)}

@@ -10,7 +10,7 @@ D^T D is a Laplacian with a known basis, so every operator that LEG needs costs 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
@@ -22,7 +22,6 @@ import scipy.sparse
 from legstat._typing import AnyArray, FloatArray, IntArray
 from legstat.conventions import Boundary
 from legstat.errors import invalid
-
 
 OUTSIDE = -1
 """Number of the cell of value 0 beyond the rim, in `Grid.edges` with the zero boundary."""
@@ -93,7 +92,7 @@ class Grid:
         return np.concatenate(tail), np.concatenate(head)
 
     @cached_property
-    def D(self) -> scipy.sparse.csr_array:  # noqa: N802 -- the paper's name
+    def D(self) -> scipy.sparse.csr_array:
         """Differencing matrix of Definition 2, sparse of shape (m, p), entries -1 and +1."""
         tail, head = self.edges
         edge = np.arange(self.n_edges)
@@ -168,7 +167,10 @@ class Grid:
         """D v: differences along the edges of cell vectors, shape (..., p) to (..., m), in O(p)."""
         plane = v.reshape(*v.shape[:-1], *self.shape)
         flat = (*v.shape[:-1], -1)
-        parts = [(plane[..., :, 1:] - plane[..., :, :-1]).reshape(flat), (plane[..., 1:, :] - plane[..., :-1, :]).reshape(flat)]
+        parts = [
+            (plane[..., :, 1:] - plane[..., :, :-1]).reshape(flat),
+            (plane[..., 1:, :] - plane[..., :-1, :]).reshape(flat),
+        ]
         if self.boundary == "zero":
             parts += [plane[..., :, 0], -plane[..., :, -1], plane[..., 0, :], -plane[..., -1, :]]
         return np.concatenate(parts, axis=-1)
@@ -218,7 +220,7 @@ class Grid:
         return np.repeat(np.repeat(z, h, axis=-2), w, axis=-1)
 
     def cell_means(self, pixels: FloatArray) -> FloatArray:
-        """Means over the pixels of each cell: (..., height, width) to (..., p1, p2); the inverse of `lift` on its range."""
+        """Means over the pixels of each cell: (..., height, width) to (..., p1, p2); it undoes `lift`."""
         height, width = pixels.shape[-2:]
         h, w = self.cell_size(height, width)
         cells = pixels.reshape(*pixels.shape[:-2], self.shape[0], h, self.shape[1], w)
@@ -249,15 +251,12 @@ class Grid:
 
 def parse_shape(where: str, shape: object) -> tuple[int, int]:
     """(p1, p2) from a pair of integers >= 1, else ValueError naming `where`."""
-    try:
-        p1, p2 = shape  # type: ignore[misc]
-        parsed = (int(p1), int(p2))
-        if parsed != (p1, p2) or min(parsed) < 1:
-            raise ValueError
-    except (TypeError, ValueError):
-        message = invalid(where, "grid", shape, "two integers >= 1, rows and columns of cells, such as (28, 28)")
-        raise ValueError(message) from None
-    return parsed
+    sides = tuple(shape) if isinstance(shape, Sequence) else ()
+    if len(sides) != 2 or not all(isinstance(n, int | np.integer) and n >= 1 for n in sides):
+        raise ValueError(
+            invalid(where, "grid", shape, "two integers >= 1, rows and columns of cells, such as (28, 28)")
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def nearest_grids(shape: tuple[int, int], height: int, width: int) -> list[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """From responses to the moment vector b: the four estimates of E[y z] that math stands on.
 
 All kinds have the same estimand: with S the covariance of the unit's realised z, gamma = S^{-1} Cov(z, y). They differ
-in how much of the noise they keep (see `estimate_moments`). What leaves this module is always b = Sigma gamma-hat in the
-metric of the nominal design, so LEG (Sigma^{-1} b) and LEG-TV need not know whether anything was clipped.
+in how much of the noise they keep (see `estimate_moments`). What leaves this module is always b = Sigma gamma-hat in
+the metric of the nominal design, so LEG (Sigma^{-1} b) and LEG-TV need not know whether anything was clipped.
 """
 
 from __future__ import annotations
@@ -109,7 +109,9 @@ class Units:
     def _kept(self) -> list[tuple[FloatArray, FloatArray]] | None:
         return list(self.chunks()) if 8 * self.n * self.n_unknowns <= _KEEP_BYTES else None
 
-    def rows(self, leave_out: tuple[int, int] | None = None, *, only: bool = False) -> Iterator[tuple[FloatArray, FloatArray]]:
+    def rows(
+        self, leave_out: tuple[int, int] | None = None, *, only: bool = False
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Chunks of flat (z of shape (k, planes p), y), without one fold or (`only`) of that fold alone."""
         start = 0
         for z, y in self.chunks() if self._kept is None else self._kept:
@@ -133,11 +135,11 @@ class _Sums:
     yy: float
     z: FloatArray
     zy: FloatArray
-    zz: FloatArray | None
+    zz: FloatArray  # of shape (0, 0) where it is not kept
 
     @classmethod
     def zeros(cls, q: int, gram: bool) -> _Sums:
-        return cls(0, 0.0, 0.0, np.zeros(q), np.zeros(q), np.zeros((q, q)) if gram else None)
+        return cls(0, 0.0, 0.0, np.zeros(q), np.zeros(q), np.zeros((q, q) if gram else (0, 0)))
 
     def add(self, z: FloatArray, y: FloatArray) -> None:
         self.n += len(y)
@@ -145,17 +147,17 @@ class _Sums:
         self.yy += float(y @ y)
         self.z += z.sum(axis=0)
         self.zy += y @ z
-        if self.zz is not None:
+        if self.zz.size:
             self.zz += z.T @ z
 
-    def centred(self, paired: bool) -> tuple[FloatArray, FloatArray | None, float]:
+    def centred(self, paired: bool) -> tuple[FloatArray, FloatArray, float]:
         """Mean of z y, of z z^T and of y^2, about the sample means unless the units are pairs."""
         zy, yy = self.zy / self.n, self.yy / self.n
-        zz = None if self.zz is None else self.zz / self.n
+        zz = self.zz / self.n
         if paired:
             return zy, zz, yy
         z, y = self.z / self.n, self.y / self.n
-        return zy - z * y, None if zz is None else zz - np.outer(z, z), yy - y * y
+        return zy - z * y, zz - np.outer(z, z) if zz.size else zz, yy - y * y
 
 
 def estimate_moments(
@@ -220,7 +222,9 @@ def estimate_moments(
     needed = _CROSSFIT_MINIMUM if kind == "crossfit" else 2
     if fewest < needed:
         remedy = "Raise n_queries" + (', or use kind="centred".' if kind == "crossfit" else ".")
-        raise ValueError(invalid(where, "sample", f"{fewest} units a channel", f"of at least {needed} for {kind!r}", remedy))
+        raise ValueError(
+            invalid(where, "sample", f"{fewest} units a channel", f"of at least {needed} for {kind!r}", remedy)
+        )
     gammas, variances = [], []
     for units in streams:
         if kind == "regression":
@@ -276,7 +280,9 @@ def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> tup
 def _regression(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) -> FloatArray:
     if units.n_unknowns > DENSE_LIMIT:
         text = f"at most {DENSE_LIMIT} unknowns with a p x p matrix"
-        raise ValueError(invalid("QuerySample.moments", "kind", "regression", text, f'Got {units.n_unknowns}; use kind="crossfit".'))
+        raise ValueError(
+            invalid("QuerySample.moments", "kind", "regression", text, f'Got {units.n_unknowns}; use kind="crossfit".')
+        )
     (sums,) = _sums(units, leave_out, gram=True)
     b, gram, _ = sums.centred(units.paired)
     matrix = gram + shrinkage * units.law.matrix()
@@ -311,7 +317,7 @@ def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> tuple[FloatArr
 
 
 def _ridge_pilot(units: Units, sums: _Sums) -> FloatArray:
-    """Ridge in coordinates where S is the identity, penalty by generalised cross-validation; 0 where nothing is gained."""
+    """Ridge where S is the identity, penalty by generalised cross-validation; 0 where that gains nothing."""
     b, gram, yy = sums.centred(units.paired)
     factor = np.linalg.cholesky(units.law.matrix())
     half = scipy.linalg.solve_triangular(factor, gram, lower=True)
@@ -327,7 +333,9 @@ def _ridge_pilot(units: Units, sums: _Sums) -> FloatArray:
         score = rss / (1.0 - leverage) ** 2 if leverage < 1.0 else np.inf
         if score < min(best, least):
             best, coefficients = score, u * inverse
-    return np.asarray(scipy.linalg.solve_triangular(factor, vectors @ coefficients, lower=True, trans="T"), dtype=np.float64)
+    return np.asarray(
+        scipy.linalg.solve_triangular(factor, vectors @ coefficients, lower=True, trans="T"), dtype=np.float64
+    )
 
 
 def _shrunken_pilot(units: Units, sums: _Sums) -> FloatArray:

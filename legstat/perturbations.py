@@ -42,7 +42,9 @@ class CellMap:
         realised = np.empty_like(z)
         for plane in range(z.shape[1]):
             for cell in range(z.shape[2]):
-                realised[:, plane, cell] = np.interp(z[:, plane, cell], self.knots[plane, cell], self.values[plane, cell])
+                realised[:, plane, cell] = np.interp(
+                    z[:, plane, cell], self.knots[plane, cell], self.values[plane, cell]
+                )
         return realised
 
     def odd_part(self) -> CellMap:
@@ -95,7 +97,9 @@ class Perturbation(ABC):
     __hash__ = None  # type: ignore[assignment]  # a baseline may be an array
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{k}={'array' if isinstance(v, np.ndarray) else repr(v)}" for k, v in self.parameters().items())
+        shown = ", ".join(
+            f"{k}={'array' if isinstance(v, np.ndarray) else repr(v)}" for k, v in self.parameters().items()
+        )
         return f"{type(self).__name__}({shown})"
 
 
@@ -135,7 +139,11 @@ class Additive(Perturbation):
 
     def __init__(self, clip: bool = True, *, quantise: bool = False) -> None:
         if clip and quantise:
-            raise ValueError(invalid("Additive", "quantise", quantise, "False with clip=True", "Use Additive(clip=False, quantise=True)."))
+            raise ValueError(
+                invalid(
+                    "Additive", "quantise", quantise, "False with clip=True", "Use Additive(clip=False, quantise=True)."
+                )
+            )
         self.clip, self.quantise = bool(clip), bool(quantise)
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
@@ -209,7 +217,9 @@ class Blend(Perturbation):
 
     needs_base = True
 
-    def __init__(self, baseline: Baseline | FloatArray = "blur", at: float = 0.5, *, blur_sigma: float | None = None) -> None:
+    def __init__(
+        self, baseline: Baseline | FloatArray = "blur", at: float = 0.5, *, blur_sigma: float | None = None
+    ) -> None:
         if isinstance(baseline, str) and baseline not in get_args(Baseline):
             valid = "one of " + ", ".join(map(repr, get_args(Baseline))) + " or an array of the picture's shape"
             raise ValueError(invalid("Blend", "baseline", baseline, valid))
@@ -217,7 +227,9 @@ class Blend(Perturbation):
             raise ValueError(invalid("Blend", "at", at, "strictly between 0 and 1", "0.5 leaves room on both sides."))
         if blur_sigma is not None and not (np.isfinite(blur_sigma) and blur_sigma > 0):
             raise ValueError(invalid("Blend", "blur_sigma", blur_sigma, "a finite number > 0, in pixels"))
-        self.baseline: Baseline | FloatArray = baseline if isinstance(baseline, str) else np.array(baseline, dtype=np.float64)
+        self.baseline: Baseline | FloatArray = (
+            baseline if isinstance(baseline, str) else np.array(baseline, dtype=np.float64)
+        )
         self.at, self.blur_sigma = float(at), blur_sigma
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
@@ -228,7 +240,9 @@ class Blend(Perturbation):
             raise ValueError(invalid("query", "design.channels", channels, '"shared" with Blend', remedy))
         if isinstance(self.baseline, np.ndarray):
             if self.baseline.shape != image.shape:
-                raise ValueError(invalid("Blend", "baseline", self.baseline.shape, f"of the picture's shape {image.shape}"))
+                raise ValueError(
+                    invalid("Blend", "baseline", self.baseline.shape, f"of the picture's shape {image.shape}")
+                )
             if not np.isfinite(self.baseline).all() or self.baseline.min() < 0 or self.baseline.max() > 1:
                 raise ValueError(invalid("Blend", "baseline", "values outside [0, 1] or NaN", "finite, within [0, 1]"))
 
@@ -293,7 +307,7 @@ class _BlendComposer(Composer):
         rows = np.repeat(m, w, axis=-1)[:, :, :, None, :]
         shape = (len(z), *self._contrast.shape)
         contrast = self._contrast.reshape(-1, self._grid.shape[0], h, shape[-1])
-        pictures = np.multiply(rows, contrast).reshape(shape)
+        pictures = np.asarray(np.multiply(rows, contrast)).reshape(shape)
         pictures += self._baseline
         return pictures
 
@@ -305,7 +319,7 @@ def _lift_add(grid: Grid, z: FloatArray, image: AnyArray, channel: int | None) -
     split = image.reshape(-1, grid.shape[0], h, image.shape[-1])
     shape = (len(z), *image.shape)
     if channel is None:
-        return np.add(rows, split).reshape(shape)
+        return np.asarray(np.add(rows, split)).reshape(shape)
     pictures = np.broadcast_to(image, shape).copy()
     pictures[:, channel] = np.add(rows[:, 0], split[channel]).reshape(len(z), *image.shape[-2:])
     return pictures

@@ -120,13 +120,13 @@ class _HermiteSeries:
 
         u = self._u
         zeroth = over_segments(u * upper - density, u * lower + density)
-        first = over_segments(
-            0.5 * (u**2 * upper + lower - u * density), 0.5 * (u**2 * lower - lower + u * density)
-        )
+        first = over_segments(0.5 * (u**2 * upper + lower - u * density), 0.5 * (u**2 * lower - lower + u * density))
         # E phi = phi(0) + int_0^inf phi' (1 - Phi) - int_-inf^0 phi' Phi, and likewise for (phi - E phi)^2
         self.mean = at_zero + np.sum(self._slope * zeroth, axis=1)
         start = values[:, :-1] - self.mean[:, None] - self._slope * u[:, :-1]
-        self.variance = (at_zero - self.mean) ** 2 + np.sum(2.0 * self._slope * (start * zeroth + self._slope * first), axis=1)
+        self.variance = (at_zero - self.mean) ** 2 + np.sum(
+            2.0 * self._slope * (start * zeroth + self._slope * first), axis=1
+        )
         self._density = density
 
     def coefficients(self, n_terms: int) -> FloatArray:

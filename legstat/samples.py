@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,69 +20,15 @@ import numpy as np
 from legstat._io import load_arrays, save_arrays
 from legstat._typing import JSON, FloatArray
 from legstat.conventions import Conventions, ConventionsName, MomentKind, get_conventions
-from legstat.designs import BLOCK, Design, Key, design_from_parameters
+from legstat.designs import BLOCK, Design, design_from_parameters
 from legstat.errors import invalid
 from legstat.moments import Moments, Units, estimate_moments
 from legstat.perturbations import PERTURBATIONS, Additive, CellMap, Perturbation
 from legstat.realised import RealisedLaw
+from legstat.segments import Ledger, Segment
 
 _CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
 _FORMAT = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Segment:
-    """Consecutive units of one stream: responses to the draws of `first_block` and the blocks after it.
-
-    Attributes
-    ----------
-    key : pair of int
-        Key of the generator.
-    channel : int
-        Stream under the key: the perturbed channel of a "separate" design, else 0.
-    first_block : int
-        Number of the first block.
-    responses : ndarray of shape (units, r)
-        f at the perturbed pictures; r = 2 for antithetic pairs (z, then -z), else 1.
-    """
-
-    key: Key
-    channel: int
-    first_block: int
-    responses: FloatArray
-
-    @property
-    def blocks(self) -> range:
-        """Numbers of the blocks that the units come from, the last one possibly in part."""
-        return range(self.first_block, self.first_block + -(-len(self.responses) // BLOCK))
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """Every model evaluation, by what it was for.
-
-    Attributes
-    ----------
-    n_queries : int
-        The ceiling that was asked for.
-    x0, base, perturbed : int
-        Evaluations of the picture itself, of the base point Phi(x0; 0) where it differs, and of perturbed pictures.
-    """
-
-    n_queries: int
-    x0: int
-    base: int
-    perturbed: int
-
-    @property
-    def spent(self) -> int:
-        """All evaluations."""
-        return self.x0 + self.base + self.perturbed
-
-    @property
-    def unused(self) -> int:
-        """Evaluations of the ceiling that were left over: no whole unit fitted, or the run stopped early."""
-        return self.n_queries - self.spent
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -231,7 +178,9 @@ class QuerySample:
             rows = slice(start, start + _CHUNK_BLOCKS * BLOCK)
             yield z[rows], segment.responses[rows]
 
-    def moments(self, kind: MomentKind | None = None, *, shrinkage: float = 1.0, leave_out: tuple[int, int] | None = None) -> Moments:
+    def moments(
+        self, kind: MomentKind | None = None, *, shrinkage: float = 1.0, leave_out: tuple[int, int] | None = None
+    ) -> Moments:
         """The moment vector b that LEG and LEG-TV take.
 
         Parameters
@@ -278,7 +227,9 @@ class QuerySample:
             "sd": float(self.responses.std()),
             "response": self.response,
             "ledger": {**dataclasses.asdict(self.ledger), "spent": self.ledger.spent, "unused": self.ledger.unused},
-            "keys": sorted({f"{s.key[0]:016x}{s.key[1]:016x}" for s in self.segments}) if self.external_z is None else [],
+            "keys": sorted({f"{s.key[0]:016x}{s.key[1]:016x}" for s in self.segments})
+            if self.external_z is None
+            else [],
         }
 
     # ---------------------------------------------------------------- from elsewhere, together, to disk
@@ -330,15 +281,23 @@ class QuerySample:
             z = z[:, None]
         planes = z.shape[1] if z.ndim == 4 and design.channels == "joint" else 1
         if z.ndim != 4 or z.shape[1:] != (planes, p1, p2):
-            raise ValueError(invalid(where, "z", z.shape, f"of shape (n, {p1}, {p2}), or (n, C, {p1}, {p2}) for a joint design"))
+            raise ValueError(
+                invalid(where, "z", z.shape, f"of shape (n, {p1}, {p2}), or (n, C, {p1}, {p2}) for a joint design")
+            )
         if design.channels == "separate":
-            raise ValueError(invalid(where, "design.channels", "separate", '"shared" or "joint"', "Make one sample a channel."))
+            raise ValueError(
+                invalid(where, "design.channels", "separate", '"shared" or "joint"', "Make one sample a channel.")
+            )
         if y.shape != (len(z),) or len(y) < 2:
             raise ValueError(invalid(where, "y", y.shape, f"of shape ({len(z)},), one score for each z, at least two"))
         if not (np.isfinite(z).all() and np.isfinite(y).all()):
-            raise ValueError(invalid(where, "z, y", "NaN or infinity", "finite", "Drop the failed evaluations, pairs as a whole."))
+            raise ValueError(
+                invalid(where, "z, y", "NaN or infinity", "finite", "Drop the failed evaluations, pairs as a whole.")
+            )
         if antithetic and (len(y) % 2 or not np.allclose(z[0::2], -z[1::2], rtol=0.0, atol=1e-9 * np.abs(z).max())):
-            raise ValueError(invalid(where, "antithetic", antithetic, "False for these z", "Row 2i + 1 must be minus row 2i."))
+            raise ValueError(
+                invalid(where, "antithetic", antithetic, "False for these z", "Row 2i + 1 must be minus row 2i.")
+            )
         picture = np.zeros((planes, p1, p2)) if image is None else np.array(image, dtype=np.float64)
         z.flags.writeable = False
         return cls(
@@ -380,18 +339,28 @@ class QuerySample:
                     got = f"{getattr(self, name)!r} and {getattr(other, name)!r}"
                     raise ValueError(invalid("QuerySample.merge", f"others.{name}", got, "the same in every sample"))
             if not np.array_equal(other.image, self.image):
-                raise ValueError(invalid("QuerySample.merge", "others.image", "another picture", "the same in every sample"))
+                raise ValueError(
+                    invalid("QuerySample.merge", "others.image", "another picture", "the same in every sample")
+                )
             if self.external_z is not None or other.external_z is not None:
-                raise ValueError(invalid("QuerySample.merge", "others", "samples from arrays", "samples with a key", "Concatenate the arrays."))
+                raise ValueError(
+                    invalid(
+                        "QuerySample.merge",
+                        "others",
+                        "samples from arrays",
+                        "samples with a key",
+                        "Concatenate the arrays.",
+                    )
+                )
         samples: Sequence[QuerySample] = (self, *others)
         segments = sorted((s for one in samples for s in one.segments), key=lambda s: (s.key, s.channel, s.first_block))
-        for a, b in zip(segments, segments[1:], strict=False):
+        for a, b in pairwise(segments):
             if (a.key, a.channel) == (b.key, b.channel) and a.blocks.stop > b.first_block:
                 raise ValueError(
                     invalid(
                         "QuerySample.merge",
                         "others",
-                        f"blocks {a.blocks.start}..{a.blocks.stop - 1} and {b.blocks.start}..{b.blocks.stop - 1} of one key",
+                        f"{a.blocks} and {b.blocks} of one key",
                         "samples of disjoint blocks of one key, or of different keys",
                         "Give each run its own `first_block` or `rng`.",
                     )
@@ -408,7 +377,10 @@ class QuerySample:
             "design": type(self.design).__name__,
             "perturbation": type(self.perturbation).__name__,
             "draw_check": self._draw_check(),
-            "segments": [{"key": [str(k) for k in s.key], "channel": s.channel, "first_block": s.first_block} for s in self.segments],
+            "segments": [
+                {"key": [str(k) for k in s.key], "channel": s.channel, "first_block": s.first_block}
+                for s in self.segments
+            ],
             "ledger": dataclasses.asdict(self.ledger),
         }
         for name in ("antithetic", "conventions", "f_x0", "f_base", "response"):
@@ -452,9 +424,9 @@ class QuerySample:
         )
         if sample._draw_check() != header["draw_check"]:
             raise ValueError(
-                f"legstat.QuerySample.load: numpy {np.__version__} draws other numbers from the key in {str(path)!r} than the "
-                "numpy that wrote it; its responses belong to perturbations that cannot be drawn again here. Load it "
-                "with the version named in its record."
+                f"legstat.QuerySample.load: numpy {np.__version__} draws other numbers from the key in {str(path)!r} "
+                "than the numpy that wrote it; its responses belong to perturbations that cannot be drawn again "
+                "here. Load it with the version named in its record."
             )
         return sample
 

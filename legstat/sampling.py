@@ -15,8 +15,9 @@ from legstat.conventions import Conventions, ConventionsName, clash, get_convent
 from legstat.designs import BLOCK, Design, Key
 from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted, invalid
 from legstat.perturbations import Additive, Composer, Perturbation
-from legstat.responses.base import Response, as_response, check_batch_size
-from legstat.samples import Ledger, QuerySample, Segment
+from legstat.responses.base import Response, as_response, check_whole
+from legstat.samples import QuerySample
+from legstat.segments import Ledger, Segment
 
 
 def query(
@@ -106,7 +107,7 @@ def query(
     operator.check(picture, law.grid, law.channels)
     paired = _antithetic(antithetic, rules, resume)
     plan = _Plan(law, operator, picture, paired, rules, n_queries, first_block)
-    size = check_batch_size("query", batch_size) if batch_size is not None else response.batch_size
+    size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
     if resume is not None:
         plan.check_resumable(resume, rng, first_block)
         return _run(response.resolved(resume.response), plan, resume, size, progress)
@@ -137,7 +138,9 @@ class _Plan:
             raise ValueError(invalid("query", "first_block", self.first_block, "a block number >= 0"))
         if self.units < 1:
             unit = "pair" if self.antithetic else "draw"
-            remedy = f"f(x0){' and the base point' if self.perturbation.needs_base else ''} and one {unit} for each channel."
+            remedy = (
+                f"f(x0){' and the base point' if self.perturbation.needs_base else ''} and one {unit} for each channel."
+            )
             valid = f"at least {self.overhead + self.per_unit * self.streams}"
             raise ValueError(invalid("query", "n_queries", self.n_queries, valid, "That pays for " + remedy))
 
@@ -160,16 +163,28 @@ class _Plan:
 
     def check_resumable(self, sample: QuerySample, rng: Any, first_block: int) -> None:
         if rng is not None or first_block:
-            raise ValueError(invalid("query", "rng, first_block", (rng, first_block), "left out with `resume`", "The sample's key goes on."))
+            raise ValueError(
+                invalid(
+                    "query",
+                    "rng, first_block",
+                    (rng, first_block),
+                    "left out with `resume`",
+                    "The sample's key goes on.",
+                )
+            )
         mine = {"design": self.design, "perturbation": self.perturbation}
         for name, value in mine.items():
             if getattr(sample, name) != value:
                 raise ValueError(invalid("query", name, value, f"{getattr(sample, name)!r}, as in the resumed sample"))
         if not np.array_equal(sample.image, self.image):
-            raise ValueError(invalid("query", "image", "another picture", "the resumed sample's picture", "Pass `resume.image`."))
+            raise ValueError(
+                invalid("query", "image", "another picture", "the resumed sample's picture", "Pass `resume.image`.")
+            )
         if sample.external_z is not None or len({s.channel for s in sample.segments}) != len(sample.segments):
             remedy = "Extend each run before merging, or make a new run and merge it."
-            raise ValueError(invalid("query", "resume", "a merged sample or one from arrays", "the sample of one run", remedy))
+            raise ValueError(
+                invalid("query", "resume", "a merged sample or one from arrays", "the sample of one run", remedy)
+            )
 
 
 def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, progress: bool) -> QuerySample:
@@ -192,7 +207,13 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
 
     composer = plan.perturbation.composer(plan.image, plan.design.grid, response.dtype)
     total = plan.units * per * streams
-    bar = tqdm(total=total, initial=min(total, sum(map(len, scores))), unit="query", desc="queries", disable=None if progress else True)
+    bar = tqdm(
+        total=total,
+        initial=min(total, sum(map(len, scores))),
+        unit="query",
+        desc="queries",
+        disable=None if progress else True,
+    )
     with bar:
         try:
             for channel, pictures in _batches(plan, composer, scores, key, block0, batch_size):
@@ -202,8 +223,8 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
                     scores[channel].extend(values[:good].tolist())
                     index = sum(map(len, scores))
                     raise NonFiniteResponseError(
-                        f"legstat.query: f returned {values[good]} for evaluation {index} of the perturbed pictures. Mend f and "
-                        "call query(..., resume=error.sample); if the score overflows, ask for another (log_odds).",
+                        f"legstat.query: f returned {values[good]} for evaluation {index} of the perturbed pictures. "
+                        "Mend f and call query(..., resume=error.sample); a score that overflows calls for log_odds.",
                         sample(),
                         index,
                     )
@@ -215,8 +236,8 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
             raise QueryInterrupted(sample()) from error
         except Exception as error:
             raise QueryError(
-                f"legstat.query: f failed after {sum(map(len, scores))} perturbed pictures: {type(error).__name__}: {error} "
-                "What was paid for is in `.sample`; go on with query(..., resume=error.sample).",
+                f"legstat.query: f failed after {sum(map(len, scores))} perturbed pictures: "
+                f"{type(error).__name__}: {error} What was paid for is in `.sample`: query(..., resume=error.sample).",
                 sample(),
             ) from error
     done = sample()
@@ -240,7 +261,10 @@ def _batches(
             signed = np.stack([z, -z], axis=1).reshape(-1, *z.shape[1:]) if plan.antithetic else z
             for at in range(begin, end, batch_size):
                 rows = signed[at - j * BLOCK * per : min(at + batch_size, end) - j * BLOCK * per]
-                yield channel, composer(rows, channel if plan.streams > 1 or plan.design.channels == "separate" else None)
+                yield (
+                    channel,
+                    composer(rows, channel if plan.streams > 1 or plan.design.channels == "separate" else None),
+                )
 
 
 def _open(response: Response, plan: _Plan, key: Key) -> tuple[Response, QuerySample]:
@@ -254,9 +278,11 @@ def _open(response: Response, plan: _Plan, key: Key) -> tuple[Response, QuerySam
     except (ValueError, TypeError, ImportError, KeyboardInterrupt):
         raise
     except Exception as error:
-        raise QueryError(f"legstat.query: f failed on the unperturbed picture: {type(error).__name__}: {error}") from error
+        raise QueryError(
+            f"legstat.query: f failed on the unperturbed picture: {type(error).__name__}: {error}"
+        ) from error
     if not np.isfinite([f_x0, f_base]).all():
-        text = f"legstat.query: f(x0) = {f_x0}, f(base point) = {f_base}. The score must be finite there; see the response's `score`."
+        text = f"legstat.query: f(x0) = {f_x0}, f(base point) = {f_base}. The score must be finite at both."
         raise NonFiniteResponseError(text, index=0)
     empty = np.empty((0, plan.per_unit))
     sample = QuerySample(
@@ -288,7 +314,9 @@ def _check_image(image: AnyArray) -> FloatArray:
         raise ValueError(invalid("query", "image", "NaN or infinity", "finite", remedy))
     if picture.min() < 0 or picture.max() > 1:
         got = f"values from {picture.min():g} to {picture.max():g}"
-        raise ValueError(invalid("query", "image", got, "RGB or grey within [0, 1]", "Divide 0..255 pictures by 255. " + remedy))
+        raise ValueError(
+            invalid("query", "image", got, "RGB or grey within [0, 1]", "Divide 0..255 pictures by 255. " + remedy)
+        )
     picture.flags.writeable = False
     return picture
 
@@ -320,7 +348,9 @@ def _warn_if_constant(sample: QuerySample, response: Response) -> None:
     # a score that only moves by its own rounding: float32 networks resolve some 1e-7 of the score's size
     resolution = np.finfo(response.dtype).eps * max(abs(sample.f_base), float(np.abs(y).max(initial=0.0)))
     if y.size and np.ptp(y) <= 4.0 * resolution:
-        advice = "ask for score='log_odds'" if sample.response.get("score") in ("probability", "difference") else "check f"
+        advice = (
+            "ask for score='log_odds'" if sample.response.get("score") in ("probability", "difference") else "check f"
+        )
         warnings.warn(
             f"legstat.query: the score does not move: f(x0) = {sample.f_x0:.6g} and all {y.size} responses lie within "
             f"{np.ptp(y):.3g} of each other. A map of this is zero or rounding noise. Raise the design's scale (now "

@@ -66,8 +66,8 @@ def linear(gamma: FloatArray, *, offset: float = 0.0) -> SimulatedResponse:
 def quadratic(gamma: FloatArray, curvature: float, *, offset: float = 0.0) -> SimulatedResponse:
     """f(x) = offset + l + curvature l^2 with l = <gamma, cell means>.
 
-    Around x0 an unclipped centred Gaussian design has the exact LEG (1 + 2 curvature l(x0)) gamma, by Stein's identity, and
-    the mean shift curvature gamma^T Sigma gamma, which the printed estimator pays for.
+    Around x0 an unclipped centred Gaussian design has the exact LEG (1 + 2 curvature l(x0)) gamma, by Stein's identity,
+    and the mean shift curvature gamma^T Sigma gamma, which the printed estimator pays for.
 
     Parameters
     ----------

@@ -32,8 +32,8 @@ class HeldOut:
 def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray], folds: int = 5) -> HeldOut:
     """K-fold R^2 on the units of a sample.
 
-    For antithetic samples the units are pairs and R^2 is that of the odd part (f(z) - f(-z)) / 2, which a linear map can
-    explain in full only if f is linear there; else the response is centred at its mean over the training folds.
+    For antithetic samples the units are pairs and R^2 is that of the odd part (f(z) - f(-z)) / 2, which a linear map
+    can explain in full only if f is linear there; else the response is centred at its mean over the training folds.
 
     Parameters
     ----------

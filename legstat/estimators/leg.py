@@ -16,7 +16,10 @@ FOLDS = 5
 class LEG:
     r"""The linearly estimated gradient, :math:`\hat\gamma = \Sigma^{-1} b`.
 
-    The estimand is :math:`\gamma = \arg\min_g E[(f(x_0 + z) - f(x_0) - g^T z)^2] = \Sigma^{-1} E[(f(x_0+z) - f(x_0)) z]`
+    The estimand is
+
+    .. math:: \gamma = \arg\min_g E[(f(x_0 + z) - f(x_0) - g^T z)^2] = \Sigma^{-1} E[(f(x_0+z) - f(x_0)) z]
+
     (LEG paper, eq. 2 with the sign of Lemma 1, eq. 3): the best linear description of f's response to z.
 
     Parameters
@@ -67,7 +70,9 @@ class LEG:
         moments = sample.moments(kind)
         fidelity = None
         if min(sample.n_units) >= 4 * FOLDS:
-            fidelity = float(heldout_r2(sample, lambda fold: sample.moments(kind, leave_out=fold).gamma[None], FOLDS).r2[0])
+            fidelity = float(
+                heldout_r2(sample, lambda fold: sample.moments(kind, leave_out=fold).gamma[None], FOLDS).r2[0]
+            )
         return LEGResults(moments=moments, params=moments.gamma.ravel(), fidelity=fidelity, image=sample.image)
 
 
@@ -80,7 +85,11 @@ def check_data(
             raise ValueError(invalid(where, "moments", kind, "left out with a Moments", "Its b is already estimated."))
         return data, "printed"
     if not isinstance(data, QuerySample):
-        raise TypeError(invalid(where, "data", type(data).__name__, "a QuerySample or a Moments", "`legstat.query` makes the first."))
+        raise TypeError(
+            invalid(
+                where, "data", type(data).__name__, "a QuerySample or a Moments", "`legstat.query` makes the first."
+            )
+        )
     implied: MomentKind = getattr(data.convention_set, rule)
     if kind is not None and data.conventions != "default" and kind != implied:
         remedy = "Query with conventions='default' to choose."

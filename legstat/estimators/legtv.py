@@ -30,8 +30,8 @@ class LEGTV:
     .. math:: \min_g \|D g\|_1 \quad\text{s.t.}\quad \|D^{+T}(b - \Sigma g)\|_\infty \le L
 
     (LEG paper, eq. 5). Each channel that was perturbed by itself is a program of its own. Under the structured design
-    :math:`D^{+T}\Sigma = \sigma^2 D` makes it a sparse program on the grid's edges; it does not determine the mean of g,
-    which is set to its own estimate 1^T b / (p sigma^2), so that LEG-TV at L = 0 is LEG.
+    :math:`D^{+T}\Sigma = \sigma^2 D` makes it a sparse program on the grid's edges; it does not determine the mean of
+    g, which is set to its own estimate 1^T b / (p sigma^2), so that LEG-TV at L = 0 is LEG.
 
     Parameters
     ----------
@@ -68,16 +68,16 @@ class LEGTV:
         return [program_for(self._moments.design, row) for row in self._moments.b]
 
     @cached_property
-    def L_max_per_row(self) -> FloatArray:  # noqa: N802 -- the paper's name
+    def L_max_per_row(self) -> FloatArray:
         """Smallest L with a constant solution, for each row of b."""
         return np.array([program.L_max * unit for program, unit in self._programs])
 
     @property
-    def L_max(self) -> float:  # noqa: N802 -- the paper's name
+    def L_max(self) -> float:
         """Smallest L at which every channel's solution is constant (LEG 5.3, with the infinity norm)."""
         return float(self.L_max_per_row.max())
 
-    def L_theory(self, probability: float = 0.95) -> float:  # noqa: N802 -- the paper's name
+    def L_theory(self, probability: float = 0.95) -> float:
         """L of Theorem 1 as printed (see `legstat.inference.theory.theorem_L`).
 
         Parameters
@@ -103,9 +103,9 @@ class LEGTV:
 
     def fit(
         self,
-        L: float | None = None,  # noqa: N803 -- the paper's name
+        L: float | None = None,
         *,
-        L_ratio: float | None = None,  # noqa: N803
+        L_ratio: float | None = None,
         engine: str = "auto",
         selection: str = "closest",
         options: dict[str, Any] | None = None,
@@ -139,10 +139,10 @@ class LEGTV:
 
     def fit_path(
         self,
-        Ls: Iterable[float] | None = None,  # noqa: N803
+        Ls: Iterable[float] | None = None,
         *,
-        n_Ls: int = 20,  # noqa: N803
-        L_ratio_min: float = 0.02,  # noqa: N803
+        n_Ls: int = 20,
+        L_ratio_min: float = 0.02,
         engine: str = "auto",
         selection: str = "closest",
         options: dict[str, Any] | None = None,
@@ -175,13 +175,17 @@ class LEGTV:
         """
         if Ls is None:
             if n_Ls < 1 or not 0.0 < L_ratio_min <= 1.0:
-                raise ValueError(invalid("LEGTV.fit_path", "n_Ls, L_ratio_min", (n_Ls, L_ratio_min), ">= 1 and within (0, 1]"))
+                raise ValueError(
+                    invalid("LEGTV.fit_path", "n_Ls, L_ratio_min", (n_Ls, L_ratio_min), ">= 1 and within (0, 1]")
+                )
             ratios = np.geomspace(1.0, L_ratio_min, n_Ls) if n_Ls > 1 else np.array([L_ratio_min])
             radii = [self._radii(None, float(r)) for r in ratios]
         else:
             radii = [self._radii(L, None) for L in sorted(Ls, reverse=True)]
             if not radii:
-                raise ValueError(invalid("LEGTV.fit_path", "Ls", [], "at least one L", "Leave it out for the default sequence."))
+                raise ValueError(
+                    invalid("LEGTV.fit_path", "Ls", [], "at least one L", "Leave it out for the default sequence.")
+                )
         return LEGTVPath(self, self._solve(radii, engine, selection, options, progress), engine, selection)
 
     def heldout(self, results: Sequence[LEGTVResults], engine: str = "auto", selection: str = "closest") -> HeldOut:
@@ -206,7 +210,9 @@ class LEGTV:
         """
         sample = self._data
         if isinstance(sample, Moments):
-            raise ValueError(invalid("LEGTV.heldout", "data", "a Moments", "a QuerySample", "Held-out units need the responses."))
+            raise ValueError(
+                invalid("LEGTV.heldout", "data", "a Moments", "a QuerySample", "Held-out units need the responses.")
+            )
 
         def fit(fold: tuple[int, int]) -> FloatArray:
             part = LEGTV(sample.moments(self._kind, leave_out=fold))
@@ -220,7 +226,7 @@ class LEGTV:
             return result
         return result.with_fidelity(float(self.heldout([result], engine, selection).r2[0]))
 
-    def _radii(self, L: float | None, ratio: float | None) -> FloatArray:  # noqa: N803
+    def _radii(self, L: float | None, ratio: float | None) -> FloatArray:
         """L of each row."""
         if (L is None) == (ratio is None):
             remedy = "Or choose it on the path: LEGTV(sample).fit_path().select('heldout')."
@@ -231,7 +237,9 @@ class LEGTV:
                 raise ValueError(invalid("LEGTV.fit", "L", L, "a finite number >= 0", remedy))
             return np.full(len(self._moments.b), float(L))
         if ratio is None or not 0.0 <= ratio <= 1.0:
-            raise ValueError(invalid("LEGTV.fit", "L_ratio", ratio, "within [0, 1]", "For an absolute value pass `L=`."))
+            raise ValueError(
+                invalid("LEGTV.fit", "L_ratio", ratio, "within [0, 1]", "For an absolute value pass `L=`.")
+            )
         base = self.L_max_per_row if self._per_channel else np.full(len(self._moments.b), self.L_max)
         return ratio * base
 
@@ -240,19 +248,21 @@ class LEGTV:
     ) -> list[LEGTVResults]:
         """Results at each vector of L (one for each row), which descend together."""
         by_row: list[list[Solution]] = []
-        with tqdm(total=len(radii) * len(self._programs), unit="L", desc="path", disable=None if progress else True) as bar:
+        with tqdm(
+            total=len(radii) * len(self._programs), unit="L", desc="path", disable=None if progress else True
+        ) as bar:
 
             def tick(done: int, total: int) -> None:
                 bar.update(1)
 
             for row, (program, unit) in enumerate(self._programs):
-                Ls = [float(r[row]) / unit for r in radii]  # noqa: N806
+                Ls = [float(r[row]) / unit for r in radii]
                 found = solve_path(program, Ls, engine=engine, selection=selection, options=options, progress=tick)
                 by_row.append(found)
         design, b = self._moments.design, self._moments.b
         image = None if isinstance(self._data, Moments) else self._data.image
         results = []
-        for i, L in enumerate(radii):  # noqa: N806
+        for i, L in enumerate(radii):
             solutions = tuple(rows[i] for rows in by_row)
             g = np.stack([restore_mean(design, s.g, row) for s, row in zip(solutions, b, strict=True)])
             results.append(
@@ -300,7 +310,7 @@ class LEGTVPath(Sequence[LEGTVResults]):
         return iter(self._results)
 
     @property
-    def Ls(self) -> FloatArray:  # noqa: N802 -- the paper's name
+    def Ls(self) -> FloatArray:
         """L of each result, descending."""
         return np.array([r.L for r in self])
 
@@ -318,8 +328,8 @@ class LEGTVPath(Sequence[LEGTVResults]):
         self,
         rule: str | None = None,
         *,
-        L: float | None = None,  # noqa: N803
-        L_ratio: float | None = None,  # noqa: N803
+        L: float | None = None,
+        L_ratio: float | None = None,
         probability: float = 0.95,
         one_std_error: bool = False,
     ) -> LEGTVResults:
@@ -348,7 +358,9 @@ class LEGTVPath(Sequence[LEGTVResults]):
         """
         if sum(x is not None for x in (rule, L, L_ratio)) != 1 or rule not in (None, "heldout", "theory"):
             got = {"rule": rule, "L": L, "L_ratio": L_ratio}
-            raise ValueError(invalid("LEGTVPath.select", "rule, L, L_ratio", got, 'exactly one, rule being "heldout" or "theory"'))
+            raise ValueError(
+                invalid("LEGTVPath.select", "rule, L, L_ratio", got, 'exactly one, rule being "heldout" or "theory"')
+            )
         if rule == "heldout":
             measured = self.heldout
             best = int(np.argmax(measured.r2))
@@ -356,7 +368,7 @@ class LEGTVPath(Sequence[LEGTVResults]):
                 best = int(np.flatnonzero(measured.r2 >= measured.r2[best] - measured.std_errors[best])[0])
             return self[best].with_fidelity(float(measured.r2[best]))
         if rule == "theory":
-            L = self._estimator.L_theory(probability)  # noqa: N806
+            L = self._estimator.L_theory(probability)
         return self._estimator.fit(L, L_ratio=L_ratio, engine=self._engine, selection=self._selection)
 
     def __repr__(self) -> str:
@@ -364,7 +376,7 @@ class LEGTVPath(Sequence[LEGTVResults]):
 
 
 def program_for(design: Design, b: FloatArray) -> tuple[Program, float]:
-    """Eq. 5 in the sparse form that the design allows, and the unit of its L (L of eq. 5 = unit times L of the program)."""
+    """Eq. 5 in the sparse form that the design allows, and the unit of the program's L: L of eq. 5 = unit times it."""
     grid = design.grid
     if isinstance(design, StructuredGaussian):
         variance = design.scale**2

@@ -82,9 +82,10 @@ class Results:
         """
         maps = self.channel_maps
         if len(maps) == 1:
-            return maps[0].copy()
-        total = np.abs(maps).sum(axis=0)
-        return total / len(maps) if self._rules.aggregation == "mean" else total
+            return np.array(maps[0])
+        absolute = np.abs(maps)
+        combined = absolute.mean(axis=0) if self._rules.aggregation == "mean" else absolute.sum(axis=0)
+        return np.asarray(combined, dtype=np.float64)
 
     @cached_property
     def heatmap(self) -> FloatArray:
@@ -96,7 +97,9 @@ class Results:
             If the result was made from moments alone, without a picture.
         """
         if self.image is None:
-            raise ValueError(invalid("Results.heatmap", "image", None, "a picture", "`saliency` holds the map on the grid."))
+            raise ValueError(
+                invalid("Results.heatmap", "image", None, "a picture", "`saliency` holds the map on the grid.")
+            )
         height, width = self.image.shape[-2:]
         if self._rules.resize == "nearest":
             return np.asarray(self.moments.design.grid.lift(self.saliency, height, width), dtype=np.float64)
@@ -155,7 +158,8 @@ class Results:
         """
         from legstat.report import plot_map
 
-        return plot_map(self, ax, **options)
+        drawn: Axes = plot_map(self, ax, **options)
+        return drawn
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file without pickle: a JSON header and plain arrays."""
@@ -188,7 +192,12 @@ class Results:
             variances=arrays.get("variances"),
             **header["moments"],
         )
-        common = {"params": arrays["params"], "moments": moments, "fidelity": header["fidelity"], "image": arrays.get("image")}
+        common = {
+            "params": arrays["params"],
+            "moments": moments,
+            "fidelity": header["fidelity"],
+            "image": arrays.get("image"),
+        }
         return cls(**common, **cls._from_extra(header, arrays))
 
     @classmethod
@@ -224,7 +233,9 @@ class LEGResults(Results):
             reason = "regression moments shrink towards 0 and their intervals undercover (54 to 94 % at nominal 95 %)"
         else:
             reason = "moments that were given without responses carry no variance"
-        raise InferenceUnavailableError(f"legstat.LEGResults: no standard errors: {reason}. Use LEG(sample, moments='crossfit').")
+        raise InferenceUnavailableError(
+            f"legstat.LEGResults: no standard errors: {reason}. Use LEG(sample, moments='crossfit')."
+        )
 
     @property
     def zstats(self) -> FloatArray:
@@ -258,7 +269,9 @@ class LEGResults(Results):
             As `std_errors`.
         """
         if not 0.0 < level < 1.0:
-            raise ValueError(invalid("LEGResults.conf_int", "level", level, "strictly between 0 and 1", "0.95 is usual."))
+            raise ValueError(
+                invalid("LEGResults.conf_int", "level", level, "strictly between 0 and 1", "0.95 is usual.")
+            )
         half = scipy.stats.norm.ppf(0.5 + level / 2.0) * self.std_errors
         return np.stack([self.params - half, self.params + half], axis=1)
 
@@ -299,17 +312,17 @@ class LEGTVResults(Results):
     selection: str
 
     @property
-    def L(self) -> float:  # noqa: N802 -- the paper's name
+    def L(self) -> float:
         """Radius of the constraint (the largest over channels, where conventions scale each by itself)."""
         return float(self.L_per_row.max())
 
     @property
-    def L_max(self) -> float:  # noqa: N802 -- the paper's name
+    def L_max(self) -> float:
         """Smallest L with a constant solution in every channel."""
         return float(self.L_max_per_row.max())
 
     @property
-    def L_ratio(self) -> float:  # noqa: N802 -- the paper's name
+    def L_ratio(self) -> float:
         """L / L_max, the authors' lambda; 0 where L_max is 0."""
         return self.L / self.L_max if self.L_max > 0 else 0.0
 
@@ -326,7 +339,9 @@ class LEGTVResults(Results):
         total = 0
         for row in self.channel_maps.reshape(-1, grid.n_cells):
             same = np.abs(row[head] - row[tail]) <= REGION_TOLERANCE * float(np.ptp(row))
-            links = scipy.sparse.coo_array((same[same], (tail[same], head[same])), shape=(grid.n_cells,) * 2)
+            links = scipy.sparse.csr_array(
+                (np.ones(int(same.sum())), (tail[same], head[same])), shape=(grid.n_cells,) * 2
+            )
             total += int(connected_components(links, directed=False)[0])
         return total
 
@@ -343,8 +358,8 @@ class LEGTVResults(Results):
             Always; the text says which intervals are valid.
         """
         raise InferenceUnavailableError(
-            "legstat.LEGTVResults: no intervals for LEG-TV itself: it is biased by its penalty and its regions are chosen "
-            "by the data. Intervals of the cells: LEG(sample).fit().conf_int()."
+            "legstat.LEGTVResults: no intervals for LEG-TV itself: it is biased by its penalty and its regions are "
+            "chosen by the data. Intervals of the cells: LEG(sample).fit().conf_int()."
         )
 
     def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
@@ -365,4 +380,5 @@ class LEGTVResults(Results):
     def __repr__(self) -> str:
         shape, certificate = "x".join(map(str, self.grid_shape)), self.certificate
         state = "optimal" if certificate.passed else "NOT certified"
-        return f"<LEGTVResults {shape} L={self.L:.3g} ({self.L_ratio:.2g} L_max) {state} gap={certificate.gap:.0e} n={self.n}>"
+        program = f"L={self.L:.3g} ({self.L_ratio:.2g} L_max) {state} gap={certificate.gap:.0e}"
+        return f"<LEGTVResults {shape} {program} n={self.n}>"

@@ -34,9 +34,13 @@ def leg_summary(results: LEGResults) -> Summary:
         rows.append(cells)
     notes = [_sum_note(results)] if len(results.channel_maps) > 1 else []
     if inference:
-        notes.append("Intervals and p-values are pointwise, for cells named in advance; these were chosen for their size.")
+        notes.append(
+            "Intervals and p-values are pointwise, for cells named in advance; these were chosen for their size."
+        )
     elif results.moments.variances is None:
-        notes.append(f"Standard errors: n/a ({results.moments.kind} moments carry none; see LEG(sample, moments='crossfit')).")
+        notes.append(
+            f"Standard errors: n/a ({results.moments.kind} moments carry none; see LEG(sample, moments='crossfit'))."
+        )
     right = [("Moments:", results.moments.kind), *_fidelity(results)]
     return _summary("LEG: linearly estimated gradient", results, right, header, rows, notes)
 
@@ -57,7 +61,9 @@ def legtv_summary(results: LEGTVResults) -> Summary:
     rows = [[f"({row}, {column})", _number(value)] for row, column, value in results.strongest()]
     notes = [_sum_note(results)] if len(results.channel_maps) > 1 else []
     notes.append("LEG-TV is shrunken by its penalty and carries no intervals; LEG(sample).fit() does.")
-    return _summary("LEG-TV: total-variation penalised LEG", results, right, ["cell (row, column)", "gamma"], rows, notes)
+    return _summary(
+        "LEG-TV: total-variation penalised LEG", results, right, ["cell (row, column)", "gamma"], rows, notes
+    )
 
 
 def _summary(
@@ -133,11 +139,13 @@ def _warnings(results: Results) -> list[str]:
     texts = []
     source = results.moments.source
     if source and source["sd"] <= 1e-6 * max(abs(source["f_base"]), 1e-300):
-        texts.append("WARNING: the score hardly moved; this map is rounding noise. Raise the scale or use score='log_odds'.")
+        texts.append(
+            "WARNING: the score hardly moved; this map is rounding noise. Raise the scale or use score='log_odds'."
+        )
     if results.fidelity is not None and results.fidelity <= 0:
         texts.append(
-            "WARNING: out of sample the map predicts the response no better than its mean. Raise n_queries, or choose a "
-            "larger L or a coarser grid."
+            "WARNING: out of sample the map predicts the response no better than its mean. Raise n_queries, or choose "
+            "a larger L or a coarser grid."
         )
     return texts
 

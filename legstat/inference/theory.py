@@ -1,8 +1,8 @@
 r"""The quantities of Theorem 1 of the LEG paper, in closed form where one exists.
 
-Theorem 1 takes :math:`L = \sqrt{2 \|D^+\|_1 \log(p_1 p_2 / \epsilon) / n}` for a score bounded by 1. That L has no sigma
-in it, while :math:`D^{+T} b` scales with sigma^2: at small sigma it exceeds L_max and the estimate is 0. Under the
-structured design :math:`D^{+T} z` has entries of variance at most sigma^2, which gives `structured_L` in the right units.
+Theorem 1 takes :math:`L = \sqrt{2 \|D^+\|_1 \log(p_1 p_2 / \epsilon) / n}` for a score bounded by 1. That L has no
+sigma in it, while :math:`D^{+T} b` scales with sigma^2: at small sigma it exceeds L_max and the estimate is 0. Under
+the structured design :math:`D^{+T} z` has entries of variance at most sigma^2: `structured_L` is in the right units.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def norm_pinv(grid: Grid) -> float:
     return largest
 
 
-def theorem_L(grid: Grid, n: int, probability: float = 0.95) -> float:  # noqa: N802 -- the paper's name
+def theorem_L(grid: Grid, n: int, probability: float = 0.95) -> float:
     r"""L of Theorem 1 as printed: sqrt(2 ||D^+||_1 log(p1 p2 / eps) / n), eps = 1 - probability.
 
     Parameters
@@ -72,7 +72,7 @@ def theorem_L(grid: Grid, n: int, probability: float = 0.95) -> float:  # noqa: 
     return float(np.sqrt(2.0 * norm_pinv(grid) * np.log(grid.n_cells / epsilon) / n))
 
 
-def structured_L(grid: Grid, scale: float, n: int, probability: float = 0.95, bound: float = 1.0) -> float:  # noqa: N802
+def structured_L(grid: Grid, scale: float, n: int, probability: float = 0.95, bound: float = 1.0) -> float:
     r"""L in the units of the structured design: sigma B sqrt(2 log(2 m / eps) / n).
 
     Parameters
