@@ -1,0 +1,342 @@
+"""The black box as the rest of the package sees it: images in, one number per image out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.errors import invalid
+from legstat.responses.digests import value_sha256
+from legstat.responses.pictures import read_picture
+
+ImageShape = tuple[int | None, int | None, int | None]
+"""(channels, rows, columns) that a response takes; None where any number does."""
+
+
+class Response(ABC):
+    """A function f from pictures to scores, with what is needed to write down which function it was.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        Type in which images are handed over: float32 for networks, float64 for plain callables.
+    batch_size : int
+        Images per call that the evaluation loop should hand over at most.
+    input_shape : tuple of (int or None) or None
+        (C, H, W) that is taken; None inside where free, None altogether where unknown.
+    score_name : str
+        "probability", "logit", "log_odds", "difference" or "custom".
+    bounded : bool or None
+        Whether ``|score| <= 1`` holds for certain; None where unknown.
+    """
+
+    dtype: np.dtype[np.floating] = np.dtype(np.float64)
+    batch_size: int = 64
+    input_shape: ImageShape | None = None
+    score_name: str = "custom"
+    bounded: bool | None = None
+
+    @abstractmethod
+    def __call__(self, images: AnyArray) -> FloatArray:
+        """Scores of a batch of images.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, C, H, W)
+            RGB (or grey) in [0, 1].
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            float64 scores. NaN is handed on as it is.
+        """
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 (hexadecimal) of all that determines the scores."""
+
+    @abstractmethod
+    def describe(self) -> JSON:
+        """What a record needs to know about the response, as a mapping that JSON takes."""
+
+    def anchor(self, image: AnyArray) -> tuple[Response, float]:
+        """Evaluate f(x0) once and settle what depended on it.
+
+        Parameters
+        ----------
+        image : ndarray of shape (C, H, W)
+            The picture x0 in [0, 1].
+
+        Returns
+        -------
+        response : Response
+            The response with nothing left to choose (a target "top" is now an index).
+        value : float
+            f(x0). One evaluation was spent.
+        """
+        image = np.asarray(image)
+        self.check_image(image)
+        return self, float(self(image[None].astype(self.dtype))[0])
+
+    def resolved(self, description: JSON) -> Response:
+        """The response that `description` (from `describe`) speaks of, without an evaluation.
+
+        Parameters
+        ----------
+        description : dict
+            What `describe` returned after `anchor`.
+
+        Returns
+        -------
+        Response
+            This response, with the same choices made.
+
+        Raises
+        ------
+        ValueError
+            If the description is of another response.
+        """
+        if description.get("fingerprint") != self.fingerprint:
+            raise ValueError(
+                invalid(
+                    f"{type(self).__name__}.resolved",
+                    "description",
+                    description.get("fingerprint"),
+                    f"the description of this response (fingerprint {self.fingerprint})",
+                    "Pass the very function that the earlier run was made with.",
+                )
+            )
+        return self
+
+    def load_image(self, path: str | Path) -> FloatArray:
+        """Read a picture as RGB (grey if the response takes one channel) in [0, 1].
+
+        Parameters
+        ----------
+        path : str or Path
+            Picture file.
+
+        Returns
+        -------
+        ndarray of shape (C, H, W)
+            float64 in [0, 1]; resized and cropped by the response's own rule where it has one, else as it is.
+        """
+        grey = self.input_shape is not None and self.input_shape[0] == 1
+        picture = read_picture(path, channels=1 if grey else 3)
+        self.check_image(picture, where="load_image")
+        return picture
+
+    def check_image(self, image: AnyArray, where: str = "query") -> None:
+        """Refuse an image that this response cannot take, before anything is evaluated.
+
+        Parameters
+        ----------
+        image : ndarray
+            Should be of shape (C, H, W).
+        where : str
+            Call to name in the error.
+
+        Raises
+        ------
+        ValueError
+            NaN or infinity; wrong number of axes, channels, rows or columns.
+        """
+        if image.ndim != 3:
+            raise ValueError(
+                invalid(where, "image", image.shape, "an array of shape (C, H, W)", "Pass one picture, channels first.")
+            )
+        if not np.all(np.isfinite(image)):
+            bad = np.argwhere(~np.isfinite(image))[0].tolist()
+            raise ValueError(
+                invalid(
+                    where, "image", f"{image[tuple(bad)]} at {bad}", "finite", "Mend the picture: NaN explains nothing."
+                )
+            )
+        if self.input_shape is None:
+            return
+        names = ("channels", "rows", "columns")
+        wanted = tuple("any" if size is None else size for size in self.input_shape)
+        for size, need, name in zip(image.shape, self.input_shape, names, strict=True):
+            if need is not None and size != need:
+                last = image.shape[-1] == self.input_shape[0] and name == "channels"
+                hint = "The channels are last here: pass image.transpose(2, 0, 1)." if last else ""
+                raise ValueError(
+                    invalid(
+                        where,
+                        "image",
+                        image.shape,
+                        f"of shape (C, H, W) = ({', '.join(map(str, wanted))}), as the network's input (wrong: {name})",
+                        hint or "`response.load_image(path)` reads, resizes and crops a picture file to that shape.",
+                    )
+                )
+
+
+class CallableResponse(Response):
+    """Any function ``(n, C, H, W) -> (n,)`` as a response.
+
+    Parameters
+    ----------
+    f : callable
+        Takes float64 images in [0, 1], returns one real score per image.
+    batch_size : int
+        Images per call at most.
+    name : str, optional
+        Name in the record; by default the function's own.
+
+    Notes
+    -----
+    The fingerprint is the function's attribute ``fingerprint`` if it has one, else a SHA-256 of its bytecode,
+    constants, defaults, closure and attributes. Where part of it could not be hashed (compiled code), `describe` says
+    ``"fingerprint_complete": False``: then it is the caller who vouches that two functions are the same. Global
+    variables that the function reads are not part of it.
+    The picture is handed over as float64 and is not resized.
+    """
+
+    def __init__(self, f: Callable[[AnyArray], AnyArray], *, batch_size: int = 64, name: str | None = None) -> None:
+        if not callable(f):
+            raise TypeError(invalid("as_response", "f", f, "callable as f(images) -> scores"))
+        self._f = f
+        self.batch_size = check_batch_size("as_response", batch_size)
+        self.name = name or str(getattr(f, "__qualname__", type(f).__qualname__))
+        own = getattr(f, "fingerprint", None)
+        self._fingerprint, self._complete = (own, True) if isinstance(own, str) else value_sha256("callable", f)
+
+    def __call__(self, images: AnyArray) -> FloatArray:
+        """Scores of a batch; see `Response`."""
+        return check_scores(self._f(images), len(images), self.name)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the function by content."""
+        return self._fingerprint
+
+    def describe(self) -> JSON:
+        """Name, fingerprint, and whether the fingerprint covers all of the function."""
+        return {
+            "kind": "callable",
+            "name": self.name,
+            "fingerprint": self._fingerprint,
+            "fingerprint_complete": self._complete,
+            "score": self.score_name,
+            "batch_size": self.batch_size,
+        }
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """The same response with another batch size."""
+        return type(self)(self._f, batch_size=batch_size, name=self.name)
+
+    def __repr__(self) -> str:
+        return f"<CallableResponse {self.name}>"
+
+
+def check_scores(scores: object, n: int, name: str) -> FloatArray:
+    """Scores as a float64 vector of length n, or an error that says what came instead.
+
+    Parameters
+    ----------
+    scores : array_like
+        What the function returned; (n,) or (n, 1).
+    n : int
+        Images handed over.
+    name : str
+        Name of the function, for the error.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        float64.
+
+    Raises
+    ------
+    ValueError
+        Wrong shape, or not real numbers.
+    """
+    array = np.asarray(scores)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            invalid(
+                name, "scores", array.dtype, "real numbers, one per image", "A complex or object array is no score."
+            )
+        )
+    if array.shape == (n, 1):
+        array = array[:, 0]
+    if array.shape != (n,):
+        remedy = "Return scores[:, target] for the class of interest." if array.ndim == 2 else ""
+        raise ValueError(
+            invalid(name, "scores", array.shape, f"of shape ({n},): one score per image handed over", remedy)
+        )
+    return array.astype(np.float64)
+
+
+def check_batch_size(where: str, batch_size: object) -> int:
+    """A batch size that can be used, or an error; see `check_whole`."""
+    return check_whole(where, "batch_size", batch_size)
+
+
+def check_whole(where: str, name: str, value: object) -> int:
+    """A whole number of at least 1, or an error.
+
+    Parameters
+    ----------
+    where : str
+        Call to name in the error.
+    name : str
+        Name of the argument.
+    value : int
+        What was passed.
+
+    Returns
+    -------
+    int
+        The same number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(invalid(where, name, value, "a whole number >= 1"))
+    if value < 1:
+        raise ValueError(invalid(where, name, value, "a whole number >= 1"))
+    return int(value)
+
+
+def as_response(
+    f: Response | Callable[[AnyArray], AnyArray], *, batch_size: int = 64, name: str | None = None
+) -> Response:
+    """Make a response of any function; a `Response` passes through.
+
+    Parameters
+    ----------
+    f : Response or callable
+        ``f(images)`` with images of shape (n, C, H, W), float64 in [0, 1], returning n scores.
+    batch_size : int
+        Images per call at most (for a plain function).
+    name : str, optional
+        Name in the record.
+
+    Returns
+    -------
+    Response
+        The response.
+
+    Raises
+    ------
+    TypeError
+        If `f` is not callable.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import legstat as ls
+    >>> f = ls.as_response(lambda images: images.mean(axis=(1, 2, 3)), name="mean intensity")
+    >>> f(np.full((2, 3, 4, 4), 0.25))
+    array([0.25, 0.25])
+    >>> f.describe()["name"]
+    'mean intensity'
+    """
+    if isinstance(f, Response):
+        return f
+    return CallableResponse(f, batch_size=batch_size, name=name)

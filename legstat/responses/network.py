@@ -1,0 +1,488 @@
+"""What an ONNX file and a torch module have in common as responses."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import warnings
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.errors import LegstatWarning, invalid
+from legstat.responses.base import ImageShape, Response, check_batch_size
+from legstat.responses.digests import value_sha256
+from legstat.responses.labels import Target, check_labels, find_class, read_labels
+from legstat.responses.outputs import (
+    Decision,
+    check_output_kind,
+    class_rows,
+    decide,
+    for_one_class,
+    looks_softmaxed_twice,
+)
+from legstat.responses.preprocessing import InputWriter, Preprocessing
+from legstat.responses.scores import OutputKind, Score, ScoreName, check_score, probabilities
+
+_BATCH_NUMBERS = 610_000
+"""Input numbers per batch where nothing was measured: 4 pictures of 224 x 224, the fastest on two cores; 64 digits."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user asked for, before a picture was seen.
+
+    Parameters
+    ----------
+    where : str
+        The public call, for errors.
+    score : str
+        Name of the score.
+    target : int or str or tuple
+        Index, label, "top", or a pair.
+    labels : tuple of str or None
+        Class names.
+    n_classes : int or None
+        Classes of the network where known.
+    """
+
+    where: str
+    score: ScoreName
+    target: Target
+    labels: tuple[str, ...] | None
+    n_classes: int | None
+
+    @classmethod
+    def check(
+        cls,
+        where: str,
+        score: object,
+        target: Target,
+        labels: str | Path | Sequence[str] | None,
+        n_classes: int | None,
+    ) -> Choices:
+        """Refuse what cannot be right, as far as it can be told without an evaluation."""
+        name = check_score(where, score, target)
+        names = read_labels(where, labels)
+        if n_classes is not None:
+            check_labels(where, names, n_classes)
+        choices = cls(where, name, target, names, n_classes)
+        choices.classes(None)
+        return choices
+
+    def classes(self, top: int | None) -> int | tuple[int, int] | None:
+        """The target as index or pair; None for "top" where `top` is not known yet."""
+        if self.target == "top":
+            return top
+        if isinstance(self.target, tuple | list):
+            first, second = (find_class(self.where, one, self.labels, self.n_classes) for one in self.target)
+            if first == second:
+                raise ValueError(invalid(self.where, "target", self.target, "a pair of two different classes"))
+            return first, second
+        return find_class(self.where, self.target, self.labels, self.n_classes)
+
+    def label(self, target: int | tuple[int, int]) -> str | None:
+        """Name of the target, "a - b" for a pair."""
+        if self.labels is None:
+            return None
+        if isinstance(target, tuple):
+            return f"{self.labels[target[0]]} - {self.labels[target[1]]}"
+        return self.labels[target]
+
+
+class NetworkResponse(Response):
+    """A classifier network, one score of it, and the preprocessing in front.
+
+    Built by `onnx_response` or `torch_response`. With target "top", or where it takes a picture to tell logits from
+    probabilities, `anchor` must be called before images are scored; `legstat.query` does.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(
+        self,
+        choices: Choices,
+        *,
+        preprocessing: Preprocessing,
+        preprocessing_given: bool,
+        input_shape: ImageShape,
+        prior: Decision | None,
+        batch_size: int | None,
+        input_dtype: np.dtype[np.generic],
+    ) -> None:
+        self._choices = choices
+        self.score_name = choices.score
+        self.bounded = choices.score in ("probability", "difference")
+        self.preprocessing = preprocessing
+        self._preprocessing_given = preprocessing_given
+        self.input_shape = input_shape
+        self._input_dtype = input_dtype
+        if input_dtype == np.float64:
+            self.dtype = np.dtype(np.float64)
+        preprocessing.affine(input_shape[0] or 3)
+        if batch_size is None:
+            numbers = int(np.prod([size or 224 for size in input_shape]))
+            batch_size = min(max(_BATCH_NUMBERS // numbers, 1), 64)
+        self.batch_size = check_batch_size(choices.where, batch_size)
+        self._prior = prior
+        self._score: Score | None = None
+        self._decision: Decision | None = None
+        self._x0: JSON = {}
+        self.saturated = 0
+        self._local = threading.local()
+        settled = choices.classes(None)
+        if prior is not None and settled is not None and choices.n_classes is not None:
+            decision = replace(prior, kind=for_one_class(prior.kind, choices.n_classes))
+            self._score, self._decision = Score(choices.score, decision.kind, settled), decision
+
+    # -- what a backend gives ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Raw class output for a batch in the network's own layout and dtype."""
+
+    @abstractmethod
+    def _backend(self) -> JSON:
+        """The backend's part of `describe`: kind, model_sha256, versions, provider, threads, ..."""
+
+    @property
+    @abstractmethod
+    def model_sha256(self) -> str:
+        """SHA-256 of the network's bytes."""
+
+    def _identity(self) -> tuple[object, ...]:
+        """What besides model, preprocessing, target and score determines the scores."""
+        return ()
+
+    def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
+        """`_forward` for the one evaluation of f(x0); a backend may check more there."""
+        return self._forward(inputs)
+
+    def _is_out_of_memory(self, error: Exception) -> bool:
+        """Whether `error` says that the batch did not fit."""
+        return isinstance(error, MemoryError)
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
+
+    def __call__(self, images: AnyArray) -> FloatArray:
+        """Scores of a batch; see `Response`."""
+        score = self._score
+        if score is None:
+            raise ValueError(
+                invalid(
+                    self._choices.where,
+                    "target",
+                    self._choices.target,
+                    "settled before images are scored",
+                    "Call `response, value = response.anchor(image)` first, as legstat.query does.",
+                )
+            )
+        values, saturated = score(self.class_outputs(images))
+        self.saturated += saturated
+        return values
+
+    def class_outputs(self, images: AnyArray) -> NDArray[np.generic]:
+        """The network's class outputs as they are, for a batch of any length.
+
+        Where a batch does not fit the memory it is halved, with a warning, and the rest goes on in that size.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, C, H, W)
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray of shape (n, K)
+            In the network's own type.
+        """
+        n = len(images)
+        parts: list[NDArray[np.generic]] = []
+        start = 0
+        while start < n or not parts:
+            chunk = images[start : start + self.batch_size]
+            try:
+                raw = self._forward(self._write(chunk))
+            except Exception as error:
+                if len(chunk) <= 1 or not self._is_out_of_memory(error):
+                    raise
+                self.batch_size = len(chunk) // 2
+                warnings.warn(
+                    f"{self._choices.where}: a batch of {len(chunk)} did not fit the memory ({error}); going on with "
+                    f"{self.batch_size}.",
+                    LegstatWarning,
+                    stacklevel=3,
+                )
+                continue
+            parts.append(class_rows(raw, len(chunk), self._choices.where))
+            start += len(chunk)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def class_probabilities(self, images: AnyArray) -> FloatArray:
+        """Probabilities of all classes.
+
+        Parameters
+        ----------
+        images : ndarray of shape (n, C, H, W)
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray of shape (n, K)
+            float64.
+        """
+        if self._decision is None:
+            raise ValueError(
+                invalid(self._choices.where, "output_kind", None, "settled", "Call `response.anchor(image)` first.")
+            )
+        return probabilities(self.class_outputs(images).astype(np.float64), self._decision.kind)
+
+    def _write(self, images: AnyArray) -> NDArray[np.generic]:
+        """Images to network input, in this thread's own buffer."""
+        writer: InputWriter | None = getattr(self._local, "writer", None)
+        if writer is None:
+            channels = self.input_shape[0] if self.input_shape and self.input_shape[0] else images.shape[1]
+            writer = self._local.writer = InputWriter(self.preprocessing, channels, self._input_dtype)
+        if images.ndim != 4 or not self._fits(images.shape[1:]):
+            self.check_image(images[0] if images.ndim == 4 and len(images) else images, self._choices.where)
+        return writer(images)
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return self.input_shape is not None and all(
+            need is None or need == size for need, size in zip(self.input_shape, shape, strict=True)
+        )
+
+    # -- settling ------------------------------------------------------------------------------------------------
+
+    def anchor(self, image: AnyArray) -> tuple[Self, float]:
+        """Evaluate x0 once: settle target and kind of output; see `Response`.
+
+        Raises
+        ------
+        ValueError
+            The image does not fit, graph and values disagree about logits and probabilities, the target is out of
+            range, or the log-odds cannot be formed because the network's own softmax has rounded it away.
+        """
+        where = self._choices.where
+        image = np.asarray(image)
+        self.check_image(image, where)
+        if image.min() < -1e-6 or image.max() > 1 + 1e-6:
+            seen = (float(image.min()), float(image.max()))
+            remedy = (
+                "Divide by 255." if seen[0] >= 0 and 1 < seen[1] <= 255 else "Preprocessing is the response's part."
+            )
+            raise ValueError(invalid(where, "image", seen, "in [0, 1] (its least and greatest value)", remedy))
+        outputs = class_rows(self._first(self._write(image[None].astype(self.dtype))), 1, where).copy()
+        n_classes = outputs.shape[1]
+        check_labels(where, self._choices.labels, n_classes)
+        choices = replace(self._choices, n_classes=n_classes)
+        decision = decide(where, self._prior, outputs)
+        target = choices.classes(int(np.argmax(outputs[0].astype(np.float64))))
+        score = Score(choices.score, decision.kind, cast("int | tuple[int, int]", target))
+        values, saturated = score(outputs)
+        if saturated:
+            raise ValueError(
+                invalid(
+                    where,
+                    "score",
+                    choices.score,
+                    "a score that this network can express at x0",
+                    f"Its {outputs.dtype} softmax is saturated: probabilities that the log-odds need are exactly 0. "
+                    "Give an output that carries logits, or take score='probability' and a larger scale.",
+                )
+            )
+        settled = copy.copy(self)
+        settled._choices, settled._decision, settled._score = choices, decision, score
+        settled._x0 = settled._facts_at_x0(outputs, float(values[0]))
+        settled.saturated = 0
+        settled._local = threading.local()
+        return settled, float(values[0])
+
+    def _facts_at_x0(self, outputs: NDArray[np.generic], value: float) -> JSON:
+        """Probability, logit and the first five classes at x0."""
+        decision, score = cast("Decision", self._decision), cast("Score", self._score)
+        raw = outputs.astype(np.float64)
+        chances = probabilities(raw, decision.kind)[0]
+        target = score.target
+
+        def at(row: FloatArray) -> float | list[float]:
+            return [float(row[k]) for k in target] if isinstance(target, tuple) else float(row[target])
+
+        logits = raw[0] if decision.kind in ("logits", "sigmoid_logits") else None
+        order = np.argsort(-chances, kind="stable")[:5]
+        labels = self._choices.labels
+        facts: JSON = {
+            "score_x0": value,
+            "probability_x0": at(chances),
+            "logit_x0": None if logits is None else at(logits),
+            "top_x0": [[int(k), None if labels is None else labels[k], float(chances[k])] for k in order],
+        }
+        if decision.kind == "probabilities" and looks_softmaxed_twice(outputs):
+            facts["remark"] = (
+                "all classes' probabilities lie within a factor e: the softmax may have been applied twice"
+            )
+            warnings.warn(
+                f"{self._choices.where}: {facts['remark']}. Check the export; an output with logits settles it.",
+                LegstatWarning,
+                stacklevel=4,
+            )
+        return facts
+
+    def resolved(self, description: JSON) -> Self:
+        """The response that an earlier `describe` speaks of, without an evaluation; see `Response`.
+
+        Raises
+        ------
+        ValueError
+            If model, preprocessing, score or output are others than described.
+        """
+        target, kind = description.get("target"), description.get("output_kind")
+        settled = copy.copy(self)
+        settled._local = threading.local()
+        if kind is not None and target is not None:
+            stated = cast("OutputKind", check_output_kind(self._choices.where, kind))
+            settled._decision = Decision(
+                stated, description.get("output_kind_source", "stated"), str(description.get("output_kind_ground"))
+            )
+            settled._score = Score(
+                self._choices.score, stated, (target[0], target[1]) if isinstance(target, list) else int(target)
+            )
+            settled._x0 = {key: description[key] for key in _X0_KEYS if key in description}
+        if settled.fingerprint != description.get("fingerprint"):
+            mine, theirs = self.describe(), description
+            other = [key for key in _COMPARED if mine.get(key) != theirs.get(key)]
+            raise ValueError(
+                invalid(
+                    f"{type(self).__name__}.resolved",
+                    "description",
+                    description.get("fingerprint"),
+                    "the description of this response",
+                    f"They differ in: {', '.join(other) or 'the fingerprint only'}. Build the response as the earlier "
+                    "run did.",
+                )
+            )
+        return settled
+
+    def rescored(self, score: str, target: Target | None = None) -> Self:
+        """The same network with another score or target; shares the session, spends nothing.
+
+        Parameters
+        ----------
+        score : str
+            "probability", "logit", "log_odds" or "difference".
+        target : int or str or tuple, optional
+            Index, label, "top" or a pair; by default the present one.
+
+        Returns
+        -------
+        NetworkResponse
+            Settled if this one is and the target is not "top".
+        """
+        if target is None:
+            target = self._choices.target if self._score is None else self._score.target
+        name = check_score(f"{type(self).__name__}.rescored", score, target)
+        other = copy.copy(self)
+        other._choices = replace(self._choices, score=name, target=target)
+        other.score_name, other.bounded = name, name in ("probability", "difference")
+        settled = other._choices.classes(None)
+        other._score = None
+        if self._decision is not None and settled is not None:
+            other._score = Score(name, self._decision.kind, settled)
+        other._x0, other.saturated, other._local = {}, 0, threading.local()
+        return other
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """The same response with another batch size; shares the session."""
+        other = copy.copy(self)
+        other.batch_size = check_batch_size(f"{type(self).__name__}.with_batch_size", batch_size)
+        other._local = threading.local()
+        return other
+
+    # -- pictures and provenance ---------------------------------------------------------------------------------
+
+    def load_image(self, path: str | Path) -> FloatArray:
+        """Read a picture by the preprocessing's resize rule; see `Response` and `Preprocessing`."""
+        picture = self.preprocessing.load(path, self.input_shape or (None, None, None))
+        self.check_image(picture, "load_image")
+        return picture
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Class names, where given."""
+        return self._choices.labels
+
+    @property
+    def target(self) -> int | tuple[int, int] | None:
+        """The target as index or pair; None while it is open."""
+        return self._choices.classes(None) if self._score is None else self._score.target
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of model bytes, preprocessing, kind of output, target and score."""
+        rule = self.preprocessing
+        transform = (rule.layout, rule.channel_order, rule.scale, rule.mean, rule.std, str(self._input_dtype))
+        kind = None if self._decision is None else self._decision.kind
+        target = self._choices.target if self._score is None else self._score.target
+        parts = (self.model_sha256, *self._identity(), transform, kind, target, self._choices.score)
+        return value_sha256("network", *parts)[0]
+
+    def describe(self) -> JSON:
+        """All that a record needs, flat.
+
+        Returns
+        -------
+        dict
+            ``kind``, ``model_sha256``, ``fingerprint``; ``target`` (index or pair; None while open), ``target_given``,
+            ``target_label``, ``n_classes``; ``score``; ``output_kind``, ``output_kind_source`` ("stated", "graph" or
+            "values"), ``output_kind_ground``; after `anchor` ``score_x0``, ``probability_x0``, ``logit_x0`` (None where
+            not known), ``top_x0`` (index, label, probability of the first five); ``preprocessing``,
+            ``preprocessing_given``, ``input_shape``, ``input_dtype``, ``batch_size``, ``saturated`` (evaluations whose
+            log-odds were censored); and the backend's entries (file, versions, provider, threads, ...).
+        """
+        target, given = self.target, self._choices.target
+        known = isinstance(target, int | tuple)
+        return {
+            **self._backend(),
+            "model_sha256": self.model_sha256,
+            "fingerprint": self.fingerprint,
+            "target": list(target) if isinstance(target, tuple) else target,
+            "target_given": list(given) if isinstance(given, tuple | list) else given,
+            "target_label": self._choices.label(cast("int | tuple[int, int]", target)) if known else None,
+            "n_classes": self._choices.n_classes,
+            "score": self.score_name,
+            "output_kind": None if self._decision is None else self._decision.kind,
+            "output_kind_source": None if self._decision is None else self._decision.source,
+            "output_kind_ground": None if self._decision is None else self._decision.ground,
+            **self._x0,
+            "preprocessing": self.preprocessing.to_dict(),
+            "preprocessing_given": self._preprocessing_given,
+            "input_shape": None if self.input_shape is None else list(self.input_shape),
+            "input_dtype": str(self._input_dtype),
+            "batch_size": self.batch_size,
+            "saturated": self.saturated,
+        }
+
+    def __getstate__(self) -> dict[str, object]:
+        """All but the thread-local buffers, which a worker makes anew."""
+        state = self.__dict__.copy()
+        del state["_local"]
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Restore, with fresh buffers."""
+        self.__dict__.update(state)
+        self._local = threading.local()
+
+    def __repr__(self) -> str:
+        target = self.target if self.target is not None else self._choices.target
+        return f"<{type(self).__name__} target={target!r} score={self.score_name!r}>"
+
+
+_X0_KEYS = ("score_x0", "probability_x0", "logit_x0", "top_x0", "remark")
+_COMPARED = ("model_sha256", "output", "preprocessing", "score", "input_dtype")

@@ -1,0 +1,223 @@
+"""An ONNX file as a response, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legstat._typing import JSON, AnyArray
+from legstat.errors import LegstatWarning, invalid
+from legstat.responses.base import ImageShape, check_whole
+from legstat.responses.labels import Target
+from legstat.responses.network import Choices, NetworkResponse
+from legstat.responses.onnx_choices import choose_input, choose_layout, choose_output
+from legstat.responses.onnx_graph import load_proto, read_model
+from legstat.responses.onnx_runner import TOLERANCE, Runner, is_out_of_memory
+from legstat.responses.onnx_session import SessionSettings, default_threads
+from legstat.responses.outputs import Decision, check_output_kind, class_rows
+from legstat.responses.preprocessing import PRESETS, Preprocessing, as_preprocessing
+from legstat.responses.scores import probabilities
+
+
+class OnnxResponse(NetworkResponse):
+    """An ONNX classifier behind one ONNX Runtime session, which lives as long as the response.
+
+    Built by `onnx_response`. Sending it to another process reopens the session there.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        choices: Choices,
+        *,
+        preprocessing: Preprocessing,
+        preprocessing_given: bool,
+        input_shape: ImageShape,
+        prior: Decision | None,
+        batch_size: int | None,
+        input_dtype: np.dtype[np.generic],
+    ) -> None:
+        super().__init__(
+            choices,
+            preprocessing=preprocessing,
+            preprocessing_given=preprocessing_given,
+            input_shape=input_shape,
+            prior=prior,
+            batch_size=batch_size,
+            input_dtype=input_dtype,
+        )
+        self._runner = runner
+        self._tensors = [runner.choice.fetched]
+
+    def free_batch_axis(self) -> None:
+        """Free a fixed batch axis if that changes nothing, tried on three random pictures."""
+        if self._runner.fixed is None:
+            return
+        channels, rows, columns = (size or 224 for size in self.input_shape or (3, None, None))
+        pictures = np.random.default_rng(0).random((3, channels, rows, columns))
+        self._runner.free_batch_axis(self._write(pictures.astype(self.dtype)))
+
+    def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
+        return self._runner.fetch(inputs, self._tensors)[0]
+
+    def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
+        """At x0: where logits inside the graph are read, the declared probabilities must follow from them."""
+        choice = self._runner.choice
+        if choice.declared is None or choice.decision is None:
+            return self._forward(inputs)
+        logits, declared = self._runner.fetch(inputs, [choice.fetched, choice.declared])
+        rows = class_rows(logits, 1, self._choices.where).astype(np.float64)
+        shown = class_rows(declared, 1, self._choices.where).astype(np.float64)
+        expected = probabilities(rows, choice.decision.kind)
+        for _ in range(choice.softmaxes - 1):
+            expected = probabilities(expected, "logits")
+        if self._runner.facts.tails[choice.declared].kind == "log_probabilities":
+            shown = np.exp(shown)
+        if shown.shape != expected.shape or not np.allclose(
+            shown, expected, rtol=0, atol=TOLERANCE[declared.dtype.itemsize], equal_nan=True
+        ):
+            raise ValueError(
+                invalid(
+                    self._choices.where,
+                    "output",
+                    choice.declared,
+                    f"the softmax of {choice.tensor!r}, as the graph suggests",
+                    "At x0 it is not (a softmax over another axis than the classes?). Pass output= and output_kind=.",
+                )
+            )
+        return logits
+
+    def _is_out_of_memory(self, error: Exception) -> bool:
+        return is_out_of_memory(error)
+
+    @property
+    def model_sha256(self) -> str:
+        """SHA-256 of the file (with its external data, where it has any)."""
+        return self._runner.facts.sha256
+
+    def _identity(self) -> tuple[object, ...]:
+        return self._runner.identity
+
+    def _backend(self) -> JSON:
+        return {"kind": "onnx", **self._runner.describe()}
+
+
+def onnx_response(
+    path: str | Path,
+    *,
+    target: Target = "top",
+    score: str = "log_odds",
+    preprocessing: Preprocessing | str | Path | Mapping[str, object] | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    output_kind: str | None = None,
+    constants: Mapping[str, AnyArray] | None = None,
+    labels: str | Path | Sequence[str] | None = None,
+    batch_size: int | None = None,
+    free_batch_axis: bool = True,
+    threads: int | None = None,
+    provider: str | Sequence[str] = "cpu",
+    allow_fallback: bool = False,
+    tf32: bool = False,
+) -> OnnxResponse:
+    r"""A classifier in an ONNX file as a response.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model; external data must lie in its own folder.
+    target : int or str or tuple, optional
+        Class index, label, "top" (the first choice at x0), or a pair for ``score="difference"``.
+    score : {"log_odds", "probability", "logit", "difference"}
+        What is explained, in float64; :math:`\log p_t - \log\sum_{k \ne t} p_k` by default, computed from logits
+        wherever the graph has them. "difference" is :math:`p_a - p_b` (LEG paper, eq. 1).
+    preprocessing : Preprocessing or str or Path or mapping, optional
+        A preset ("imagenet", "caffe", "tf", "unit", "raw"), a TOML file, or the thing itself. Without it the network is
+        taken to want RGB in [0, 1] ([0, 255] if its input is uint8), and `describe` says that this was assumed.
+    input : str, optional
+        Name of the input that takes the picture; needed where several could.
+    output : str, optional
+        Name of the class output, taken as it is: an output of the graph or any tensor inside it. By default the logits:
+        where the graph ends in a softmax or sigmoid, what enters it is read (and verified against the output at x0).
+    output_kind : str, optional
+        "logits", "log_probabilities", "probabilities", "sigmoid_logits" or "sigmoid_probabilities", where the graph and
+        the values at x0 do not settle it.
+    constants : mapping of str to ndarray, optional
+        Values of the graph's other inputs.
+    labels : sequence of str or str or Path, optional
+        Class names: a list, a text file with one per line, or a JSON file such as imagenet_class_index.json.
+    batch_size : int, optional
+        Images per call; by default what fits the processor's cache, see `tune_batch_size` for a measured one.
+    free_batch_axis : bool
+        Free a fixed batch axis (verified against the original graph on random pictures); False, or where it
+        fails: images are run in pieces of the fixed size.
+    threads : int, optional
+        Threads within an operator; by default the processors that this process may use.
+    provider : str or sequence of str
+        "cpu", "cuda", ..., "auto", or a name of ONNX Runtime's.
+    allow_fallback : bool
+        Whether another provider than the one asked for may run; else that is an error.
+    tf32 : bool
+        Whether CUDA may round products to 10 bits; the differences that are explained are of that size.
+
+    Returns
+    -------
+    OnnxResponse
+        The response.
+
+    Raises
+    ------
+    ValueError
+        Anything that can be found wrong without an evaluation: file, opset, external data, target, label, preset,
+        score, layout, provider, names of inputs and outputs.
+    BackendUnavailableError
+        onnx or onnxruntime is missing.
+    RuntimeError
+        The provider was installed and did not come up.
+
+    Notes
+    -----
+    One session serves the response for its life. On the CPU the scores of the tested networks do not depend on batch
+    size and threads; the promise of equal bits is for one machine and one version of ONNX Runtime.
+    A uint8 input rounds every perturbed picture to 256 levels: `describe` shows ``input_dtype``.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> from legstat.data import digits_model_path
+    >>> f = ls.onnx_response(digits_model_path(), target=3)
+    >>> f.describe()["provider"]
+    'CPUExecutionProvider'
+    """
+    where = "onnx_response"
+    facts = read_model(where, path)
+    fed = {name: np.asarray(value) for name, value in (constants or {}).items()}
+    info = choose_input(where, facts, input, fed)
+    choice = choose_output(where, facts, output, load_proto(where, path).graph)
+    stated = check_output_kind(where, output_kind)
+    prior = choice.decision if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
+    dtype = np.dtype(info.dtype)
+    rule = PRESETS["raw"] if preprocessing is None and dtype.kind == "u" else as_preprocessing(preprocessing)
+    layout, shape = choose_layout(where, info, rule.layout)
+    threads = default_threads() if threads is None else check_whole(where, "threads", threads)
+    choices = Choices.check(where, score, target, labels, choice.n_classes)
+    if choice.softmaxes > 1 and choice.decision is not None:
+        warnings.warn(f"{where}: {choice.decision.ground}.", LegstatWarning, stacklevel=2)
+    settings = SessionSettings(provider=provider, threads=threads, allow_fallback=allow_fallback, tf32=tf32)
+    response = OnnxResponse(
+        Runner(where, facts, info, choice, fed, settings),
+        choices,
+        preprocessing=rule.for_layout(layout),
+        preprocessing_given=preprocessing is not None,
+        input_shape=shape,
+        prior=prior,
+        batch_size=batch_size,
+        input_dtype=dtype,
+    )
+    if free_batch_axis:
+        response.free_batch_axis()
+    return response

@@ -1,0 +1,82 @@
+"""Two changes to a user's graph that leave what it computes alone: one more output, a free batch size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+
+WIDENED = "legstat_class_output"
+"""Name of the float32 copy of a float16 tensor."""
+
+
+def expose(model: onnx.ModelProto, tensor: str, widen: bool) -> None:
+    """Make a tensor inside the graph an output, beside the declared ones (in place).
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    tensor : str
+        Tensor that a node produces. Its type is left to the runtime's own inference.
+    widen : bool
+        Make it float32 first. Where the runtime computes float16 graphs in float32 (the CPU does), the rounding that
+        is saved is several times what perturbations do to a logit of 30: float16 has steps of 1/32 there.
+    """
+    import onnx
+
+    name = tensor
+    if widen:
+        name = WIDENED
+        model.graph.node.append(onnx.helper.make_node("Cast", [tensor], [name], to=onnx.TensorProto.FLOAT))
+    if all(value.name != name for value in model.graph.output):
+        model.graph.output.append(onnx.ValueInfoProto(name=name))
+
+
+def free_batch(model: onnx.ModelProto, picture: str) -> None:
+    """Free the batch axis of the picture input and of all that follows from it (in place).
+
+    The sizes noted in the graph are dropped, and constant targets of Reshape nodes that depend on the picture and begin
+    with the fixed batch size get 0 there ("as the input has it"). Whether the result computes the same has to be
+    verified by running it: other operators may carry the batch size too.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    picture : str
+        Name of the picture input.
+    """
+    import onnx
+
+    graph = model.graph
+    fixed = next(value for value in graph.input if value.name == picture).type.tensor_type.shape.dim[0].dim_value
+    for value in [*graph.output, *(value for value in graph.input if value.name == picture)]:
+        dims = value.type.tensor_type.shape.dim
+        if dims and dims[0].dim_value == fixed:
+            dims[0].dim_param = "legstat_batch"
+    del graph.value_info[:]
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
+            constants[node.output[0]] = node.attribute[0].t
+    # Before version 4 of the format initialisers had to be inputs as well; the new ones are not, so none are.
+    for value in [value for value in graph.input if value.name in constants]:
+        graph.input.remove(value)
+    model.ir_version = max(model.ir_version, 4)
+    depends = {picture}
+    for node in graph.node:
+        if not depends.intersection(node.input):
+            continue
+        depends.update(node.output)
+        if node.op_type != "Reshape" or node.input[0] not in depends or node.input[1] not in constants:
+            continue
+        target = onnx.numpy_helper.to_array(constants[node.input[1]]).copy()
+        if target.size == 0 or target[0] != fixed:
+            continue
+        target[0] = 0
+        name = f"{node.input[1]}_legstat_{node.output[0]}"
+        graph.initializer.append(onnx.numpy_helper.from_array(target, name))
+        node.input[1] = name

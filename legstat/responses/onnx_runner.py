@@ -1,0 +1,184 @@
+"""Batches through an ONNX graph: constants fed, fixed batch axes freed or worked around."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legstat._typing import JSON
+from legstat.responses.onnx_choices import OutputChoice
+from legstat.responses.onnx_edit import expose, free_batch
+from legstat.responses.onnx_graph import ModelFacts, TensorInfo, load_proto, model_sha256
+from legstat.responses.onnx_session import Session, SessionSettings
+from legstat.responses.outputs import class_rows
+
+TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-9}
+"""Largest difference, relative to the outputs' size, of two ways to compute one output, by bytes of its type."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether ONNX Runtime's error says that a batch did not fit (it has no class of its own for that)."""
+    text = str(error).lower()
+    words = ("out of memory", "failed to allocate memory", "bad allocation", "bad_alloc", "cudaerrormemoryallocation")
+    return isinstance(error, MemoryError) or any(word in text for word in words)
+
+
+@dataclass
+class Runner:
+    """A graph, what is read from it, and the session it runs in.
+
+    Parameters
+    ----------
+    where : str
+        Call to name in errors.
+    facts : ModelFacts
+        Of the model.
+    input : TensorInfo
+        The input that takes the picture.
+    choice : OutputChoice
+        The tensor that is read.
+    constants : dict of str to ndarray
+        Values of the other inputs.
+    settings : SessionSettings
+        Provider, threads, ...
+    """
+
+    where: str
+    facts: ModelFacts
+    input: TensorInfo
+    choice: OutputChoice
+    constants: dict[str, NDArray[np.generic]]
+    settings: SessionSettings
+
+    def __post_init__(self) -> None:
+        self.fixed = self.input.size(0)
+        self.batch_rule = "free" if self.fixed is None else f"fixed at {self.fixed}, run in pieces"
+        self.checks: JSON = {}
+        self.session = self._open(free=False)
+        sizes = {info.name: info.shape[0] for info in self.facts.inputs if info.shape}
+        own = sizes.get(self.input.name)
+        self._batched = {
+            name
+            for name, value in self.constants.items()
+            if isinstance(own, str) and sizes.get(name) == own and value.ndim
+        }
+
+    def _open(self, free: bool) -> Session:
+        """A session of the file as it is, or of a copy with the chosen tensor exposed and the batch axis freed."""
+        model: Path | bytes = self.facts.path
+        changed = self.choice.exposed or self.choice.widen
+        if free or changed:
+            proto = load_proto(self.where, self.facts.path)
+            if changed:
+                expose(proto, self.choice.tensor, self.choice.widen)
+            if free:
+                free_batch(proto, self.input.name)
+            model = proto.SerializeToString()
+        return Session(self.where, model, self.facts.path.parent.resolve(), self.settings)
+
+    def _feed(self, inputs: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
+        """Inputs by name; a constant of one row is repeated where the graph wants the picture's batch."""
+        feed = {self.input.name: inputs}
+        for name, value in self.constants.items():
+            repeat = name in self._batched and len(value) == 1
+            feed[name] = np.repeat(value, len(inputs), axis=0) if repeat else value
+        return feed
+
+    def fetch(self, inputs: NDArray[np.generic], names: list[str]) -> list[NDArray[np.generic]]:
+        """Tensors for a batch; where the graph's batch is fixed, in pieces of that size, the last one padded.
+
+        Parameters
+        ----------
+        inputs : ndarray
+            In the network's layout and type.
+        names : list of str
+            Tensors to fetch.
+
+        Returns
+        -------
+        list of ndarray
+            One per name.
+        """
+        fixed, n = self.fixed, len(inputs)
+        if fixed is None or n == fixed:
+            return self.session.run(names, self._feed(inputs))
+        pieces: list[list[NDArray[np.generic]]] = []
+        for start in range(0, n, fixed):
+            piece = inputs[start : start + fixed]
+            size = len(piece)
+            if size < fixed:
+                piece = np.concatenate([piece, np.repeat(piece[-1:], fixed - size, axis=0)])
+            fetched = self.session.run(names, self._feed(piece))
+            pieces.append([class_rows(value, fixed, self.where)[:size] for value in fetched])
+        return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
+
+    def free_batch_axis(self, inputs: NDArray[np.generic]) -> None:
+        """Go over to a copy of the graph with a free batch axis, if it computes the same.
+
+        Parameters
+        ----------
+        inputs : ndarray
+            A few pictures in the network's layout and type; each is run through the original graph, all of them at once
+            through the copy.
+        """
+        fixed, names = self.fixed, [self.choice.fetched]
+        expected = self.fetch(inputs, names)[0].astype(np.float64)
+        scale = max(float(np.abs(expected).max()), 1e-30)
+        try:
+            session = self._open(free=True)
+            got = class_rows(session.run(names, self._feed(inputs))[0], len(inputs), self.where)
+        except Exception as error:  # whatever stops the copy, the original still runs
+            self.checks["free_batch"] = {"works": False, "reason": str(error).strip()[:300]}
+            return
+        difference = (
+            float(np.abs(got.astype(np.float64) - expected).max()) / scale if got.shape == expected.shape else np.inf
+        )
+        works = difference <= TOLERANCE[got.dtype.itemsize]
+        self.checks["free_batch"] = {
+            "works": works,
+            "evaluations": 2 * len(inputs),
+            "pictures": "random",
+            "relative_difference": difference,
+        }
+        if works:
+            self.session, self.fixed = session, None
+            self.batch_rule = f"fixed at {fixed}, freed by changing the graph"
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What besides the file determines the outputs."""
+        return (self.input.name, self.choice.tensor, self.choice.widen, self.constants)
+
+    def describe(self) -> JSON:
+        """The runner's part of a record."""
+        import onnx
+
+        facts = self.facts
+        return {
+            "file": facts.path.name,
+            "opset": facts.opset,
+            "ir_version": facts.ir_version,
+            "producer": facts.producer,
+            "n_parameters": facts.n_parameters,
+            "external_files": list(facts.external_files),
+            "input": self.input.name,
+            "output": self.choice.tensor,
+            "output_inside_graph": self.choice.exposed,
+            "output_widened": self.choice.widen,
+            "softmaxes": self.choice.softmaxes,
+            "constants": {name: [str(value.dtype), *value.shape] for name, value in self.constants.items()},
+            "batch": self.batch_rule,
+            "checks": self.checks,
+            "provider": self.session.provider,
+            "threads": self.settings.threads,
+            "versions": {"onnxruntime": self.session.version, "onnx": onnx.__version__, "numpy": np.__version__},
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Refuse to go on in another process with a file that has changed since."""
+        self.__dict__.update(state)
+        if model_sha256(self.facts.path, self.facts.external_files) != self.facts.sha256:
+            raise RuntimeError(f"legstat.{self.where}: {self.facts.path} has changed since the response was made.")

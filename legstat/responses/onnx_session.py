@@ -1,0 +1,233 @@
+"""One ONNX Runtime session: the provider asked for, verified; threads set; reopened in another process."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legstat.errors import BackendUnavailableError, LegstatWarning, invalid
+
+CPU = "CPUExecutionProvider"
+_SHORT = {
+    "cpu": CPU,
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "dml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+}
+_AUTO = ("CUDAExecutionProvider", "MIGraphXExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider", CPU)
+"""What "auto" tries, in this order; providers that compute in reduced precision by default are left out."""
+
+
+def load_runtime() -> ModuleType:
+    """The package onnxruntime, or an error that names the extra.
+
+    Its names are re-exported from a compiled module, so type checkers see none of them: hence the import by name.
+    """
+    try:
+        return importlib.import_module("onnxruntime")
+    except ImportError as error:
+        raise BackendUnavailableError("onnxruntime", "onnx", "Running an ONNX file") from error
+
+
+class RuntimeSession(Protocol):
+    """What of ``onnxruntime.InferenceSession`` is used."""
+
+    def run(self, output_names: list[str], input_feed: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """Fetch outputs."""
+
+    def get_providers(self) -> list[str]:
+        """Providers in use, first the one that is preferred."""
+
+    def disable_fallback(self) -> None:
+        """Do not go over to another provider when running fails."""
+
+
+def default_threads() -> int:
+    """Threads for one session: the processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_providers(
+    where: str, provider: str | Sequence[str], available: Sequence[str], allow_fallback: bool
+) -> list[str]:
+    """Providers to open a session with, in order; the first is the one that has to run.
+
+    Parameters
+    ----------
+    where : str
+        Call to name in an error.
+    provider : str or sequence of str
+        "cpu", "cuda", ..., an ONNX Runtime name, "auto", or several in order of preference.
+    available : sequence of str
+        What the installed ONNX Runtime was built with.
+    allow_fallback : bool
+        Whether another provider will do.
+
+    Returns
+    -------
+    list of str
+        ONNX Runtime names, ending with the CPU.
+
+    Raises
+    ------
+    ValueError
+        Unknown provider, or one that is not installed.
+    """
+    wanted = [provider] if isinstance(provider, str) else list(provider)
+    if not wanted:
+        raise ValueError(invalid(where, "provider", provider, "the name of a provider", "'cpu' always works."))
+    if wanted == ["auto"]:
+        return [name for name in _AUTO if name in available]
+    names = [_SHORT.get(name.lower(), name) for name in wanted]
+    known = {*_SHORT.values(), *available}
+    for given, name in zip(wanted, names, strict=True):
+        if name not in known:
+            raise ValueError(invalid(where, "provider", given, f"'auto' or one of {sorted(_SHORT)}"))
+    missing = [name for name in names if name not in available]
+    if missing and not allow_fallback:
+        remedy = (
+            "pip install 'legstat[onnx-gpu]' in place of onnxruntime" if "CUDA" in missing[0] else "Install its build"
+        )
+        raise ValueError(
+            invalid(
+                where,
+                "provider",
+                missing[0],
+                f"one of those that the installed ONNX Runtime has: {list(available)}",
+                f"{remedy}, or pass provider='cpu', or allow_fallback=True.",
+            )
+        )
+    chosen = [name for name in names if name in available]
+    return [*chosen, CPU] if CPU not in chosen else chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionSettings:
+    """How a session is to be opened.
+
+    Parameters
+    ----------
+    provider : str or sequence of str
+        As for `choose_providers`.
+    threads : int
+        Threads within an operator.
+    allow_fallback : bool
+        Whether a provider that does not come up may be replaced by the next one.
+    tf32 : bool
+        Whether CUDA may round products to 10 bits of mantissa.
+    """
+
+    provider: str | Sequence[str] = "cpu"
+    threads: int
+    allow_fallback: bool = False
+    tf32: bool = False
+
+
+def first_choice(provider: str | Sequence[str]) -> str | None:
+    """The provider that has to run, by ONNX Runtime's name; None where "auto" leaves it open."""
+    first = provider if isinstance(provider, str) else provider[0]
+    return None if first == "auto" else _SHORT.get(first.lower(), first)
+
+
+class Session:
+    """An ONNX Runtime session that knows what it runs on and can be sent to another process.
+
+    Parameters
+    ----------
+    where : str
+        Call to name in an error.
+    model : Path or bytes
+        A model file, or a serialised model (an edited graph).
+    folder : Path
+        Folder of the model file; external data of a serialised model are read from there.
+    settings : SessionSettings
+        Provider, threads, ...
+
+    Attributes
+    ----------
+    provider : str
+        What runs, as the session itself reports it.
+    version : str
+        Of ONNX Runtime.
+    """
+
+    def __init__(self, where: str, model: Path | bytes, folder: Path, settings: SessionSettings) -> None:
+        self._where, self._model, self._folder, self._settings = where, model, folder, settings
+        self._open()
+
+    def _open(self) -> None:
+        onnxruntime = load_runtime()
+        wanted = self._settings
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = wanted.threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = 3
+        source = str(self._model) if isinstance(self._model, Path) else self._model
+        if isinstance(self._model, bytes):
+            options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self._folder))
+        available = onnxruntime.get_available_providers()
+        names = choose_providers(self._where, wanted.provider, available, wanted.allow_fallback)
+        extra = [{"use_tf32": str(int(wanted.tf32))} if name == "CUDAExecutionProvider" else {} for name in names]
+        try:
+            self._session: RuntimeSession = onnxruntime.InferenceSession(
+                source, options, providers=names, provider_options=extra
+            )
+        except Exception as error:  # the runtime's exceptions have no common base of its own
+            shown = (
+                str(self._model) if isinstance(self._model, Path) else f"a changed copy of a model in {self._folder}"
+            )
+            raise ValueError(
+                invalid(
+                    self._where,
+                    "path",
+                    shown,
+                    f"a model that ONNX Runtime {onnxruntime.__version__} can open",
+                    f"It says: {str(error).strip()[:400]}. A newer onnxruntime may know a newer opset; a truncated "
+                    "file has to be fetched again.",
+                )
+            ) from error
+        self.provider = str(self._session.get_providers()[0])
+        self.version = str(onnxruntime.__version__)
+        first = first_choice(wanted.provider)
+        if first is None or self.provider == first:
+            # otherwise run() itself would go over to the CPU when the provider fails midway
+            self._session.disable_fallback()
+        elif wanted.allow_fallback:
+            warnings.warn(
+                f"{self._where}: the provider {first!r} is not to be had; running on {self.provider!r}.",
+                LegstatWarning,
+                stacklevel=2,
+            )
+        else:
+            raise RuntimeError(
+                f"legstat.{self._where}: the provider {first!r} was asked for and did not come up; ONNX Runtime went "
+                f"over to {self.provider!r} by itself. Check its driver and libraries, or pass provider='cpu', or "
+                "allow_fallback=True."
+            )
+
+    def run(self, outputs: list[str], feed: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
+        """Fetch outputs for a feed."""
+        return self._session.run(outputs, feed)
+
+    def __getstate__(self) -> dict[str, object]:
+        """What it takes to open the session again; the session itself stays in its process."""
+        return {key: value for key, value in self.__dict__.items() if key != "_session"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Open the session again in this process."""
+        self.__dict__.update(state)
+        self._open()
