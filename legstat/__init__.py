@@ -23,7 +23,7 @@ from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.grids import Grid
 from legstat.moments import Moments
 from legstat.perturbations import Additive, Blend
-from legstat.responses.base import Response, as_response
+from legstat.responses import Preprocessing, Response, as_response, onnx_response, torch_response
 from legstat.samples import QuerySample
 from legstat.sampling import query
 
@@ -44,6 +44,7 @@ __all__ = [
     "LegstatWarning",
     "Moments",
     "NonFiniteResponseError",
+    "Preprocessing",
     "QueryError",
     "QueryInterrupted",
     "QuerySample",
@@ -52,7 +53,9 @@ __all__ = [
     "SolverError",
     "StructuredGaussian",
     "as_response",
+    "onnx_response",
     "query",
     "simulate",
+    "torch_response",
 ]
 __version__ = "0.1.0"
