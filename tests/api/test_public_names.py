@@ -41,7 +41,7 @@ def test_public_names_are_those_written_down():
     )
 
 
-def test_all_is_sorted_and_complete():
+def test_names_in_all_exist_and_stand_there_once():
     for module_name in NAMESPACES:
         if importlib.util.find_spec(module_name) is None:
             continue
