@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 import numpy as np
 from tqdm import tqdm
 
-from legstat._typing import AnyArray, FloatArray
+from legstat._typing import AnyArray, FloatArray, IntArray
 from legstat.conventions import Conventions, ConventionsName, clash, get_conventions
 from legstat.designs import BLOCK, Design, Key
 from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted, invalid
@@ -99,6 +100,9 @@ def query(
     """
     response = as_response(f)
     picture = _check_image(image)
+    _check_type("design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
+    _check_type("perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
+    _check_type("resume", resume, QuerySample | None, "an earlier result, or `error.sample`")
     if conventions is not None and resume is not None and conventions != resume.conventions:
         raise clash("query", "conventions", conventions, resume.convention_set, resume.conventions)
     rules = get_conventions(conventions or (resume.conventions if resume is not None else "default"))
@@ -106,7 +110,7 @@ def query(
     operator = _operator(perturbation, rules, resume)
     operator.check(picture, law.grid, law.channels)
     paired = _antithetic(antithetic, rules, resume)
-    plan = _Plan(law, operator, picture, paired, rules, n_queries, first_block)
+    plan = _Plan(law, operator, picture, paired, rules, n_queries, first_block, resume)
     size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
     if resume is not None:
         plan.check_resumable(resume, rng, first_block)
@@ -128,15 +132,20 @@ class _Plan:
     rules: Conventions
     n_queries: int
     first_block: int
+    resume: QuerySample | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_queries", "first_block"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
                 raise TypeError(invalid("query", name, value, "a whole number"))
-        if self.first_block < 0:
-            raise ValueError(invalid("query", "first_block", self.first_block, "a block number >= 0"))
-        if self.units < 1:
+            object.__setattr__(self, name, int(value))
+        if not 0 <= self.first_block < 2**63:
+            raise ValueError(invalid("query", "first_block", self.first_block, "a block number from 0 to 2**63 - 1"))
+        if self.resume is not None and self.n_queries < self.resume.ledger.spent:
+            valid = f"at least {self.resume.ledger.spent}, what the resumed sample has cost"
+            raise ValueError(invalid("query", "n_queries", self.n_queries, valid, "It is the ceiling over both runs."))
+        if self.resume is None and self.units < 1:
             unit = "pair" if self.antithetic else "draw"
             remedy = (
                 f"f(x0){' and the base point' if self.perturbation.needs_base else ''} and one {unit} for each channel."
@@ -157,9 +166,21 @@ class _Plan:
         return len(self.image) if self.design.channels == "separate" else 1
 
     @property
+    def known(self) -> tuple[int, ...]:
+        """Evaluations that each stream of the resumed sample already spans."""
+        if self.resume is None:
+            return (0,) * self.streams
+        return tuple(s.responses.size + s.pending.size for s in self.resume.segments)
+
+    @property
     def units(self) -> int:
         """Units of each stream that the budget allows."""
-        return int(self.n_queries - self.overhead) // (self.per_unit * self.streams)
+        budget = self.n_queries - self.overhead - (0 if self.resume is None else self.resume.ledger.failed)
+        units = budget // (self.per_unit * self.streams)
+        # a run that was stopped may be a block ahead in its first streams
+        while units > 0 and sum(max(k, units * self.per_unit) for k in self.known) > budget:
+            units -= 1
+        return units
 
     def check_resumable(self, sample: QuerySample, rng: Any, first_block: int) -> None:
         if rng is not None or first_block:
@@ -189,46 +210,50 @@ class _Plan:
 
 def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, progress: bool) -> QuerySample:
     """Evaluate what is missing from `start`, block by block, the streams in turn."""
-    per, streams = plan.per_unit, plan.streams
-    scores: list[list[float]] = [[] for _ in range(streams)]
-    first = {s.channel: s for s in start.segments}
+    per = plan.per_unit
+    # one row a stream, NaN where there is no answer yet: a stopped run may leave holes, and is ahead in one stream
+    scores = np.full((plan.streams, max(plan.units * per, *plan.known)), np.nan)
     for segment in start.segments:
-        scores[segment.channel] = segment.responses.ravel().tolist()
-    key, block0 = first[0].key, first[0].first_block
+        known = np.concatenate([segment.responses.ravel(), segment.pending])
+        scores[segment.channel, : len(known)] = known
+    first = start.segments[0]
+    failed = start.ledger.failed
+
+    def answered() -> int:
+        return int(np.isfinite(scores).sum())
 
     def sample() -> QuerySample:
-        segments = []
-        for channel, values in enumerate(scores):
-            whole = np.array(values[: len(values) // per * per], dtype=np.float64).reshape(-1, per)
-            whole.flags.writeable = False
-            segments.append(Segment(key, channel, block0, whole))
-        paid = Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), sum(map(len, scores)))
-        return _with(start, tuple(segments), paid)
+        segments = tuple(
+            Segment.of_run(first.key, channel, first.first_block, row, per) for channel, row in enumerate(scores)
+        )
+        paid = Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), answered(), failed)
+        return _with(start, segments, paid)
 
     composer = plan.perturbation.composer(plan.image, plan.design.grid, response.dtype)
-    total = plan.units * per * streams
     bar = tqdm(
-        total=total,
-        initial=min(total, sum(map(len, scores))),
+        total=max(plan.units * per * plan.streams, answered()),
+        initial=answered(),
         unit="query",
         desc="queries",
         disable=None if progress else True,
     )
     with bar:
         try:
-            for channel, pictures in _batches(plan, composer, scores, key, block0, batch_size):
+            for channel, rows, pictures in _batches(plan, composer, scores, first.key, first.first_block, batch_size):
                 values = response(pictures)
-                if not np.isfinite(values).all():
-                    good = int(np.flatnonzero(~np.isfinite(values))[0])
-                    scores[channel].extend(values[:good].tolist())
-                    index = sum(map(len, scores))
+                finite = np.isfinite(values)
+                index = answered()
+                scores[channel, rows] = np.where(finite, values, np.nan)
+                failed += int(np.sum(~finite))
+                if not finite.all():
+                    bad = int(np.argmin(finite))
                     raise NonFiniteResponseError(
-                        f"legstat.query: f returned {values[good]} for evaluation {index} of the perturbed pictures. "
-                        "Mend f and call query(..., resume=error.sample); a score that overflows calls for log_odds.",
+                        f"legstat.query: f returned {values[bad]} for evaluation {index + bad} of the perturbed "
+                        "pictures. Mend f and call query(..., resume=error.sample); a score that overflows calls for "
+                        "log_odds.",
                         sample(),
-                        index,
+                        index + bad,
                     )
-                scores[channel].extend(values.tolist())
                 bar.update(len(values))
         except QueryError:
             raise
@@ -236,8 +261,8 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
             raise QueryInterrupted(sample()) from error
         except Exception as error:
             raise QueryError(
-                f"legstat.query: f failed after {sum(map(len, scores))} perturbed pictures: "
-                f"{type(error).__name__}: {error} What was paid for is in `.sample`: query(..., resume=error.sample).",
+                f"legstat.query: f failed after {answered()} perturbed pictures: {type(error).__name__}: {error} "
+                "What was paid for is in `.sample`: query(..., resume=error.sample).",
                 sample(),
             ) from error
     done = sample()
@@ -246,25 +271,23 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
 
 
 def _batches(
-    plan: _Plan, composer: Composer, scores: list[list[float]], key: Key, block0: int, batch_size: int
-) -> Iterator[tuple[int, AnyArray]]:
-    """(channel, perturbed pictures) still to be evaluated. Reads `scores` to know where each stream stands."""
+    plan: _Plan, composer: Composer, scores: FloatArray, key: Key, block0: int, batch_size: int
+) -> Iterator[tuple[int, IntArray, AnyArray]]:
+    """(channel, rows, perturbed pictures) still to be evaluated: the entries of `scores` that are NaN."""
     per = plan.per_unit
     planes = len(plan.image) if plan.design.channels == "joint" else 1
     for j in range(-(-plan.units // BLOCK)):
+        begin, end = j * BLOCK * per, min(plan.units, (j + 1) * BLOCK) * per
         for channel in range(plan.streams):
-            begin = max(len(scores[channel]), j * BLOCK * per)
-            end = min(plan.units, (j + 1) * BLOCK) * per
-            if begin >= end:
+            missing = begin + np.flatnonzero(np.isnan(scores[channel, begin:end]))
+            if not missing.size:
                 continue
             z = plan.design.draw(key, channel, block0 + j, planes)
             signed = np.stack([z, -z], axis=1).reshape(-1, *z.shape[1:]) if plan.antithetic else z
-            for at in range(begin, end, batch_size):
-                rows = signed[at - j * BLOCK * per : min(at + batch_size, end) - j * BLOCK * per]
-                yield (
-                    channel,
-                    composer(rows, channel if plan.streams > 1 or plan.design.channels == "separate" else None),
-                )
+            for at in range(0, len(missing), batch_size):
+                rows = missing[at : at + batch_size]
+                alone = channel if plan.design.channels == "separate" else None
+                yield channel, rows, composer(signed[rows - begin], alone)
 
 
 def _open(response: Response, plan: _Plan, key: Key) -> tuple[Response, QuerySample]:
@@ -275,8 +298,10 @@ def _open(response: Response, plan: _Plan, key: Key) -> tuple[Response, QuerySam
         if plan.perturbation.needs_base:
             z0 = np.zeros((1, 1, *plan.design.grid.shape))
             f_base = float(settled(plan.perturbation.composer(plan.image, plan.design.grid, settled.dtype)(z0))[0])
-    except (ValueError, TypeError, ImportError, KeyboardInterrupt):
+    except (ValueError, TypeError, ImportError):
         raise
+    except KeyboardInterrupt as error:
+        raise QueryInterrupted(None) from error
     except Exception as error:
         raise QueryError(
             f"legstat.query: f failed on the unperturbed picture: {type(error).__name__}: {error}"
@@ -305,10 +330,18 @@ def _with(sample: QuerySample, segments: tuple[Segment, ...], ledger: Ledger) ->
     return QuerySample(segments=segments, ledger=ledger, **{name: getattr(sample, name) for name in names})
 
 
+def _check_type(name: str, value: object, kind: Any, valid: str) -> None:
+    if not isinstance(value, kind):
+        wanted = "a " + " or ".join(t.__name__ for t in get_args(kind) or (kind,) if t is not NoneType)
+        raise TypeError(invalid("query", name, value, f"{wanted}, {valid}"))
+
+
 def _check_image(image: AnyArray) -> FloatArray:
-    picture = np.array(image, dtype=np.float64)
     remedy = "`response.load_image(path)` reads a picture file in this form."
-    if picture.ndim != 3:
+    if not isinstance(image, np.ndarray) or image.dtype.kind not in "fiub":
+        raise TypeError(invalid("query", "image", image, "an array of real numbers of shape (C, H, W)", remedy))
+    picture = np.array(image, dtype=np.float64)
+    if picture.ndim != 3 or not picture.size:
         raise ValueError(invalid("query", "image", picture.shape, "an array of shape (C, H, W)", remedy))
     if not np.isfinite(picture).all():
         raise ValueError(invalid("query", "image", "NaN or infinity", "finite", remedy))
