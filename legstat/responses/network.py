@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import threading
 import warnings
 from abc import abstractmethod
@@ -96,6 +97,12 @@ class Choices:
         return self.labels[target]
 
 
+def usual_batch_size(shape: Sequence[int | None]) -> int:
+    """Images per call where nothing was measured, for pictures of (C, H, W); 224 x 224 where free."""
+    numbers = math.prod(size or free for size, free in zip(shape, (3, 224, 224), strict=True))
+    return min(max(_BATCH_NUMBERS // numbers, 1), 64)
+
+
 class NetworkResponse(Response):
     """A classifier network, one score of it, and the preprocessing in front.
 
@@ -126,9 +133,9 @@ class NetworkResponse(Response):
         if input_dtype == np.float64:
             self.dtype = np.dtype(np.float64)
         preprocessing.affine(input_shape[0] or 3)
+        self._batch_open = batch_size is None and None in input_shape
         if batch_size is None:
-            numbers = int(np.prod([size or 224 for size in input_shape]))
-            batch_size = min(max(_BATCH_NUMBERS // numbers, 1), 64)
+            batch_size = usual_batch_size(input_shape)
         self.batch_size = check_batch_size(choices.where, batch_size)
         self._prior = prior
         self._score: Score | None = None
@@ -302,6 +309,8 @@ class NetworkResponse(Response):
         settled._x0 = settled._facts_at_x0(outputs, float(values[0]))
         settled.saturated = 0
         settled._local = threading.local()
+        if self._batch_open:
+            settled.batch_size = usual_batch_size(image.shape)
         return settled, float(values[0])
 
     def _facts_at_x0(self, outputs: NDArray[np.generic], value: float) -> JSON:

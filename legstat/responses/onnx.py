@@ -95,6 +95,11 @@ class OnnxResponse(NetworkResponse):
         return is_out_of_memory(error)
 
     @property
+    def path(self) -> Path:
+        """The model's file."""
+        return self._runner.facts.path
+
+    @property
     def model_sha256(self) -> str:
         """SHA-256 of the file (with its external data, where it has any)."""
         return self._runner.facts.sha256
@@ -187,9 +192,9 @@ def onnx_response(
 
     Examples
     --------
-    >>> import legstat as ls
     >>> from legstat.data import digits_model_path
-    >>> f = ls.onnx_response(digits_model_path(), target=3)
+    >>> from legstat.responses import onnx_response
+    >>> f = onnx_response(digits_model_path(), target=3)
     >>> f.describe()["provider"]
     'CPUExecutionProvider'
     """

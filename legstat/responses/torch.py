@@ -205,8 +205,14 @@ def torch_response(
 
     Examples
     --------
-    >>> import torch  # doctest: +SKIP
-    >>> f = ls.torch_response(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)))  # doctest: +SKIP
+    A "network" whose logits are the pixels:
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from legstat.responses import torch_response
+    >>> f, value = torch_response(torch.nn.Flatten(), score="logit").anchor(np.array([[[0.25, 0.75, 0.5]]]))
+    >>> f.target, value, f.describe()["output_kind_source"]
+    (1, 0.75, 'values')
     """
     where = "torch_response"
     try:
