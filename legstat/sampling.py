@@ -114,11 +114,13 @@ def query(
     size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
     if resume is not None:
         plan.check_resumable(resume, rng, first_block)
-        return _run(response.resolved(resume.response), plan, resume, size, progress)
-    response.check_image(picture)
-    key = _key(rng)
-    start = _open(response, plan, key)
-    return _run(start[0], plan, start[1], size, progress)
+        settled, start = response.resolved(resume.response), resume
+        composer = operator.composer(picture, law.grid, settled.dtype)
+    else:
+        response.check_image(picture)
+        composer = operator.composer(picture, law.grid, response.dtype)
+        settled, start = _open(response, plan, composer, _key(rng))
+    return _run(settled, plan, composer, start, size, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,16 +144,14 @@ class _Plan:
             object.__setattr__(self, name, int(value))
         if not 0 <= self.first_block < 2**63:
             raise ValueError(invalid("query", "first_block", self.first_block, "a block number from 0 to 2**63 - 1"))
-        if self.resume is not None and self.n_queries < self.resume.ledger.spent:
-            valid = f"at least {self.resume.ledger.spent}, what the resumed sample has cost"
-            raise ValueError(invalid("query", "n_queries", self.n_queries, valid, "It is the ceiling over both runs."))
-        if self.resume is None and self.units < 1:
+        if self.units < 1:
             unit = "pair" if self.antithetic else "draw"
-            remedy = (
-                f"f(x0){' and the base point' if self.perturbation.needs_base else ''} and one {unit} for each channel."
-            )
-            valid = f"at least {self.overhead + self.per_unit * self.streams}"
-            raise ValueError(invalid("query", "n_queries", self.n_queries, valid, "That pays for " + remedy))
+            base = " and the base point" if self.perturbation.needs_base else ""
+            remedy = f"That pays for f(x0){base} and one {unit} for each channel."
+            if self.resume is not None:
+                remedy = "It is the ceiling over all runs: what the resumed sample has cost, and what it still misses."
+            fewest = self.overhead + self.failed + sum(max(k, self.per_unit) for k in self.known)
+            raise ValueError(invalid("query", "n_queries", self.n_queries, f"at least {fewest}", remedy))
 
     @property
     def overhead(self) -> int:
@@ -166,6 +166,11 @@ class _Plan:
         return len(self.image) if self.design.channels == "separate" else 1
 
     @property
+    def failed(self) -> int:
+        """Evaluations of the resumed sample that gave no number."""
+        return 0 if self.resume is None else self.resume.ledger.failed
+
+    @property
     def known(self) -> tuple[int, ...]:
         """Evaluations that each stream of the resumed sample already spans."""
         if self.resume is None:
@@ -175,7 +180,7 @@ class _Plan:
     @property
     def units(self) -> int:
         """Units of each stream that the budget allows."""
-        budget = self.n_queries - self.overhead - (0 if self.resume is None else self.resume.ledger.failed)
+        budget = self.n_queries - self.overhead - self.failed
         units = budget // (self.per_unit * self.streams)
         # a run that was stopped may be a block ahead in its first streams
         while units > 0 and sum(max(k, units * self.per_unit) for k in self.known) > budget:
@@ -208,7 +213,9 @@ class _Plan:
             )
 
 
-def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, progress: bool) -> QuerySample:
+def _run(
+    response: Response, plan: _Plan, composer: Composer, start: QuerySample, batch_size: int, progress: bool
+) -> QuerySample:
     """Evaluate what is missing from `start`, block by block, the streams in turn."""
     per = plan.per_unit
     # one row a stream, NaN where there is no answer yet: a stopped run may leave holes, and is ahead in one stream
@@ -217,22 +224,18 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
         known = np.concatenate([segment.responses.ravel(), segment.pending])
         scores[segment.channel, : len(known)] = known
     first = start.segments[0]
-    failed = start.ledger.failed
-
-    def answered() -> int:
-        return int(np.isfinite(scores).sum())
+    answered, failed = start.ledger.perturbed, start.ledger.failed
 
     def sample() -> QuerySample:
         segments = tuple(
             Segment.of_run(first.key, channel, first.first_block, row, per) for channel, row in enumerate(scores)
         )
-        paid = Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), answered(), failed)
+        paid = Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), answered, failed)
         return _with(start, segments, paid)
 
-    composer = plan.perturbation.composer(plan.image, plan.design.grid, response.dtype)
     bar = tqdm(
-        total=max(plan.units * per * plan.streams, answered()),
-        initial=answered(),
+        total=max(plan.units * per * plan.streams, answered),
+        initial=answered,
         unit="query",
         desc="queries",
         disable=None if progress else True,
@@ -242,17 +245,18 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
             for channel, rows, pictures in _batches(plan, composer, scores, first.key, first.first_block, batch_size):
                 values = response(pictures)
                 finite = np.isfinite(values)
-                index = answered()
                 scores[channel, rows] = np.where(finite, values, np.nan)
-                failed += int(np.sum(~finite))
+                before = answered + failed
+                answered += int(finite.sum())
+                failed += int((~finite).sum())
                 if not finite.all():
                     bad = int(np.argmin(finite))
                     raise NonFiniteResponseError(
-                        f"legstat.query: f returned {values[bad]} for evaluation {index + bad} of the perturbed "
+                        f"legstat.query: f returned {values[bad]} for evaluation {before + bad} of the perturbed "
                         "pictures. Mend f and call query(..., resume=error.sample); a score that overflows calls for "
                         "log_odds.",
                         sample(),
-                        index + bad,
+                        before + bad,
                     )
                 bar.update(len(values))
         except QueryError:
@@ -261,7 +265,7 @@ def _run(response: Response, plan: _Plan, start: QuerySample, batch_size: int, p
             raise QueryInterrupted(sample()) from error
         except Exception as error:
             raise QueryError(
-                f"legstat.query: f failed after {answered()} perturbed pictures: {type(error).__name__}: {error} "
+                f"legstat.query: f failed after {answered} perturbed pictures: {type(error).__name__}: {error} "
                 "What was paid for is in `.sample`: query(..., resume=error.sample).",
                 sample(),
             ) from error
@@ -290,14 +294,14 @@ def _batches(
                 yield channel, rows, composer(signed[rows - begin], alone)
 
 
-def _open(response: Response, plan: _Plan, key: Key) -> tuple[Response, QuerySample]:
+def _open(response: Response, plan: _Plan, composer: Composer, key: Key) -> tuple[Response, QuerySample]:
     """Pay for f(x0) and the base point: the settled response and a sample without units."""
     try:
         settled, f_x0 = response.anchor(plan.image)
         f_base = f_x0
         if plan.perturbation.needs_base:
             z0 = np.zeros((1, 1, *plan.design.grid.shape))
-            f_base = float(settled(plan.perturbation.composer(plan.image, plan.design.grid, settled.dtype)(z0))[0])
+            f_base = float(settled(composer(z0))[0])
     except (ValueError, TypeError, ImportError):
         raise
     except KeyboardInterrupt as error:
@@ -338,7 +342,7 @@ def _check_type(name: str, value: object, kind: Any, valid: str) -> None:
 
 def _check_image(image: AnyArray) -> FloatArray:
     remedy = "`response.load_image(path)` reads a picture file in this form."
-    if not isinstance(image, np.ndarray) or image.dtype.kind not in "fiub":
+    if np.asarray(image).dtype.kind not in "fiub":
         raise TypeError(invalid("query", "image", image, "an array of real numbers of shape (C, H, W)", remedy))
     picture = np.array(image, dtype=np.float64)
     if picture.ndim != 3 or not picture.size:
