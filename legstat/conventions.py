@@ -15,7 +15,7 @@ from legstat.errors import invalid
 ConventionsName = Literal["default", "paper", "upstream"]
 Boundary = Literal["free", "zero"]
 Channels = Literal["shared", "separate", "joint"]
-MomentKind = Literal["printed", "centred", "regression", "crossfit"]
+MomentKind = Literal["printed", "centred", "regression", "crossfit", "least_squares"]
 Aggregation = Literal["sum", "mean"]
 Resize = Literal["nearest", "bilinear"]
 

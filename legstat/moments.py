@@ -7,9 +7,7 @@ the metric of the nominal design, so LEG (Sigma^{-1} b) and LEG-TV need not know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import get_args
 
 import numpy as np
@@ -19,10 +17,19 @@ from legstat._typing import JSON, FloatArray
 from legstat.conventions import MomentKind
 from legstat.designs import Design
 from legstat.errors import invalid
-from legstat.realised import DENSE_LIMIT, RealisedLaw
+from legstat.realised import DENSE_LIMIT
+from legstat.units import Influence, Sums, Units
 
-_KEEP_BYTES = 512 * 2**20  # realised draws below this size are kept between passes, else drawn again
-_CROSSFIT_MINIMUM = 8
+CROSSFIT_MINIMUM = 8
+"""Units that "crossfit" needs."""
+COV_TYPES: dict[str, tuple[str, ...]] = {
+    "printed": ("sandwich",),
+    "centred": ("sandwich",),
+    "regression": ("none",),
+    "crossfit": ("crossfit",),
+    "least_squares": ("HC0", "HC1", "HC2", "HC3"),
+}
+"""The estimates of variance that each kind of moments has, its default last."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,6 +51,11 @@ class Moments:
         Estimated variance of each entry of LEG = Sigma^{-1} b, where the kind has one that is valid.
     source : dict
         Facts about the experiment (`QuerySample.summary_header`), empty for given moments.
+    cov_type : str
+        Which estimate of variance stands behind `variances`, "none" without one.
+    influence : tuple of Influence or None
+        How each unit moved the estimate, stream by stream: with the sample's units it gives covariances, contrasts and
+        the multiplier bootstrap. Not saved with results.
 
     Examples
     --------
@@ -60,6 +72,8 @@ class Moments:
     kind: str = "given"
     variances: FloatArray | None = None
     source: JSON = field(default_factory=dict)
+    cov_type: str = "none"
+    influence: tuple[Influence, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         p = self.design.grid.n_cells
@@ -79,87 +93,6 @@ class Moments:
         return self.design.solve(self.b)
 
 
-@dataclass(frozen=True, eq=False)
-class Units:
-    """The statistical units of one stream, ready to be passed over more than once.
-
-    Attributes
-    ----------
-    law : RealisedLaw
-        Law of one unit's z.
-    chunks : callable
-        Gives an iterator over (z of shape (k, planes, p), y of shape (k,)), always in the same chunks.
-    n : int
-        Number of units.
-    paired : bool
-        Whether a unit is an antithetic pair: y is then an odd part with mean 0 and is never centred.
-    """
-
-    law: RealisedLaw
-    chunks: Callable[[], Iterator[tuple[FloatArray, FloatArray]]]
-    n: int
-    paired: bool
-
-    @property
-    def n_unknowns(self) -> int:
-        """Entries of z: planes p."""
-        return self.law.mean.size
-
-    @cached_property
-    def _kept(self) -> list[tuple[FloatArray, FloatArray]] | None:
-        return list(self.chunks()) if 8 * self.n * self.n_unknowns <= _KEEP_BYTES else None
-
-    def rows(
-        self, leave_out: tuple[int, int] | None = None, *, only: bool = False
-    ) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Chunks of flat (z of shape (k, planes p), y), without one fold or (`only`) of that fold alone."""
-        start = 0
-        for z, y in self.chunks() if self._kept is None else self._kept:
-            flat = z.reshape(len(z), -1)
-            if leave_out is None:
-                yield flat, y
-            else:
-                fold, folds = leave_out
-                inside = (start + np.arange(len(y))) % folds == fold
-                keep = inside if only else ~inside
-                yield flat[keep], y[keep]
-            start += len(y)
-
-
-@dataclass
-class _Sums:
-    """First and second moments of units, added up chunk by chunk in their fixed order."""
-
-    n: int
-    y: float
-    yy: float
-    z: FloatArray
-    zy: FloatArray
-    zz: FloatArray  # of shape (0, 0) where it is not kept
-
-    @classmethod
-    def zeros(cls, q: int, gram: bool) -> _Sums:
-        return cls(0, 0.0, 0.0, np.zeros(q), np.zeros(q), np.zeros((q, q) if gram else (0, 0)))
-
-    def add(self, z: FloatArray, y: FloatArray) -> None:
-        self.n += len(y)
-        self.y += float(y.sum())
-        self.yy += float(y @ y)
-        self.z += z.sum(axis=0)
-        self.zy += y @ z
-        if self.zz.size:
-            self.zz += z.T @ z
-
-    def centred(self, paired: bool) -> tuple[FloatArray, FloatArray, float]:
-        """Mean of z y, of z z^T and of y^2, about the sample means unless the units are pairs."""
-        zy, yy = self.zy / self.n, self.yy / self.n
-        zz = self.zz / self.n
-        if paired:
-            return zy, zz, yy
-        z, y = self.z / self.n, self.y / self.n
-        return zy - z * y, zz - np.outer(z, z) if zz.size else zz, yy - y * y
-
-
 def estimate_moments(
     streams: tuple[Units, ...],
     design: Design,
@@ -168,8 +101,9 @@ def estimate_moments(
     shrinkage: float = 1.0,
     leave_out: tuple[int, int] | None = None,
     source: JSON | None = None,
+    cov_type: str | None = None,
 ) -> Moments:
-    r"""The moment vector of a sample, by one of four estimates of the same gamma.
+    r"""The moment vector of a sample, by one of five estimates of the same gamma.
 
     With :math:`S` the covariance of a unit's realised z (pairs: of its odd part), known in closed form,
 
@@ -182,6 +116,8 @@ def estimate_moments(
       half of the units, both ways. Unbiased for any pilot; carries variances. The pilot is the ridge map in
       whitened coordinates whose penalty minimises generalised cross-validation; beyond `DENSE_LIMIT` unknowns, where no
       p x p matrix is formed, it is S^{-1} b shrunk by its estimated signal share.
+    - ``"least_squares"``: the regression with a = 0, where there are more units than unknowns. Carries variances that
+      need no known covariance, HC0 to HC3.
 
     Parameters
     ----------
@@ -189,7 +125,7 @@ def estimate_moments(
         One for each stream of the sample.
     design : Design
         The nominal design: the returned b is Sigma gamma-hat in its metric.
-    kind : {"printed", "centred", "regression", "crossfit"}
+    kind : {"printed", "centred", "regression", "crossfit", "least_squares"}
         The estimate.
     shrinkage : float, default 1.0
         a > 0 of "regression"; larger is closer to "centred".
@@ -197,11 +133,14 @@ def estimate_moments(
         (fold, folds) to leave out.
     source : dict, optional
         Passed on to the result.
+    cov_type : {"HC0", "HC1", "HC2", "HC3"}, optional
+        Variance of "least_squares", HC3 unless given. The other kinds have one each: "sandwich" with the known
+        covariance of z for "printed" and "centred", "crossfit" for "crossfit".
 
     Returns
     -------
     Moments
-        With variances for "printed", "centred" and "crossfit".
+        With variances for all kinds but "regression".
 
     Raises
     ------
@@ -218,23 +157,34 @@ def estimate_moments(
         raise ValueError(invalid(where, "kind", kind, "one of " + ", ".join(map(repr, get_args(MomentKind)))))
     if not (np.isfinite(shrinkage) and shrinkage > 0):
         raise ValueError(invalid(where, "shrinkage", shrinkage, "a finite number > 0"))
+    used = COV_TYPES[kind][-1] if cov_type is None else cov_type
+    if used not in COV_TYPES[kind]:
+        valid = " or ".join(map(repr, COV_TYPES[kind])) + f" for {kind!r} moments"
+        raise ValueError(invalid(where, "cov_type", cov_type, valid))
+    if leave_out is not None and not (leave_out[1] >= 2 and 0 <= leave_out[0] < leave_out[1]):
+        raise ValueError(invalid(where, "leave_out", leave_out, "(fold, folds) with folds >= 2 and 0 <= fold < folds"))
     fewest = min(u.n for u in streams)
-    needed = _CROSSFIT_MINIMUM if kind == "crossfit" else 2
+    needed = CROSSFIT_MINIMUM if kind == "crossfit" else 2
     if fewest < needed:
         remedy = "Raise n_queries" + (', or use kind="centred".' if kind == "crossfit" else ".")
         raise ValueError(
             invalid(where, "sample", f"{fewest} units a channel", f"of at least {needed} for {kind!r}", remedy)
         )
-    gammas, variances = [], []
+    gammas, variances, influences = [], [], []
     for units in streams:
         if kind == "regression":
-            gamma, variance = _regression(units, shrinkage, leave_out), None
+            gamma, influence, variance = _regression(units, shrinkage, leave_out)
         elif kind == "crossfit":
-            gamma, variance = _crossfit(units, leave_out)
+            gamma, influence, variance = _crossfit(units, leave_out)
+        elif kind == "least_squares":
+            gamma, influence = _least_squares(units, used, leave_out)
+            # a fold's variances would go unread: its maps are only used to predict
+            variance = None if leave_out else influence.variances(units)
         else:
-            gamma, variance = _plain(units, kind == "centred", leave_out)
+            gamma, influence, variance = _plain(units, kind == "centred", leave_out)
         gammas.append(gamma)
         variances.append(variance)
+        influences.append(influence)
     p = design.grid.n_cells
     known = [v.reshape(-1, p) for v in variances if v is not None]
     return Moments(
@@ -244,17 +194,14 @@ def estimate_moments(
         kind=kind,
         variances=np.concatenate(known) if known else None,
         source=source or {},
+        cov_type=used,
+        influence=None if leave_out else tuple(influences),
     )
 
 
-def _solve(units: Units, v: FloatArray) -> FloatArray:
-    """S^{-1} v for flat v of shape (..., planes p)."""
-    return units.law.solve(v.reshape(*v.shape[:-1], *units.law.mean.shape)).reshape(v.shape)
-
-
-def _sums(units: Units, leave_out: tuple[int, int] | None, *, parts: int = 1, gram: bool = False) -> list[_Sums]:
+def _sums(units: Units, leave_out: tuple[int, int] | None, *, parts: int = 1, gram: bool = False) -> list[Sums]:
     """Sums over the units, dealt out to `parts` in turn."""
-    sums = [_Sums.zeros(units.n_unknowns, gram) for _ in range(parts)]
+    sums = [Sums.zeros(units.n_unknowns, gram) for _ in range(parts)]
     start = 0
     for z, y in units.rows(leave_out):
         turn = (start + np.arange(len(y))) % parts
@@ -264,39 +211,102 @@ def _sums(units: Units, leave_out: tuple[int, int] | None, *, parts: int = 1, gr
     return sums
 
 
-def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> tuple[FloatArray, FloatArray]:
+_Estimate = tuple[FloatArray, Influence, FloatArray | None]
+"""gamma-hat, how the units moved it, and its variances."""
+
+
+def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> _Estimate:
     (sums,) = _sums(units, leave_out)
-    mu = units.law.mean.ravel()
-    shift = sums.y / sums.n if centre and not units.paired else 0.0
+    mu, n = units.law.mean.ravel(), sums.n
+    shift = sums.y / n if centre and not units.paired else 0.0
     # z is centred about its known mean; with y centred too this is the sample covariance about any centre
-    b = (sums.zy - mu * sums.y - shift * (sums.z - sums.n * mu)) / sums.n
-    gamma = _solve(units, b)
+    b = (sums.zy - mu * sums.y - shift * (sums.z - n * mu)) / n
+    gamma = units.solve(b)
     square = np.zeros_like(gamma)
     for z, y in units.rows(leave_out):
-        square += np.square(_solve(units, z - mu) * (y - shift)[:, None]).sum(axis=0)
-    return gamma, np.maximum(square / sums.n - gamma**2, 0.0) / (sums.n - 1)
+        square += np.square(units.solve(z - mu) * (y - shift)[:, None]).sum(axis=0)
+    influence = Influence(
+        centre=mu,
+        maps=np.zeros((1, mu.size)),
+        means=gamma[None],
+        shifts=np.array([shift]),
+        weights=np.array([1.0 / np.sqrt(n * (n - 1.0))]),
+    )
+    return gamma, influence, np.maximum(square / n - gamma**2, 0.0) / (n - 1)
 
 
-def _regression(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) -> FloatArray:
+def _check_dense(units: Units, kind: str) -> None:
     if units.n_unknowns > DENSE_LIMIT:
         text = f"at most {DENSE_LIMIT} unknowns with a p x p matrix"
         raise ValueError(
-            invalid("QuerySample.moments", "kind", "regression", text, f'Got {units.n_unknowns}; use kind="crossfit".')
+            invalid("QuerySample.moments", "kind", kind, text, f'Got {units.n_unknowns}; use kind="crossfit".')
         )
+
+
+def _regression(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) -> _Estimate:
+    _check_dense(units, "regression")
     (sums,) = _sums(units, leave_out, gram=True)
     b, gram, _ = sums.centred(units.paired)
-    matrix = gram + shrinkage * units.law.matrix()
-    return np.asarray(scipy.linalg.solve(matrix, (1.0 + shrinkage) * b, assume_a="pos"), dtype=np.float64)
+    law = units.law.matrix()
+    factor = scipy.linalg.cho_factor(gram + shrinkage * law)
+    gamma = np.asarray(scipy.linalg.cho_solve(factor, (1.0 + shrinkage) * b), dtype=np.float64)
+    centre, mean_y, base = sums.centre(units.paired)
+    inverse = np.asarray(scipy.linalg.cho_solve(factor, np.eye(len(b))), dtype=np.float64) / sums.n
+    # what leaving a unit out does: z_u ((1 + a) y_u - z_u^T g) - a S g solved with n (gram + a S), residuals those
+    # of the fit without the unit
+    influence = Influence(
+        centre=centre,
+        maps=gamma[None],
+        means=(shrinkage * inverse @ (law @ gamma))[None],
+        shifts=np.array([(1.0 + shrinkage) * mean_y]),
+        weights=np.ones(1),
+        matrix=inverse,
+        gain=1.0 + shrinkage,
+        power=1.0,
+        base=base,
+    )
+    return gamma, influence, None
 
 
-def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> tuple[FloatArray, FloatArray]:
+def _least_squares(units: Units, cov_type: str, leave_out: tuple[int, int] | None) -> tuple[FloatArray, Influence]:
+    _check_dense(units, "least_squares")
+    (sums,) = _sums(units, leave_out, gram=True)
+    b, gram, _ = sums.centred(units.paired)
+    unknowns = units.n_unknowns + (0 if units.paired else 1)
+    if sums.n <= unknowns:
+        valid = f"of more than {unknowns} units a channel for 'least_squares'"
+        remedy = 'Raise n_queries, or use kind="crossfit", which has no such limit.'
+        raise ValueError(invalid("QuerySample.moments", "sample", f"{sums.n} units a channel", valid, remedy))
+    try:
+        factor = scipy.linalg.cho_factor(gram)
+    except np.linalg.LinAlgError:
+        text = "with z that vary in every cell and are not linearly dependent"
+        raise ValueError(invalid("QuerySample.moments", "sample", "a singular Z^T Z", text)) from None
+    gamma = np.asarray(scipy.linalg.cho_solve(factor, b), dtype=np.float64)
+    centre, mean_y, base = sums.centre(units.paired)
+    influence = Influence(
+        centre=centre,
+        maps=gamma[None],
+        means=np.zeros((1, gamma.size)),
+        shifts=np.array([mean_y]),
+        weights=np.array([np.sqrt(sums.n / (sums.n - unknowns)) if cov_type == "HC1" else 1.0]),
+        matrix=np.asarray(scipy.linalg.cho_solve(factor, np.eye(len(b))), dtype=np.float64) / sums.n,
+        power={"HC2": 0.5, "HC3": 1.0}.get(cov_type, 0.0),
+        base=base,
+    )
+    return gamma, influence
+
+
+def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
     dense = units.n_unknowns <= DENSE_LIMIT
     halves = _sums(units, leave_out, parts=2, gram=dense)
     pilot = _ridge_pilot if dense else _shrunken_pilot
     # the pilot for a half comes from the other half
-    pilots = [pilot(units, halves[1]), pilot(units, halves[0])]
+    pilots = np.stack([pilot(units, halves[1]), pilot(units, halves[0])])
     mu = units.law.mean.ravel()
-    shifts = [0.0 if units.paired else (h.y - g @ (h.z - h.n * mu)) / h.n for h, g in zip(halves, pilots, strict=True)]
+    shifts = np.array(
+        [0.0 if units.paired else (h.y - g @ (h.z - h.n * mu)) / h.n for h, g in zip(halves, pilots, strict=True)]
+    )
     total, square = np.zeros((2, units.n_unknowns)), np.zeros((2, units.n_unknowns))
     start = 0
     for z, y in units.rows(leave_out):
@@ -304,7 +314,7 @@ def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> tuple[FloatArr
         for half in range(2):
             rows = z[turn == half] - mu
             residual = y[turn == half] - rows @ pilots[half] - shifts[half]
-            influence = _solve(units, rows) * residual[:, None]
+            influence = units.solve(rows) * residual[:, None]
             total[half] += influence.sum(axis=0)
             square[half] += np.square(influence).sum(axis=0)
         start += len(y)
@@ -313,10 +323,17 @@ def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> tuple[FloatArr
     step = total / (n - lost)
     variance = np.maximum(square / n - (total / n) ** 2, 0.0) / (n - 1.0)
     weight = n / n.sum()
-    return np.sum(weight * (np.stack(pilots) + step), axis=0), np.sum(weight**2 * variance, axis=0)
+    moved = Influence(
+        centre=mu,
+        maps=pilots,
+        means=total / n,
+        shifts=shifts,
+        weights=(weight / np.sqrt(n * (n - 1.0)))[:, 0],
+    )
+    return np.sum(weight * (pilots + step), axis=0), moved, np.sum(weight**2 * variance, axis=0)
 
 
-def _ridge_pilot(units: Units, sums: _Sums) -> FloatArray:
+def _ridge_pilot(units: Units, sums: Sums) -> FloatArray:
     """Ridge where S is the identity, penalty by generalised cross-validation; 0 where that gains nothing."""
     b, gram, yy = sums.centred(units.paired)
     factor = np.linalg.cholesky(units.law.matrix())
@@ -338,10 +355,10 @@ def _ridge_pilot(units: Units, sums: _Sums) -> FloatArray:
     )
 
 
-def _shrunken_pilot(units: Units, sums: _Sums) -> FloatArray:
+def _shrunken_pilot(units: Units, sums: Sums) -> FloatArray:
     """c S^{-1} b with c = share of ||S^{-1/2} b||^2 that is not noise, the best multiple in expectation."""
     b, _, yy = sums.centred(units.paired)
-    g = _solve(units, b)
+    g = units.solve(b)
     length = float(b @ g)
     noise = units.n_unknowns * max(yy, 0.0) / sums.n
     return g * (max(0.0, 1.0 - noise / length) if length > 0 else 0.0)

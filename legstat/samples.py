@@ -22,10 +22,11 @@ from legstat._typing import JSON, FloatArray
 from legstat.conventions import Conventions, ConventionsName, MomentKind, get_conventions
 from legstat.designs import BLOCK, Design, design_from_parameters
 from legstat.errors import invalid
-from legstat.moments import Moments, Units, estimate_moments
+from legstat.moments import Moments, estimate_moments
 from legstat.perturbations import PERTURBATIONS, Additive, CellMap, Perturbation
 from legstat.realised import RealisedLaw
 from legstat.segments import Ledger, Segment
+from legstat.units import Units
 
 _CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
 _FORMAT = 1
@@ -99,8 +100,9 @@ class QuerySample:
 
     @property
     def mean_shift(self) -> float:
-        """mean f(Phi(x0; z)) - f(Phi(x0; 0)): what the printed estimator pays for in variance."""
-        return float(self.responses.mean() - self.f_base)
+        """mean f(Phi(x0; z)) - f(Phi(x0; 0)): what the printed estimator pays for; NaN without responses."""
+        responses = self.responses
+        return float(responses.mean() - self.f_base) if responses.size else float("nan")
 
     def cell_map(self, channel: int = 0) -> CellMap | None:
         """The map from z to the realised z, None where they are equal."""
@@ -119,8 +121,8 @@ class QuerySample:
         """
         if self.external_z is not None:
             return self.external_z
-        rows = []
         p1, p2 = self.design.grid.shape
+        rows = [np.empty((0, max(self.planes, self.n_channels), p1, p2))]
         for channel in range(self.n_channels):
             cell_map = self.cell_map(channel)
             for z, y in self._drawn(channel):
@@ -179,18 +181,25 @@ class QuerySample:
             yield z[rows], segment.responses[rows]
 
     def moments(
-        self, kind: MomentKind | None = None, *, shrinkage: float = 1.0, leave_out: tuple[int, int] | None = None
+        self,
+        kind: MomentKind | None = None,
+        *,
+        shrinkage: float = 1.0,
+        leave_out: tuple[int, int] | None = None,
+        cov_type: str | None = None,
     ) -> Moments:
         """The moment vector b that LEG and LEG-TV take.
 
         Parameters
         ----------
-        kind : {"printed", "centred", "regression", "crossfit"}, optional
+        kind : {"printed", "centred", "regression", "crossfit", "least_squares"}, optional
             See `legstat.moments.estimate_moments`; the conventions' kind for LEG where it is left out.
         shrinkage : float, default 1.0
             The weight a of "regression".
         leave_out : pair of int, optional
             (fold, folds): leave out the units whose number is `fold` modulo `folds`.
+        cov_type : {"HC0", "HC1", "HC2", "HC3"}, optional
+            Variance of "least_squares"; the other kinds have one each.
 
         Returns
         -------
@@ -204,7 +213,13 @@ class QuerySample:
         """
         chosen = kind or self.convention_set.leg_moments
         return estimate_moments(
-            self.units, self.design, chosen, shrinkage=shrinkage, leave_out=leave_out, source=self.summary_header()
+            self.units,
+            self.design,
+            chosen,
+            shrinkage=shrinkage,
+            leave_out=leave_out,
+            source=self.summary_header(),
+            cov_type=cov_type,
         )
 
     @property
@@ -224,7 +239,7 @@ class QuerySample:
             "f_x0": self.f_x0,
             "f_base": self.f_base,
             "mean_shift": self.mean_shift,
-            "sd": float(self.responses.std()),
+            "sd": float(self.responses.std()) if self.responses.size else float("nan"),
             "response": self.response,
             "ledger": {**dataclasses.asdict(self.ledger), "spent": self.ledger.spent, "unused": self.ledger.unused},
             "keys": sorted({f"{s.key[0]:016x}{s.key[1]:016x}" for s in self.segments})
@@ -390,6 +405,7 @@ class QuerySample:
             arrays |= {f"{prefix}.{k}": v for k, v in values.items() if isinstance(v, np.ndarray)}
         for i, segment in enumerate(self.segments):
             arrays[f"responses.{i}"] = segment.responses
+            arrays[f"pending.{i}"] = segment.pending
         if self.external_z is not None:
             arrays["external_z"] = self.external_z
         save_arrays(path, "QuerySample", header, arrays)
@@ -410,7 +426,13 @@ class QuerySample:
             return {**header[f"{prefix}_parameters"], **given}
 
         segments = tuple(
-            Segment((int(s["key"][0]), int(s["key"][1])), s["channel"], s["first_block"], arrays[f"responses.{i}"])
+            Segment(
+                (int(s["key"][0]), int(s["key"][1])),
+                s["channel"],
+                s["first_block"],
+                arrays[f"responses.{i}"],
+                arrays[f"pending.{i}"],
+            )
             for i, s in enumerate(header["segments"])
         )
         sample = cls(

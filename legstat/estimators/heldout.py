@@ -9,8 +9,8 @@ import numpy as np
 
 from legstat._typing import FloatArray
 from legstat.errors import invalid
-from legstat.moments import Units
 from legstat.samples import QuerySample
+from legstat.units import Units
 
 
 @dataclass(frozen=True, eq=False)

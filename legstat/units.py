@@ -1,0 +1,169 @@
+"""The statistical units of a sample, draws or pairs, as estimates and their variances pass over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from legstat._typing import FloatArray
+from legstat.realised import RealisedLaw
+
+_KEEP_BYTES = 512 * 2**20  # realised draws below this size are kept between passes, else drawn again
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """The statistical units of one stream, ready to be passed over more than once.
+
+    Attributes
+    ----------
+    law : RealisedLaw
+        Law of one unit's z.
+    chunks : callable
+        Gives an iterator over (z of shape (k, planes, p), y of shape (k,)), always in the same chunks.
+    n : int
+        Number of units.
+    paired : bool
+        Whether a unit is an antithetic pair: y is then an odd part with mean 0 and is never centred.
+    keep : bool
+        Whether z is kept between passes where it is small; else it is drawn again for each.
+    """
+
+    law: RealisedLaw
+    chunks: Callable[[], Iterator[tuple[FloatArray, FloatArray]]]
+    n: int
+    paired: bool
+    keep: bool = True
+
+    @property
+    def n_unknowns(self) -> int:
+        """Entries of z: planes p."""
+        return self.law.mean.size
+
+    def solve(self, v: FloatArray) -> FloatArray:
+        """S^{-1} v for flat v of shape (..., planes p), S the covariance of the units' law."""
+        return self.law.solve(v.reshape(*v.shape[:-1], *self.law.mean.shape)).reshape(v.shape)
+
+    @cached_property
+    def _kept(self) -> list[tuple[FloatArray, FloatArray]] | None:
+        return list(self.chunks()) if self.keep and 8 * self.n * self.n_unknowns <= _KEEP_BYTES else None
+
+    def rows(
+        self, leave_out: tuple[int, int] | None = None, *, only: bool = False
+    ) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Chunks of flat (z of shape (k, planes p), y), without one fold or (`only`) of that fold alone."""
+        start = 0
+        for z, y in self.chunks() if self._kept is None else self._kept:
+            flat = z.reshape(len(z), -1)
+            if leave_out is None:
+                yield flat, y
+            else:
+                fold, folds = leave_out
+                inside = (start + np.arange(len(y))) % folds == fold
+                keep = inside if only else ~inside
+                yield flat[keep], y[keep]
+            start += len(y)
+
+
+@dataclass(frozen=True, eq=False)
+class Influence:
+    r"""How each unit of one stream moves its estimate.
+
+    To first order :math:`\hat\gamma - \gamma = \sum_u \phi_u` with uncorrelated :math:`\phi_u` of mean 0, so that
+    :math:`\sum_u \phi_u \phi_u^T` estimates the covariance of :math:`\hat\gamma`. Here
+
+    .. math:: \phi_u = w_k \left(A (z_u - c)\, r_u (1 - h_u)^{-d} - m_k\right), \quad
+              r_u = a y_u - s_k - (z_u - c)^T g_k, \quad h_u = h_0 + (z_u - c)^T A (z_u - c),
+
+    where k = u modulo K is the part of the units that u was dealt to.
+
+    Attributes
+    ----------
+    centre : ndarray of shape (q,)
+        c.
+    maps, means : ndarray of shape (K, q)
+        g_k, what had been fitted when the residual was taken, and m_k.
+    shifts, weights : ndarray of shape (K,)
+        s_k and w_k.
+    matrix : ndarray of shape (q, q) or None
+        A; None for the inverse covariance of the units' law, which is applied without being formed.
+    gain, power, base : float
+        a, d and h_0.
+    """
+
+    centre: FloatArray
+    maps: FloatArray
+    means: FloatArray
+    shifts: FloatArray
+    weights: FloatArray
+    matrix: FloatArray | None = None
+    gain: float = 1.0
+    power: float = 0.0
+    base: float = 0.0
+
+    def rows(self, units: Units) -> Iterator[FloatArray]:
+        """phi_u of shape (k, q), chunk by chunk in the order of the units that the estimate was made of."""
+        start = 0
+        for z, y in units.rows():
+            part = (start + np.arange(len(y))) % len(self.shifts)
+            start += len(y)
+            rows = z - self.centre
+            phi = units.solve(rows) if self.matrix is None else rows @ self.matrix
+            fitted = np.take_along_axis(rows @ self.maps.T, part[:, None], axis=1)[:, 0]
+            residual = self.gain * y - self.shifts[part] - fitted
+            if self.power:
+                residual /= (1.0 - self.base - np.einsum("ij,ij->i", rows, phi)) ** self.power
+            phi *= residual[:, None]
+            phi -= self.means[part]
+            phi *= self.weights[part][:, None]
+            yield phi
+
+    def variances(self, units: Units) -> FloatArray:
+        """Diagonal of the estimated covariance, shape (q,), in O(q) memory."""
+        total = np.zeros(self.centre.size)
+        for phi in self.rows(units):
+            total += np.einsum("ij,ij->j", phi, phi)
+        return total
+
+
+@dataclass
+class Sums:
+    """First and second moments of units, added up chunk by chunk in their fixed order."""
+
+    n: int
+    y: float
+    yy: float
+    z: FloatArray
+    zy: FloatArray
+    zz: FloatArray  # of shape (0, 0) where it is not kept
+
+    @classmethod
+    def zeros(cls, q: int, gram: bool) -> Sums:
+        """No units yet, of q unknowns, with room for z z^T or (`gram` False) without."""
+        return cls(0, 0.0, 0.0, np.zeros(q), np.zeros(q), np.zeros((q, q) if gram else (0, 0)))
+
+    def add(self, z: FloatArray, y: FloatArray) -> None:
+        """Add a chunk: z of shape (k, q), y of shape (k,)."""
+        self.n += len(y)
+        self.y += float(y.sum())
+        self.yy += float(y @ y)
+        self.z += z.sum(axis=0)
+        self.zy += y @ z
+        if self.zz.size:
+            self.zz += z.T @ z
+
+    def centred(self, paired: bool) -> tuple[FloatArray, FloatArray, float]:
+        """Mean of z y, of z z^T and of y^2, about the sample means unless the units are pairs."""
+        zy, yy = self.zy / self.n, self.yy / self.n
+        zz = self.zz / self.n
+        if paired:
+            return zy, zz, yy
+        z, y = self.z / self.n, self.y / self.n
+        return zy - z * y, zz - np.outer(z, z) if zz.size else zz, yy - y * y
+
+    def centre(self, paired: bool) -> tuple[FloatArray, float, float]:
+        """Where `centred` took its moments about, in z and in y, and the leverage that the constant costs."""
+        return (np.zeros_like(self.z), 0.0, 0.0) if paired else (self.z / self.n, self.y / self.n, 1.0 / self.n)
