@@ -20,9 +20,11 @@ from legstat.errors import (
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV, LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
+from legstat.explain import Explanation, explain
 from legstat.grids import Grid
 from legstat.moments import Moments
 from legstat.perturbations import Additive, Blend
+from legstat.record import Verification, verify
 from legstat.responses import Preprocessing, Response, as_response, onnx_response, torch_response
 from legstat.samples import QuerySample
 from legstat.sampling import query
@@ -34,6 +36,7 @@ __all__ = [
     "BackendUnavailableError",
     "Blend",
     "ConstantScoreWarning",
+    "Explanation",
     "GaussianDesign",
     "Grid",
     "InferenceUnavailableError",
@@ -52,10 +55,13 @@ __all__ = [
     "SmallSampleWarning",
     "SolverError",
     "StructuredGaussian",
+    "Verification",
     "as_response",
+    "explain",
     "onnx_response",
     "query",
     "simulate",
     "torch_response",
+    "verify",
 ]
 __version__ = "0.1.0"

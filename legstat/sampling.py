@@ -31,6 +31,7 @@ def query(
     antithetic: bool | None = None,
     conventions: ConventionsName | None = None,
     rng: Any = None,
+    key: Key | None = None,
     resume: QuerySample | None = None,
     first_block: int = 0,
     batch_size: int | None = None,
@@ -60,6 +61,8 @@ def query(
         Set all conventions at once and hand them on to the estimators; "default" unless a resumed sample has others.
     rng : None, int, Generator or anything `numpy.random.default_rng` takes
         Source of the generator's key. The same seed gives the same bits for any batch size.
+    key : pair of int, optional
+        The generator's key itself, in place of `rng`: that of an earlier run (`Segment.key`, records) repeats it.
     resume : QuerySample, optional
         An earlier sample of this experiment to extend up to `n_queries` evaluations in all; f(x0) is not paid again.
     first_block : int, default 0
@@ -113,13 +116,13 @@ def query(
     plan = _Plan(law, operator, picture, paired, rules, n_queries, first_block, resume)
     size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
     if resume is not None:
-        plan.check_resumable(resume, rng, first_block)
+        plan.check_resumable(resume, rng if key is None else key, first_block)
         settled, start = response.resolved(resume.response), resume
         composer = operator.composer(picture, law.grid, settled.dtype)
     else:
         response.check_image(picture)
         composer = operator.composer(picture, law.grid, response.dtype)
-        settled, start = _open(response, plan, composer, _key(rng))
+        settled, start = _open(response, plan, composer, _key_from(rng, key))
     return _run(settled, plan, composer, start, size, progress)
 
 
@@ -375,9 +378,20 @@ def _antithetic(given: bool | None, rules: Conventions, resume: QuerySample | No
     return bool(given)
 
 
-def _key(rng: Any) -> Key:
+def key_of(rng: Any) -> Key:
+    """The generator's key that `rng` (anything `numpy.random.default_rng` takes) stands for."""
     words = np.random.default_rng(rng).integers(0, 2**64, size=2, dtype=np.uint64)
     return int(words[0]), int(words[1])
+
+
+def _key_from(rng: Any, key: Key | None) -> Key:
+    if key is None:
+        return key_of(rng)
+    if rng is not None:
+        raise ValueError(invalid("query", "rng, key", (rng, key), "not given together"))
+    if len(key) != 2 or not all(isinstance(word, int) and 0 <= word < 2**64 for word in key):
+        raise ValueError(invalid("query", "key", key, "two integers of 64 bits", "Or give a seed as `rng`."))
+    return key[0], key[1]
 
 
 def _warn_if_constant(sample: QuerySample, response: Response) -> None:

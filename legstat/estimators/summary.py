@@ -11,9 +11,42 @@ if TYPE_CHECKING:
 
     from legstat.estimators.results import LEGResults, LEGTVResults, Results
 
+_R2_NOTE = (
+    "o.o.s. R2: share of the score's response to z that the linear map explains on draws it was not fitted to, 5-fold."
+)
+
 
 def leg_summary(results: LEGResults) -> Summary:
     """Summary of LEG: the experiment, then the strongest cells with their standard errors."""
+    right = [("Moments:", results.moments.kind), *_fidelity(results)]
+    return _summary(
+        "LEG: linearly estimated gradient", results, right, [("", *_leg_cells(results))], _leg_notes(results)
+    )
+
+
+def legtv_summary(results: LEGTVResults) -> Summary:
+    """Summary of LEG-TV: the experiment and the program, then the strongest cells."""
+    right = [("Moments:", results.moments.kind), *_program(results), *_fidelity(results)]
+    title = "LEG-TV: total-variation penalised LEG"
+    return _summary(title, results, right, [("", *_legtv_cells(results))], _legtv_notes(results))
+
+
+def joint_summary(leg: LEGResults, tv: LEGTVResults) -> Summary:
+    """Summary of LEG and LEG-TV of one sample: the experiment once, then the strongest cells of each."""
+    right = [
+        ("LEG moments:", leg.moments.kind),
+        ("LEG o.o.s. R2:", _fidelity(leg)[0][1]),
+        ("LEG-TV moments:", tv.moments.kind),
+        ("LEG-TV o.o.s. R2:", _fidelity(tv)[0][1]),
+        *_program(tv),
+    ]
+    tables = [("LEG, strongest cells", *_leg_cells(leg)), ("LEG-TV, strongest cells", *_legtv_cells(tv))]
+    notes = [f"LEG: {text}" for text in _leg_notes(leg)] + [f"LEG-TV: {text}" for text in _legtv_notes(tv)]
+    return _summary("Explanation by LEG and LEG-TV", leg, right, tables, [_R2_NOTE, *notes])
+
+
+def _leg_cells(results: LEGResults) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of the strongest cells, with inference where there is one value a cell."""
     header = ["cell (row, column)", "gamma"]
     inference = results.moments.variances is not None and len(results.channel_maps) == 1
     if inference:
@@ -32,46 +65,48 @@ def leg_summary(results: LEGResults) -> Summary:
                 _number(high),
             ]
         rows.append(cells)
-    notes = [_sum_note(results)] if len(results.channel_maps) > 1 else []
-    if inference:
-        notes.append(
+    return header, rows
+
+
+def _leg_notes(results: LEGResults) -> list[str]:
+    texts = [*_warnings(results), *_sum_note(results)]
+    if results.moments.variances is None:
+        kind = results.moments.kind
+        return [*texts, f"Standard errors: n/a ({kind} moments carry none; see LEG(sample, moments='crossfit'))."]
+    if len(results.channel_maps) == 1:
+        texts.append(
             "Intervals and p-values are pointwise, for cells named in advance; these were chosen for their size."
         )
-    elif results.moments.variances is None:
-        notes.append(
-            f"Standard errors: n/a ({results.moments.kind} moments carry none; see LEG(sample, moments='crossfit'))."
-        )
-    right = [("Moments:", results.moments.kind), *_fidelity(results)]
-    return _summary("LEG: linearly estimated gradient", results, right, header, rows, notes)
+    return texts
 
 
-def legtv_summary(results: LEGTVResults) -> Summary:
-    """Summary of LEG-TV: the experiment and the program, then the strongest cells."""
+def _legtv_cells(results: LEGTVResults) -> tuple[list[str], list[list[str]]]:
+    rows = [[f"({row}, {column})", _number(value)] for row, column, value in results.strongest()]
+    return ["cell (row, column)", "gamma"], rows
+
+
+def _legtv_notes(results: LEGTVResults) -> list[str]:
+    note = "shrunken by its penalty, without intervals of its own; those of LEG(sample).fit() are valid."
+    return [*_warnings(results), *_sum_note(results), note]
+
+
+def _program(results: LEGTVResults) -> list[tuple[str, str]]:
     certificate = results.certificate
-    right = [
-        ("Moments:", results.moments.kind),
+    return [
         ("L:", _number(results.L)),
         ("L_max:", _number(results.L_max)),
         ("L / L_max:", f"{results.L_ratio:.3f}"),
         ("Regions:", str(results.n_regions)),
         ("Engine, selection:", f"{results.engine}, {results.selection}"),
         ("Certificate:", f"{'passed' if certificate.passed else 'FAILED'}, gap {certificate.gap:.0e}"),
-        *_fidelity(results),
     ]
-    rows = [[f"({row}, {column})", _number(value)] for row, column, value in results.strongest()]
-    notes = [_sum_note(results)] if len(results.channel_maps) > 1 else []
-    notes.append("LEG-TV is shrunken by its penalty and carries no intervals; LEG(sample).fit() does.")
-    return _summary(
-        "LEG-TV: total-variation penalised LEG", results, right, ["cell (row, column)", "gamma"], rows, notes
-    )
 
 
 def _summary(
     title: str,
     results: Results,
     right: list[tuple[str, str]],
-    header: list[str],
-    rows: list[list[str]],
+    tables: list[tuple[str, list[str], list[list[str]]]],
     notes: list[str],
 ) -> Summary:
     from statsmodels.iolib.summary import Summary
@@ -86,10 +121,10 @@ def _summary(
     text = {**fmt_params, "colsep": "   ", "table_dec_below": None}
     summary = Summary()
     summary.tables.append(SimpleTable(facts, title=title, txt_fmt={**text, "data_aligns": "lrlr"}))
-    summary.tables.append(SimpleTable(rows, headers=header, txt_fmt=fmt_params))
-    warnings = _warnings(results)
-    if notes or warnings:
-        summary.add_extra_txt([f"[{i}] {text}" for i, text in enumerate([*warnings, *notes], start=1)])
+    for heading, header, rows in tables:
+        summary.tables.append(SimpleTable(rows, headers=header, title=heading or None, txt_fmt=fmt_params))
+    if notes:
+        summary.add_extra_txt([f"[{i}] {text}" for i, text in enumerate(notes, start=1)])
     return summary
 
 
@@ -108,7 +143,7 @@ def _experiment(results: Results) -> list[tuple[str, str]]:
     ledger = source["ledger"]
     unit = "pairs" if source["antithetic"] else "draws"
     return [
-        ("Model:", str(response.get("name", response.get("kind", "?")))),
+        ("Model:", str(response.get("name") or response.get("file") or response.get("kind", "?"))),
         ("Target:", _target(response)),
         ("Score:", str(response.get("score", "custom"))),
         ("f(x0):", _number(source["f_x0"])),
@@ -150,8 +185,9 @@ def _warnings(results: Results) -> list[str]:
     return texts
 
 
-def _sum_note(results: Results) -> str:
-    return f"Saliency is the absolute value combined over {len(results.channel_maps)} channels."
+def _sum_note(results: Results) -> list[str]:
+    planes = len(results.channel_maps)
+    return [f"Saliency is the absolute value combined over {planes} channels."] if planes > 1 else []
 
 
 def _number(value: float) -> str:

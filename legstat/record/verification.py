@@ -1,0 +1,279 @@
+"""The check of a record: the experiment repeated from its key, every number compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.designs import design_from_parameters
+from legstat.errors import invalid
+from legstat.estimators.leg import LEG
+from legstat.estimators.legtv import LEGTV
+from legstat.perturbations import PERTURBATIONS
+from legstat.record.writing import array_sha256, environment, numbers, read_record
+from legstat.responses.base import Response, as_response
+from legstat.responses.digests import file_sha256
+from legstat.responses.onnx import onnx_response
+from legstat.responses.onnx_graph import read_model
+from legstat.samples import QuerySample
+from legstat.sampling import query
+
+
+@dataclass(frozen=True)
+class Check:
+    """One number (or input) of a record beside its repetition.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the record.
+    same : bool
+        Whether all bits are the same.
+    then, now : str
+        What the record says, and what came out.
+    """
+
+    name: str
+    same: bool
+    then: str
+    now: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    record : str
+        The record's file.
+    inputs : tuple of Check
+        Hashes of model and picture. Where one differs, nothing was evaluated.
+    results : tuple of Check
+        Every number.
+    environment : tuple of str
+        Versions that differ: no fault by itself, but where to look if a number differs.
+    """
+
+    record: str
+    inputs: tuple[Check, ...]
+    results: tuple[Check, ...]
+    environment: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was repeated, and every bit is the same."""
+        return bool(self.results) and all(check.same for check in self.inputs + self.results)
+
+    def as_text(self) -> str:
+        """One line for each number, then the verdict."""
+        lines = [f"{'same' if c.same else 'DIFFERS':8}{c.name}" + _difference(c) for c in self.inputs + self.results]
+        lines += [f"{'note':8}{text}" for text in self.environment]
+        wrong = sum(not check.same for check in self.inputs + self.results)
+        if not self.results:
+            verdict = "NOT REPEATED: the inputs are not those of the record; nothing was evaluated."
+        elif wrong:
+            verdict = f"DIFFERENT: {wrong} of {len(self.inputs + self.results)} differ."
+        else:
+            verdict = f"VERIFIED: all {len(self.results)} numbers are the same, bit for bit."
+        return "\n".join([*lines, verdict])
+
+    def to_dict(self) -> JSON:
+        """The same as JSON."""
+        return {
+            "record": self.record,
+            "passed": self.passed,
+            "inputs": [vars(check) for check in self.inputs],
+            "results": [vars(check) for check in self.results],
+            "environment": list(self.environment),
+        }
+
+
+def verify(
+    path: str | Path,
+    *,
+    f: Response | Callable[[AnyArray], AnyArray] | None = None,
+    model: str | Path | None = None,
+    picture: str | Path | None = None,
+    progress: bool = True,
+) -> Verification:
+    """Repeat an explanation from its record and compare every number, bit for bit.
+
+    Parameters
+    ----------
+    path : str or Path
+        The record.json.
+    f : Response or callable, optional
+        The black box, where it was no ONNX file.
+    model, picture : str or Path, optional
+        The files, where they are no longer at the recorded path nor beside the record.
+    progress : bool, default True
+        Show progress bars if the output is a terminal.
+
+    Returns
+    -------
+    Verification
+        What is the same and what is not. Where model or picture are not those of the record, nothing is evaluated.
+
+    Raises
+    ------
+    ValueError
+        If the record cannot be read, or a file that it needs is missing.
+
+    Notes
+    -----
+    Spends as many model evaluations as the run did. Bits are promised on one machine with one set of versions.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, legstat as ls
+    >>> f = ls.simulate.linear(np.eye(4))
+    >>> found = ls.explain(f, np.full((1, 4, 4), 0.5), perturbation=ls.Additive(), n_queries=100, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = found.save(folder)
+    ...     verify(files[-1], f=f).passed
+    True
+    """
+    record, home = read_record(path), Path(path).resolve().parent
+    response, checks = _response_of(record, home, f, model)
+    image: FloatArray | None = None
+    if response is not None:
+        image, more = _image_of(record, home, response, picture)
+        checks += more
+    notes = tuple(_environment_notes(record["environment"]))
+    if response is None or image is None or not all(check.same for check in checks):
+        return Verification(str(path), tuple(checks), (), notes)
+    results = _compare(record["results"], _repeat(record, home, response, image, progress))
+    return Verification(str(path), tuple(checks), tuple(results), notes)
+
+
+def _response_of(
+    record: JSON, home: Path, f: Response | Callable[[AnyArray], AnyArray] | None, model: str | Path | None
+) -> tuple[Response | None, list[Check]]:
+    """The recorded response, nothing evaluated; None where the model is another one."""
+    then = record["response"]
+    if f is not None:
+        given = as_response(f)
+        if then.get("model_sha256") is None and then.get("fingerprint") is not None:
+            now = given.fingerprint
+            return given, [Check("response", now == then["fingerprint"], then["fingerprint"], now)]
+        return given, []
+    if then["kind"] != "onnx":
+        remedy = "Pass the function or module: legstat.verify(record, f=...)."
+        raise ValueError(invalid("verify", "f", None, f"the response, since this one was a {then['kind']!r}", remedy))
+    file = _find("model", model, record["provenance"]["model_path"], home, then["file"])
+    now = read_model("verify", file).sha256
+    check = Check("model", now == then["model_sha256"], then["model_sha256"], now)
+    if not check.same:
+        return None, [check]
+    stated = then["output_kind"] if then["output_kind_source"] == "stated" else None
+    target = then["target"]
+    response = onnx_response(
+        file,
+        target=(target[0], target[1]) if isinstance(target, list) else target,
+        score=then["score"],
+        preprocessing=then["preprocessing"],
+        input=then["input"],
+        output=then["output"],
+        output_kind=stated,
+        batch_size=then["batch_size"],
+        threads=then["threads"],
+        provider=then["provider"],
+    )
+    return response, [check]
+
+
+def _image_of(
+    record: JSON, home: Path, response: Response, picture: str | Path | None
+) -> tuple[FloatArray, list[Check]]:
+    """The recorded picture, from its file where it had one, else from sample.npz."""
+    then, checks = record["inputs"]["picture"], []
+    if then["file"] is None and picture is None:
+        image = QuerySample.load(_find("sample.npz", None, None, home, "sample.npz")).image
+    else:
+        file = _find("picture", picture, record["provenance"]["picture_path"], home, then["file"])
+        now = file_sha256(file)
+        if then["sha256"] is not None:
+            checks.append(Check("picture file", now == then["sha256"], then["sha256"], now))
+        image = response.load_image(file)
+    now = array_sha256(image)
+    return image, [*checks, Check("picture", now == then["array_sha256"], then["array_sha256"], now)]
+
+
+def _find(what: str, given: str | Path | None, recorded: str | None, home: Path, name: str) -> Path:
+    """A file that the record needs: as given, where it was, or beside the record."""
+    if given is not None:
+        places = [Path(given)]
+    else:
+        places = [Path(place) for place in (recorded, home / name) if place is not None]
+    for place in places:
+        if place.is_file():
+            return place
+    shown = " or ".join(str(place) for place in places)
+    remedy = f"Looked at {shown}." + (f" Say where it is: {what}=." if what != "sample.npz" else "")
+    raise ValueError(invalid("verify", what, name if given is None else str(given), "an existing file", remedy))
+
+
+def _repeat(record: JSON, home: Path, response: Response, image: FloatArray, progress: bool) -> JSON:
+    """The numbers of the recorded experiment, done again from its key."""
+    then = record["experiment"]
+    saved: list[QuerySample] = []
+
+    def arguments(of: JSON) -> JSON:
+        """Constructor arguments; arrays, which a record only hashes, come from the saved sample."""
+        plain = {name: value for name, value in of.items() if name != "class"}
+        if any(isinstance(value, dict) for value in plain.values()) and not saved:
+            saved.append(QuerySample.load(_find("sample.npz", None, None, home, "sample.npz")))
+        for name, value in plain.items():
+            if isinstance(value, dict):
+                source = saved[0].design if of is then["design"] else saved[0].perturbation
+                plain[name] = source.parameters()[name]
+                if array_sha256(plain[name]) != value["sha256"]:
+                    raise ValueError(invalid("verify", f"sample.npz: {name}", "another array", "the recorded one"))
+        return plain
+
+    sample = query(
+        response,
+        image,
+        design_from_parameters(then["design"]["class"], arguments(then["design"])),
+        then["n_queries"],
+        perturbation=PERTURBATIONS[then["perturbation"]["class"]](**arguments(then["perturbation"])),
+        antithetic=then["antithetic"],
+        conventions=then["conventions"],
+        key=(int(then["key"][0]), int(then["key"][1])),
+        first_block=then["first_block"],
+        progress=progress,
+    )
+    how = record["estimators"]
+    own = sample.conventions == "default"  # other conventions imply the moments and take no word about them
+    leg = LEG(sample, moments=how["leg"]["moments"] if own else None).fit()
+    estimator = LEGTV(sample, moments=how["legtv"]["moments"] if own else None)
+    # the engine is left to the rule that chose it then: it may have taken another one for a fold
+    path = estimator.fit_path(selection=how["legtv"]["selection"], progress=progress)
+    return numbers(sample, leg, path, path.select(**how["choice"]))
+
+
+def _compare(then: JSON, now: JSON) -> list[Check]:
+    checks = []
+    for name in [*then, *(name for name in now if name not in then)]:
+        a, b = then.get(name, {}), now.get(name, {})
+        kind = "sha256" if "sha256" in a or "sha256" in b else "hex"
+        shown = "sha256" if kind == "sha256" else "value"
+        checks.append(Check(name, a.get(kind) == b.get(kind), str(a.get(shown)), str(b.get(shown))))
+    return checks
+
+
+def _difference(check: Check) -> str:
+    return "" if check.same else f": {check.then} in the record, {check.now} now"
+
+
+def _environment_notes(then: JSON) -> Iterator[str]:
+    now = environment()
+    for name, value in then["versions"].items():
+        if now["versions"].get(name) != value:
+            yield f"{name} {value} then, {now['versions'].get(name)} now"
+    for name in ("python", "platform", "machine"):
+        if now[name] != then[name]:
+            yield f"{name} {then[name]} then, {now[name]} now"

@@ -1,0 +1,223 @@
+"""Maps over pictures. Draws on `matplotlib.figure.Figure` objects: no window, no global state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+
+from legstat._typing import FloatArray
+from legstat.errors import invalid
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from legstat.estimators.legtv import LEGTVPath
+    from legstat.estimators.results import LEGTVResults, Results
+
+SIGNED, UNSIGNED = "RdBu_r", "YlOrBr"
+"""Colour maps that readers with any common colour vision can tell. Red raises the score, blue lowers it; white is 0."""
+
+_SMALLEST_OVERLAY = 224
+_UNITS = {"probability": "probability", "difference": "probability", "logit": "logit", "log_odds": "log-odds"}
+
+
+def plot_map(
+    results: Results,
+    ax: Axes | None = None,
+    *,
+    alpha: float = 0.5,
+    cmap: str | Colormap | None = None,
+    colorbar: bool = True,
+    title: str | None = None,
+    limit: float | None = None,
+) -> Axes:
+    """Draw a map over its picture.
+
+    The picture is multiplied into the colours as a shade of grey: where the map is near 0, which is white, the picture
+    shows as it is, and hue and order of the colours are the map's alone.
+
+    Parameters
+    ----------
+    results : LEGResults or LEGTVResults
+        What to draw; with the picture where it has one, else the map on its grid.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure unless given.
+    alpha : float, default 0.5
+        Weight of the map against the picture, in [0, 1]: what is left of a colour where the picture is black.
+    cmap : str or Colormap, optional
+        By default blue to red, centred at 0, for signed maps; light to dark brown for sums of absolute values.
+    colorbar : bool, default True
+        Draw the scale, with its units.
+    title : str, optional
+        Title; the estimator, L and the out-of-sample R^2 by default.
+    limit : float, optional
+        Absolute value at the end of the colours; the largest of the map by default.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not in [0, 1].
+    """
+    if not 0.0 <= alpha <= 1.0:
+        raise ValueError(invalid("plot_map", "alpha", alpha, "in [0, 1]"))
+    if ax is None:
+        ax = Figure(figsize=(4.6, 4.0), layout="constrained").add_subplot()
+    values = _values(results)
+    signed = len(results.channel_maps) == 1
+    colours = _colours(signed, cmap)
+    norm = _norm(values, signed, limit)
+    grey = np.ones(values.shape) if results.image is None else _grey(results.image)
+    ax.imshow(_blend(values, grey, colours, norm, alpha), interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_title(title if title is not None else _title(results), fontsize=10)
+    if colorbar:
+        figure = ax.get_figure(root=True)
+        if figure is None:
+            raise ValueError(invalid("plot_map", "ax", ax, "axes of a figure"))
+        bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.046, pad=0.03)
+        bar.set_label(_units(results), fontsize=8)
+        bar.ax.tick_params(labelsize=8)
+        bar.formatter.set_powerlimits((-2, 3))
+        bar.update_ticks()
+        bar.ax.yaxis.get_offset_text().set_fontsize(8)
+    return ax
+
+
+def plot_explanation(leg: Results, tv: LEGTVResults, path: LEGTVPath | None = None, *, path_points: int = 0) -> Figure:
+    """Picture, LEG and LEG-TV side by side.
+
+    Parameters
+    ----------
+    leg, tv : LEGResults, LEGTVResults
+        The two estimates.
+    path : LEGTVPath, optional
+        Where `tv` was chosen from; needed for `path_points`.
+    path_points : int, default 0
+        Show that many points of the path, `tv` among them, instead of `tv` alone.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
+    shown = [tv] if path is None or path_points < 2 else _points(path, tv, path_points)
+    figure = Figure(figsize=(0.6 + 3.2 * (2 + len(shown)), 3.7), layout="constrained", dpi=130)
+    axes = figure.subplots(1, 2 + len(shown))
+    _plot_picture(axes[0], leg)
+    plot_map(leg, axes[1])
+    # one scale for all points of the path, so that they can be compared
+    limit = max(float(np.abs(point.saliency).max()) for point in shown)
+    for ax, point in zip(axes[2:], shown, strict=True):
+        plot_map(point, ax, limit=limit, colorbar=point is shown[-1])
+        if len(shown) > 1 and point is tv:
+            for side in ax.spines.values():
+                side.set_linewidth(2.5)
+            ax.set_xlabel("chosen", fontsize=10)
+    return figure
+
+
+def save_overlay(results: Results, path: str | Path, *, alpha: float = 0.5, cmap: str | Colormap | None = None) -> None:
+    """Write the map over its picture as a PNG of exactly the picture's size.
+
+    Pictures whose short side is below 224 pixels are scaled up by a whole number.
+
+    Parameters
+    ----------
+    results : LEGResults or LEGTVResults
+        What to draw.
+    path : str or Path
+        PNG file to write.
+    alpha, cmap : optional
+        As for `plot_map`.
+    """
+    values = _values(results)
+    signed = len(results.channel_maps) == 1
+    grey = np.ones(values.shape) if results.image is None else _grey(results.image)
+    pixels = _blend(values, grey, _colours(signed, cmap), _norm(values, signed, None), alpha)
+    image = Image.fromarray(np.round(255.0 * pixels).astype(np.uint8))
+    factor = -(-_SMALLEST_OVERLAY // min(image.size)) if min(image.size) < _SMALLEST_OVERLAY else 1
+    image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST).save(path, format="PNG")
+
+
+def _plot_picture(ax: Axes, results: Results) -> None:
+    image = results.image
+    if image is None:
+        ax.set_axis_off()
+        return
+    planes = np.moveaxis(image, 0, -1)
+    ax.imshow(planes if planes.shape[-1] == 3 else _grey(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_title(_picture_title(results), fontsize=10)
+
+
+def _points(path: LEGTVPath, tv: LEGTVResults, count: int) -> list[LEGTVResults]:
+    """`count` points of the path, L descending: `tv` in place of the nearest of points spread evenly over the path."""
+    spread = [path[i] for i in np.linspace((len(path) - 1) / 5, len(path) - 1, count).round().astype(int)]
+    nearest = min(range(len(spread)), key=lambda i: abs(spread[i].L - tv.L))
+    spread[nearest] = tv
+    return sorted(spread, key=lambda r: -r.L)
+
+
+def _values(results: Results) -> FloatArray:
+    return results.saliency if results.image is None else results.heatmap
+
+
+def _grey(image: FloatArray) -> FloatArray:
+    """Luma of a picture (ITU-R 601), or the mean of other channels than RGB."""
+    luma = np.tensordot([0.299, 0.587, 0.114], image, axes=1) if len(image) == 3 else image.mean(axis=0)
+    return np.asarray(luma, dtype=np.float64)
+
+
+def _colours(signed: bool, cmap: str | Colormap | None) -> Colormap:
+    if isinstance(cmap, Colormap):
+        return cmap
+    return colormaps[cmap or (SIGNED if signed else UNSIGNED)]
+
+
+def _norm(values: FloatArray, signed: bool, limit: float | None) -> Normalize:
+    largest = limit or float(np.abs(values).max()) or 1.0
+    return Normalize(-largest if signed else 0.0, largest)
+
+
+def _blend(values: FloatArray, grey: FloatArray, colours: Colormap, norm: Normalize, alpha: float) -> FloatArray:
+    """Colours shaded by the picture, RGB of shape (H, W, 3)."""
+    shade = (alpha + (1.0 - alpha) * grey)[..., None]
+    return np.asarray(shade * colours(norm(values))[..., :3], dtype=np.float64)
+
+
+def _title(results: Results) -> str:
+    name = "LEG" if not hasattr(results, "L_ratio") else f"LEG-TV, L = {results.L_ratio:.2g} L_max"
+    return name if results.fidelity is None else f"{name}\nout-of-sample R² {results.fidelity:.2f}"
+
+
+def _picture_title(results: Results) -> str:
+    response = results.moments.source.get("response", {})
+    label, target = response.get("target_label"), response.get("target")
+    lines = [str(label or ("picture" if target is None else f"class {target}"))]
+    if "f_x0" in results.moments.source:
+        lines.append(f"f(x0) = {results.moments.source['f_x0']:.4g} ({_score(results)})")
+    return "\n".join(lines)
+
+
+def _score(results: Results) -> str:
+    score = str(results.moments.source.get("response", {}).get("score", "custom"))
+    return _UNITS.get(score, "score")
+
+
+def _units(results: Results) -> str:
+    per = "mask level" if str(results.moments.source.get("perturbation", "")).startswith("Blend") else "pixel value"
+    return f"{_score(results)} per unit of {per}"
