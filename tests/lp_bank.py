@@ -1,4 +1,4 @@
-"""Bank of programs that every engine must solve: degenerate, tied, thin, tiny, huge, masked, weighted, zero boundary."""
+"""Bank of programs that every engine must solve: degenerate, tied, thin, tiny, huge, masked, weighted, padded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def regions(shape: tuple[int, int], noise: float = 0.15, seed: int = 0) -> np.nd
     rows, columns = np.meshgrid(np.arange(p1), np.arange(p2), indexing="ij")
     distance = (rows.ravel()[:, None] - seeds[:, 0]) ** 2 + (columns.ravel()[:, None] - seeds[:, 1]) ** 2
     truth = 0.5 * rng.integers(0, 4, 12)[distance.argmin(axis=1)]
-    tail, head = grid_edges(shape)
+    tail, _ = grid_edges(shape)
     white = FlowProgram.from_potential(shape, np.zeros(p1 * p2))
     return truth + noise * white.integrate(rng.standard_normal(tail.size))
 
@@ -157,7 +157,8 @@ def node_form_value(D: np.ndarray, A: np.ndarray, a: np.ndarray, L: float, weigh
     m, p = D.shape
     size, unit = float(np.abs(a).max()) or 1.0, float(np.abs(A).max()) or 1.0
     eye, none = np.eye(m), np.zeros((A.shape[0], m))
-    rows = np.vstack([np.hstack([D, -eye]), np.hstack([-D, -eye]), np.hstack([-A / unit, none]), np.hstack([A / unit, none])])
+    blocks = ((D, -eye), (-D, -eye), (-A / unit, none), (A / unit, none))
+    rows = np.vstack([np.hstack(pair) for pair in blocks])
     limits = np.concatenate([np.zeros(2 * m), (L - a) / size, (L + a) / size])
     cost = np.concatenate([np.zeros(p), np.ones(m) if weights is None else weights])
     found = linprog(cost, A_ub=rows, b_ub=limits, bounds=[(None, None)] * p + [(0, None)] * m, method="highs-ds")

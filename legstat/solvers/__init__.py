@@ -6,7 +6,9 @@ Free of images and models: a program goes in, a certified solution comes out.
 from legstat.solvers.certificate import Certificate
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.linear_program import FlowProgram
-from legstat.solvers.solve import ENGINES, SELECTIONS, Solution, Status, solve, solve_path
+from legstat.solvers.session import ENGINES
+from legstat.solvers.solution import PathInterrupted, Solution, Status
+from legstat.solvers.solve import SELECTIONS, solve, solve_path
 
 __all__ = [
     "ENGINES",
@@ -14,6 +16,7 @@ __all__ = [
     "Certificate",
     "FlowProgram",
     "GeneralProgram",
+    "PathInterrupted",
     "Solution",
     "Status",
     "solve",

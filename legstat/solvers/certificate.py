@@ -15,6 +15,7 @@ import numpy as np
 
 from legstat._typing import FloatArray
 from legstat.solvers.general_program import GeneralProgram
+from legstat.solvers.graph import times
 from legstat.solvers.linear_program import FlowProgram
 
 GAP_TOLERANCE = 1e-8
@@ -70,9 +71,9 @@ def balanced(program: FlowProgram, flow: FloatArray) -> FloatArray:
     removes the engine's tolerance; an interior solution is projected instead.
     """
     whole = np.rint(flow)
-    if np.abs(flow - whole).max(initial=0.0) < 1e-6 and not (program.incidence.T @ whole).any():
+    if np.abs(flow - whole).max(initial=0.0) < 1e-6 and not program.divergence(whole).any():
         return whole
-    return np.asarray(flow - program.incidence @ program.integrate(flow))
+    return np.asarray(flow - program.differences(program.integrate(flow)))
 
 
 def flow_certificate(program: FlowProgram, unit_g: FloatArray, flow: FloatArray, unit_L: float) -> Certificate:
@@ -81,13 +82,13 @@ def flow_certificate(program: FlowProgram, unit_g: FloatArray, flow: FloatArray,
     Cost O(m).
     """
     c, w = program.unit_centre, program.unit_weights
-    h = program.incidence @ unit_g
+    h = program.differences(unit_g)
     size = max(float(np.abs(c).max(initial=0.0)), unit_L, np.finfo(float).tiny)
     low, high = c - unit_L, c + unit_L
     objective = float((w * np.abs(h)).sum())
     lowest = edge_minimum(w, low, high, flow)
     dual = float(lowest.sum())
-    unbalanced = program.incidence.T @ flow
+    unbalanced = program.divergence(flow)
     unit = float(np.abs(c).max(initial=0.0) * w.max(initial=1.0)) or 1.0
     hidden = float(np.abs(unbalanced) @ np.abs(unit_g))
     return Certificate(
@@ -99,20 +100,22 @@ def flow_certificate(program: FlowProgram, unit_g: FloatArray, flow: FloatArray,
     )
 
 
-def general_certificate(program: GeneralProgram, g: FloatArray, flow: FloatArray, multipliers: FloatArray, L: float) -> Certificate:
+def general_certificate(
+    program: GeneralProgram, g: FloatArray, flow: FloatArray, multipliers: FloatArray, L: float
+) -> Certificate:
     r"""Certificate of g with multipliers z of D g and y of the constraint, all in the program's real units.
 
     With |z| <= w and :math:`A^T y = D^T z` every feasible g obeys
     :math:`\sum_e w_e |(D g)_e| \ge z^T D g = y^T A g \ge a^T y - L \|y\|_1`.
     """
     w = program.unit_weights * program.weight_scale
-    h = program.difference @ g
+    h = times(program.difference, g)
     residual = program.target - program.forward(g)
     z = np.clip(flow, -w, w)
     objective = float((w * np.abs(h)).sum())
     slack = L * np.abs(multipliers) - multipliers * residual
     dual = float(program.target @ multipliers - L * np.abs(multipliers).sum())
-    unbalanced = program.difference.T @ z - program.adjoint(multipliers)
+    unbalanced = times(program.difference.T, z) - program.adjoint(multipliers)
     heaviest = float(w.max(initial=0.0)) or 1.0
     unit = program.g_scale * heaviest
     size = max(program.L_max, L, np.finfo(float).tiny)

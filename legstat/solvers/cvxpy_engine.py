@@ -14,13 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from legstat._typing import FloatArray
+from legstat._typing import JSON, FloatArray
 from legstat.errors import invalid
 from legstat.solvers.engine import Raw, no_answer, split_bounds
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.linear_program import FlowProgram
 
 _TIME_LIMIT_KEYWORD = {"CLARABEL": "time_limit", "SCS": "time_limit_secs", "OSQP": "time_limit", "HIGHS": "time_limit"}
+
+
+def _cvxpy() -> Any:
+    """The module, imported late and read as Any: its annotations cover a part of its names only."""
+    import cvxpy
+
+    return cvxpy
 
 
 class CvxpyFlow:
@@ -36,9 +43,8 @@ class CvxpyFlow:
 
     name = "cvxpy"
 
-    def __init__(self, program: FlowProgram, options: dict[str, Any] | None = None) -> None:
-        import cvxpy as cp
-
+    def __init__(self, program: FlowProgram, options: JSON | None = None) -> None:
+        cp = _cvxpy()
         self.program = program
         self.solver, self.options = solver_of(options)
         m = program.n_edges
@@ -55,15 +61,16 @@ class CvxpyFlow:
             self._constraints = [curl.tocsc() @ (plus - minus) == 0] if curl.shape[0] else []
         self.problem = cp.Problem(cp.Minimize(w @ plus + w @ minus), self._constraints)
 
-    def run(self, unit_L: float, *, time_limit: float | None, interior: bool, cold: bool) -> Raw:
+    def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
         """Solve at `unit_L` (see `Engine`); every solve is cold, cvxpy's warm start slows HiGHS down."""
         for parameter, value in zip(self._bounds, split_bounds(self.program.unit_centre, unit_L), strict=True):
             parameter.value = value
-        failure = solve_problem(self.problem, self.solver, self.options, time_limit, interior)
+        failure = solve_problem(self.problem, self.solver, self.options, time_limit, cold)
         if failure is not None:
             return failure
         h = _value(self._plus.value) - _value(self._minus.value)
-        return Raw(h, self._flow(), np.empty(0), "solved", str(self.problem.status), iterations(self.problem))
+        return Raw(h, self._flow(), np.empty(0), "solved", str(self.problem.status), iterations(self.problem),
+                   precision(self.solver, self.options))  # fmt: skip
 
     def _flow(self) -> FloatArray:
         if not self._constraints:
@@ -78,9 +85,8 @@ class CvxpyGeneral:
 
     name = "cvxpy"
 
-    def __init__(self, program: GeneralProgram, options: dict[str, Any] | None = None) -> None:
-        import cvxpy as cp
-
+    def __init__(self, program: GeneralProgram, options: JSON | None = None) -> None:
+        cp = _cvxpy()
         self.program = program
         self.solver, self.options = solver_of(options)
         m = program.n_edges
@@ -91,8 +97,7 @@ class CvxpyGeneral:
             self._build(plus, minus)
 
     def _build(self, plus: Any, minus: Any) -> None:
-        import cvxpy as cp
-
+        cp = _cvxpy()
         program, form, p = self.program, self.program.form, self.program.n_nodes
         self._edges = program.difference.tocsc() @ self._v[:p] == plus - minus
         residual = form.centre - form.box @ self._v
@@ -103,19 +108,20 @@ class CvxpyGeneral:
         w = program.unit_weights
         self.problem = cp.Problem(cp.Minimize(w @ plus + w @ minus), constraints)
 
-    def run(self, unit_L: float, *, time_limit: float | None, interior: bool, cold: bool) -> Raw:
+    def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
         """Solve at `unit_L` (see `Engine`)."""
         self._L.value = unit_L
-        failure = solve_problem(self.problem, self.solver, self.options, time_limit, interior)
+        failure = solve_problem(self.problem, self.solver, self.options, time_limit, cold)
         if failure is not None:
             return failure
         g = _value(self._v.value)[: self.program.n_nodes]
         multipliers = _value(self._above.dual_value) - _value(self._below.dual_value)
         flow = _value(self._edges.dual_value)
-        return Raw(g, flow, multipliers, "solved", str(self.problem.status), iterations(self.problem))
+        return Raw(g, flow, multipliers, "solved", str(self.problem.status), iterations(self.problem),
+                   precision(self.solver, self.options))  # fmt: skip
 
 
-def solver_of(options: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
+def solver_of(options: JSON | None) -> tuple[str, JSON]:
     """Name of the cvxpy solver and the options meant for it.
 
     Raises
@@ -123,8 +129,7 @@ def solver_of(options: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
     ValueError
         Where cvxpy does not have that solver installed.
     """
-    import cvxpy as cp
-
+    cp = _cvxpy()
     rest = dict(options or {})
     solver = str(rest.pop("solver", "HIGHS")).upper()
     installed = cp.installed_solvers()
@@ -134,12 +139,10 @@ def solver_of(options: dict[str, Any] | None) -> tuple[str, dict[str, Any]]:
     return solver, rest
 
 
-def solve_problem(problem: Any, solver: str, options: dict[str, Any], time_limit: float | None,
-                  interior: bool) -> Raw | None:  # fmt: skip
+def solve_problem(problem: Any, solver: str, options: JSON, time_limit: float | None, cold: bool) -> Raw | None:
     """Solve a cvxpy problem; None where it has values now, otherwise the reason there are none."""
-    import cvxpy as cp
-
-    keywords = _keywords(solver, options, time_limit, interior)
+    cp = _cvxpy()
+    keywords = _keywords(solver, options, time_limit, cold)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "may be inaccurate": our certificate decides that
@@ -154,15 +157,15 @@ def solve_problem(problem: Any, solver: str, options: dict[str, Any], time_limit
     return None
 
 
-def _keywords(solver: str, options: dict[str, Any], time_limit: float | None, interior: bool) -> dict[str, Any]:
+def _keywords(solver: str, options: JSON, time_limit: float | None, cold: bool) -> JSON:
     if time_limit is not None and solver not in _TIME_LIMIT_KEYWORD:
         raise ValueError(invalid("solve", "time_limit", time_limit, f"None with cvxpy's {solver}",
                                  "legstat knows no name for its time limit; set the solver's own option."))  # fmt: skip
     limit = {} if time_limit is None else {_TIME_LIMIT_KEYWORD[solver]: float(time_limit)}
     if solver != "HIGHS":
         return {**limit, **options}
-    method = {"solver": "ipx", "run_crossover": "off", "ipm_optimality_tolerance": 1e-10} if interior else {}
-    own = {"threads": 1, **method, **limit, **options}
+    careful = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9} if cold else {}
+    own = {"threads": 1, **careful, **limit, **options}
     if "highs_solver" in own:
         own["solver"] = own.pop("highs_solver")
     return {"highs_options": own}
@@ -172,6 +175,12 @@ def iterations(problem: Any) -> int:
     """Iterations the solver reports, 0 where it reports none."""
     count = getattr(problem.solver_stats, "num_iters", None)
     return int(count) if isinstance(count, int | float) else 0
+
+
+def precision(solver: str, options: JSON) -> float:
+    """To which a solver's vectors can be trusted: HiGHS' simplex ends on a vertex, the others near one."""
+    vertex = solver == "HIGHS" and options.get("highs_solver", "simplex") in ("simplex", "choose")
+    return 1e-10 if vertex else 1e-7
 
 
 def _value(values: Any) -> FloatArray:

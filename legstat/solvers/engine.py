@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -25,11 +25,13 @@ class Raw:
     multipliers : ndarray of float
         Multipliers of the constraint of a general program; empty for a flow program.
     outcome : str
-        "solved", "time_limit", "interrupted" or "failed".
+        "solved", "time_limit", "infeasible" or "failed".
     message : str
         The solver's own words.
     iterations : int
         Simplex or interior-point iterations; 0 where the solver does not say.
+    precision : float
+        To which the vectors are known: rounding for a vertex, the tolerance for an interior-point method.
     """
 
     primal: FloatArray
@@ -38,6 +40,7 @@ class Raw:
     outcome: str
     message: str
     iterations: int = 0
+    precision: float = 1e-11
 
 
 def no_answer(outcome: str, message: str) -> Raw:
@@ -51,8 +54,8 @@ class Engine(Protocol):
 
     name: str
 
-    def run(self, unit_L: float, *, time_limit: float | None, interior: bool, cold: bool) -> Raw:
-        """Solve at `unit_L`; `cold` discards what is kept from earlier solves."""
+    def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
+        """Solve at `unit_L`; `cold` starts afresh, the careful way: the second attempt."""
         ...
 
 
@@ -65,8 +68,3 @@ def split_bounds(centre: FloatArray, L: float) -> tuple[FloatArray, FloatArray, 
     """
     low, high = centre - L, centre + L
     return np.maximum(low, 0.0), np.maximum(high, 0.0), np.maximum(-high, 0.0), np.maximum(-low, 0.0)
-
-
-def merged_options(defaults: dict[str, Any], options: dict[str, Any] | None) -> dict[str, Any]:
-    """Defaults of ours, overridden by the caller's options."""
-    return {**defaults, **(options or {})}

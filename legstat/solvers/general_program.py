@@ -1,4 +1,4 @@
-r"""Eq. 5 of the LEG paper for any covariance:  min_g sum_e w_e |(D g)_e|  subject to  ||a - A g||_inf <= L.
+r"""Eq. 5 of the LEG paper for any covariance: min_g sum_e w_e |(D g)_e| subject to ||a - A g||_inf <= L.
 
 Under LEG-TV :math:`A = D^{+T}\Sigma` and :math:`a = D^{+T} b`. A is dense even where Sigma is sparse, so three forms of
 the same constraint are offered: `dense`; `lifted`, which keeps a sparse Sigma sparse by one more vector of unknowns;
@@ -16,20 +16,21 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 from scipy.optimize import linprog
-from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
 from legstat._typing import FloatArray
 from legstat.errors import SolverError, invalid
-from legstat.solvers.graph import Sparse, read_only
+from legstat.solvers.graph import Sparse, as_rows, joined, read_only, times
 from legstat.solvers.linear_program import power_of_two
 
-_FREE_TOLERANCE = 1e-9  # a constant moves the constraint by rounding only (D^{+T} Sigma computed in floats: about 1e-14)
+_FREE_TOLERANCE = (
+    1e-9  # a constant moves the constraint by rounding only (D^{+T} Sigma computed in floats: about 1e-14)
+)
 
 
 @dataclass(frozen=True, eq=False)
 class LinearForm:
-    """The constraint with its extra unknowns v = (g, extras): equality v = right, |centre - box v| <= L, scaled to 1."""
+    """The constraint with extra unknowns, v = (g, extras): equality v = right, |centre - box v| <= L, to scale."""
 
     box: Sparse | FloatArray
     centre: FloatArray
@@ -87,7 +88,7 @@ class GeneralProgram:
         """
         difference, w = _checked("dense", D, weights)
         p = difference.shape[1]
-        matrix: Any = sparse.csr_array(A, dtype=np.float64) if sparse.issparse(A) else read_only(A)
+        matrix: Any = as_rows(A) if sparse.issparse(A) else read_only(np.asarray(A))
         centre = _vector("dense", "a", a)
         if matrix.ndim != 2 or matrix.shape != (centre.size, p):
             raise ValueError(invalid("GeneralProgram.dense", "A", np.shape(matrix), f"of shape {(centre.size, p)}"))
@@ -96,12 +97,16 @@ class GeneralProgram:
             raise ValueError(invalid("GeneralProgram.dense", "A", "an array with NaN or infinity", "finite everywhere"))
         scale, alpha = power_of_two(float(np.abs(centre).max(initial=0.0))), power_of_two(size)
         form = LinearForm(matrix / alpha, read_only(centre / scale), sparse.csr_array((0, p)), np.empty(0))
-        return cls(difference, centre, lambda g: np.asarray(matrix @ g), lambda y: np.asarray(matrix.T @ y), form,
+        return cls(difference, centre, lambda g: times(matrix, g), lambda y: times(matrix.T, y), form,
                    scale, scale / alpha, w, "dense")  # fmt: skip
 
     @classmethod
-    def lifted(cls, laplacian: Any, D: Any, Sigma: Any, b: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
-        r"""A = D (D^T D)^+ Sigma and a = D (D^T D)^+ b with a sparse Sigma, kept sparse:
+    def lifted(
+        cls, laplacian: Any, D: Any, Sigma: Any, b: ArrayLike, weights: ArrayLike | None = None
+    ) -> GeneralProgram:
+        r"""A = D (D^T D)^+ Sigma and a = D (D^T D)^+ b for a sparse Sigma.
+
+        The program stays sparse by one more vector of unknowns:
 
         .. math:: (D^T D) u + t \mathbf 1 = b - \Sigma g, \qquad |D u| \le L
 
@@ -119,28 +124,29 @@ class GeneralProgram:
         """
         difference, w = _checked("lifted", D, weights)
         p = difference.shape[1]
-        covariance, moments = sparse.csr_array(Sigma, dtype=np.float64), _vector("lifted", "b", b)
-        gram = (difference.T @ difference).tocsr()
+        covariance, moments = as_rows(Sigma), _vector("lifted", "b", b)
+        gram = as_rows(difference.T @ difference)
         if covariance.shape != (p, p) or moments.shape != (p,):
             raise ValueError(invalid("GeneralProgram.lifted", "Sigma, b", (covariance.shape, moments.shape),
                                      f"of shapes {(p, p)} and {(p,)}"))  # fmt: skip
-        asymmetry = abs(covariance - covariance.T)
-        if asymmetry.nnz and asymmetry.max() > 1e-12 * abs(covariance).max():
+        size = _largest(covariance)
+        if _largest(covariance - covariance.T) > 1e-12 * size:
             raise ValueError(invalid("GeneralProgram.lifted", "Sigma", "an asymmetric matrix", "symmetric"))
-        given = sparse.csr_array(laplacian, dtype=np.float64)
-        if given.shape != (p, p) or abs(given - gram).max() > 1e-9:
+        given = as_rows(laplacian)
+        if given.shape != (p, p) or _largest(given - gram) > 1e-9:
             raise ValueError(invalid("GeneralProgram.lifted", "laplacian", given, "D.T @ D"))
         null = _null_space(difference)
         poisson = _poisson(gram, null)
-        target = read_only(difference @ poisson(moments))
+        target = read_only(times(difference, poisson(moments)))
         scale = power_of_two(float(np.abs(target).max(initial=0.0)))
-        alpha = power_of_two(float(abs(covariance).max()))
+        alpha = power_of_two(size)
         k = difference.shape[0]
-        box = sparse.hstack([sparse.csr_array((k, p)), -difference, sparse.csr_array((k, null.shape[1]))], format="csr")
-        equality = sparse.hstack([covariance / alpha, gram, null], format="csr")
+        box = as_rows(sparse.hstack([sparse.csr_array((k, p)), -difference, sparse.csr_array((k, null.shape[1]))]))
+        equality = as_rows(sparse.hstack([covariance / alpha, gram, null]))
         form = LinearForm(box, np.zeros(k), equality, read_only(moments / scale))
-        return cls(difference, target, lambda g: np.asarray(difference @ poisson(covariance @ g)),
-                   lambda y: np.asarray(covariance @ poisson(difference.T @ y)), form, scale, scale / alpha, w, "lifted")  # fmt: skip
+        return cls(difference, target, lambda g: times(difference, poisson(times(covariance, g))),
+                   lambda y: times(covariance, poisson(times(difference.T, y))), form, scale, scale / alpha, w,
+                   "lifted")  # fmt: skip
 
     @classmethod
     def zero_boundary(cls, D: Any, a: ArrayLike, column: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
@@ -160,13 +166,15 @@ class GeneralProgram:
         m, p = difference.shape
         centre, ones = _vector("zero_boundary", "a", a), _vector("zero_boundary", "column", column)
         if centre.shape != (m,) or ones.shape != (m,):
-            raise ValueError(invalid("GeneralProgram.zero_boundary", "a, column", (centre.shape, ones.shape), f"({m},)"))
+            shapes = (centre.shape, ones.shape)
+            raise ValueError(invalid("GeneralProgram.zero_boundary", "a, column", shapes, f"of shape ({m},)"))
         scale = power_of_two(float(np.abs(centre).max(initial=0.0)))
-        box = sparse.hstack([difference, sparse.csr_array(ones[:, None])], format="csr")
+        box = as_rows(sparse.hstack([difference, sparse.csr_array(ones[:, None])]))
         mean = sparse.csr_array(np.append(np.full(p, 1.0 / p), -1.0)[None, :])
         form = LinearForm(box, read_only(centre / scale), mean, np.zeros(1))
-        return cls(difference, centre, lambda g: np.asarray(difference @ g + ones * g.mean()),
-                   lambda y: np.asarray(difference.T @ y + (ones @ y) / p), form, scale, scale, w, "zero_boundary")  # fmt: skip
+        return cls(difference, centre, lambda g: times(difference, g) + ones * float(g.mean()),
+                   lambda y: times(difference.T, y) + float(ones @ y) / p, form, scale, scale, w,
+                   "zero_boundary")  # fmt: skip
 
     @property
     def n_nodes(self) -> int:
@@ -191,8 +199,10 @@ class GeneralProgram:
     @cached_property
     def _constants(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Constants per component that D does not see: those A sees (p x K), their image under A, those A misses."""
-        null = _null_space(self.difference).toarray()
-        image = np.column_stack([self.forward(column) for column in null.T]) if null.size else np.empty((self.target.size, 0))
+        null: FloatArray = _null_space(self.difference).toarray()
+        image = np.empty((self.target.size, null.shape[1]))
+        for k, column in enumerate(null.T):
+            image[:, k] = self.forward(column)
         # an entry of A of size scale / g_scale, summed over a component, is what rounding is measured against
         seen = np.abs(image).max(axis=0, initial=0.0) > _FREE_TOLERANCE * self.scale / self.g_scale
         return null[:, seen], image[:, seen], null[:, ~seen]
@@ -217,6 +227,19 @@ class GeneralProgram:
         g = constants @ t * self.g_scale
         return float(np.abs(self.target - self.forward(g)).max(initial=0.0)), g
 
+    def constant_at(self, L: float) -> FloatArray:
+        """For L >= L_max: the g of objective 0 whose residual is smallest in least squares (one free constant)."""
+        constants, image, _ = self._constants
+        start = self.at_zero[1]
+        if constants.shape[1] != 1:
+            return start
+        column, residual = image[:, 0], self.target - self.forward(start)
+        seen = column != 0
+        low = ((residual[seen] - np.sign(column[seen]) * L) / column[seen]).max(initial=-np.inf)
+        high = ((residual[seen] + np.sign(column[seen]) * L) / column[seen]).min(initial=np.inf)
+        best = float(column @ residual / (column @ column))
+        return np.asarray(start + constants[:, 0] * (min(max(best, low), high) if low <= high else 0.0))
+
     @property
     def L_max(self) -> float:
         """Smallest L at which the objective is 0."""
@@ -235,43 +258,48 @@ def _minimax(a: FloatArray, columns: FloatArray) -> FloatArray:
     result = linprog(cost, A_ub=rows, b_ub=np.concatenate([-a, a]), bounds=bounds, method="highs-ds")
     if result.status != 0:
         raise SolverError(f"L_max could not be computed: {result.message}")
-    return np.asarray(result.x[:count] / size)
+    return np.asarray(np.asarray(result.x)[:count] / size)
+
+
+def _largest(matrix: Any) -> float:
+    return float(abs(matrix).max()) if matrix.nnz else 0.0
 
 
 def _null_space(difference: Sparse) -> Sparse:
     """Indicator columns (p x K) of the components on which every difference of a constant is 0."""
-    count, label = csgraph.connected_components(difference.T @ difference, directed=False)
+    count, label = joined(difference.T @ difference)
     p = difference.shape[1]
-    indicator = sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, int(count)))
-    moved = abs(difference @ indicator).sum(axis=0)
-    return sparse.csr_array(indicator.tocsc()[:, np.asarray(moved).ravel() == 0])
+    indicator: Any = sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, count))
+    moved = times(abs(difference @ indicator).T, np.ones(difference.shape[0]))
+    return as_rows(indicator.tocsc()[:, moved == 0])
 
 
 def _poisson(gram: Sparse, null: Sparse) -> Callable[[FloatArray], FloatArray]:
     """(D^T D)^+ by a sparse factorisation, null space removed before and after."""
     ground = np.zeros(gram.shape[0])
-    sizes = np.asarray(null.sum(axis=0)).ravel()
-    ground[null.tocsc().indices[null.tocsc().indptr[:-1]]] = 1.0
-    factor = splu((gram + sparse.diags_array(ground)).tocsc())
+    columns: Any = null.tocsc()
+    sizes = times(null.T, np.ones(gram.shape[0]))
+    ground[columns.indices[columns.indptr[:-1]]] = 1.0
+    grounded: Any = gram + sparse.diags_array(ground)
+    factor = splu(grounded.tocsc())
 
     def project(x: FloatArray) -> FloatArray:
-        return np.asarray(x - null @ ((null.T @ x) / sizes)) if sizes.size else x
+        return np.asarray(x - times(null, times(null.T, x) / sizes)) if sizes.size else x
 
     return lambda right: project(np.asarray(factor.solve(project(right))))
 
 
 def _checked(where: str, D: Any, weights: ArrayLike | None) -> tuple[Sparse, FloatArray | None]:
-    difference: Sparse = sparse.csr_array(D, dtype=np.float64)
-    entries = np.diff(difference.indptr)
+    name, difference = f"GeneralProgram.{where}", as_rows(D)
+    entries, sums = np.diff(difference.indptr), times(difference, np.ones(difference.shape[1]))
     legal = np.isin(difference.data, (-1.0, 1.0)).all() and np.isin(entries, (1, 2)).all()
-    sums = np.asarray(difference.sum(axis=1)).ravel()
     if not (legal and (sums[entries == 2] == 0).all()):
-        raise ValueError(invalid(f"GeneralProgram.{where}", "D", D, "a difference operator: rows with -1 and +1, or one of them"))
+        raise ValueError(invalid(name, "D", D, "a difference operator: rows with -1 and +1, or one of them"))
     if weights is None:
         return difference, None
     w = _vector(where, "weights", weights)
     if w.shape != (difference.shape[0],) or not (w > 0).all():
-        raise ValueError(invalid(f"GeneralProgram.{where}", "weights", weights, f"{difference.shape[0]} positive numbers"))
+        raise ValueError(invalid(name, "weights", weights, f"{difference.shape[0]} positive numbers"))
     return difference, w
 
 

@@ -6,6 +6,8 @@ Self-contained on purpose: the solvers know nothing of images, grids of cells or
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from scipy import fft, sparse
@@ -15,6 +17,19 @@ from scipy.sparse.linalg import splu
 from legstat._typing import BoolArray, FloatArray, IntArray
 
 Sparse = sparse.csr_array[np.float64, tuple[int, int]]
+Columns = sparse.csc_array[np.float64]
+
+
+def as_rows(matrix: Any) -> Sparse:
+    """Any dense or sparse matrix as float64 rows."""
+    out: Sparse = sparse.csr_array(matrix, dtype=np.float64)
+    return out
+
+
+def joined(links: Any, directed: bool = False) -> tuple[int, IntArray]:
+    """Number of (strong, if directed) components of an adjacency matrix, and the component of each node."""
+    count, label = csgraph.connected_components(links, directed=directed, connection="strong")
+    return int(count), np.asarray(label, dtype=np.int64)
 
 
 def read_only(array: FloatArray) -> FloatArray:
@@ -24,8 +39,14 @@ def read_only(array: FloatArray) -> FloatArray:
     return out
 
 
+def times(matrix: Any, vector: FloatArray) -> FloatArray:
+    """matrix @ vector for a dense or sparse matrix."""
+    return np.asarray(matrix @ vector, dtype=np.float64)
+
+
+@lru_cache(maxsize=8)
 def grid_edges(shape: tuple[int, int]) -> tuple[IntArray, IntArray]:
-    """Tails and heads of the edges of a full rectangle, horizontal edges first, each in C order.
+    """Tails and heads of the edges of a full rectangle, horizontal edges first, each in C order (read-only).
 
     Parameters
     ----------
@@ -39,9 +60,15 @@ def grid_edges(shape: tuple[int, int]) -> tuple[IntArray, IntArray]:
     cells = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
     tail = np.concatenate([cells[:, :-1].ravel(), cells[:-1, :].ravel()])
     head = np.concatenate([cells[:, 1:].ravel(), cells[1:, :].ravel()])
-    return tail, head
+    return _locked(tail), _locked(head)
 
 
+def _locked(array: IntArray) -> IntArray:
+    array.setflags(write=False)
+    return array
+
+
+@lru_cache(maxsize=8)
 def grid_faces(shape: tuple[int, int]) -> tuple[IntArray, IntArray, int]:
     """Faces on both sides of each edge of a full rectangle.
 
@@ -61,7 +88,8 @@ def grid_faces(shape: tuple[int, int]) -> tuple[IntArray, IntArray, int]:
     padded[1:-1, 1:-1] = np.arange(outer, dtype=np.int64).reshape(max(p1 - 1, 0), max(p2 - 1, 0))
     below, above = padded[1:, 1:-1], padded[:-1, 1:-1]  # of the horizontal edges, (p1, p2 - 1)
     left, right = padded[1:-1, :-1], padded[1:-1, 1:]  # of the vertical edges, (p1 - 1, p2)
-    return np.concatenate([below.ravel(), left.ravel()]), np.concatenate([above.ravel(), right.ravel()]), outer + 1
+    positive = np.concatenate([below.ravel(), left.ravel()])
+    return _locked(positive), _locked(np.concatenate([above.ravel(), right.ravel()])), outer + 1
 
 
 def masked_faces(shape: tuple[int, int], kept: BoolArray) -> tuple[IntArray, IntArray, int]:
@@ -84,12 +112,10 @@ def masked_faces(shape: tuple[int, int], kept: BoolArray) -> tuple[IntArray, Int
     """
     positive, negative, n_faces = grid_faces(shape)
     gone = ~kept
-    joined = sparse.coo_array((np.ones(gone.sum()), (positive[gone], negative[gone])), shape=(n_faces, n_faces))
-    n_merged, label = csgraph.connected_components(joined.tocsr(), directed=False)
-    label = np.asarray(label, dtype=np.int64)
+    n_merged, label = components(positive[gone], negative[gone], n_faces)
     outside = label[n_faces - 1]
     label = np.where(label == outside, n_merged - 1, np.where(label == n_merged - 1, outside, label))
-    return label[positive[kept]], label[negative[kept]], int(n_merged)
+    return label[positive[kept]], label[negative[kept]], n_merged
 
 
 def incidence(tail: IntArray, head: IntArray, n_nodes: int) -> Sparse:
@@ -101,11 +127,10 @@ def incidence(tail: IntArray, head: IntArray, n_nodes: int) -> Sparse:
     return sparse.csr_array((values, where), shape=(m, n_nodes))
 
 
-def components(tail: IntArray, head: IntArray, n_nodes: int) -> tuple[int, IntArray]:
-    """Number of connected components and the label of each node."""
+def components(tail: IntArray, head: IntArray, n_nodes: int, directed: bool = False) -> tuple[int, IntArray]:
+    """Number of connected (strongly, if directed) components and the label of each node."""
     links = sparse.coo_array((np.ones(tail.size), (tail, head)), shape=(n_nodes, n_nodes))
-    count, label = csgraph.connected_components(links.tocsr(), directed=False)
-    return int(count), np.asarray(label, dtype=np.int64)
+    return joined(links.tocsr(), directed)
 
 
 def centred(values: FloatArray, count: int, label: IntArray) -> FloatArray:
@@ -117,6 +142,7 @@ def centred(values: FloatArray, count: int, label: IntArray) -> FloatArray:
     return np.asarray(values - means[label], dtype=np.float64)
 
 
+@lru_cache(maxsize=8)
 def dct_poisson(shape: tuple[int, int]) -> Callable[[FloatArray], FloatArray]:
     """(D^T D)^+ of a full rectangle by the two-dimensional DCT-II, in O(p log p)."""
     p1, p2 = shape
@@ -138,7 +164,8 @@ def sparse_poisson(tail: IntArray, head: IntArray, n_nodes: int) -> Callable[[Fl
     _, roots = np.unique(label, return_index=True)
     ground = np.zeros(n_nodes)
     ground[roots] = 1.0  # makes each block positive definite without changing solutions of balanced right-hand sides
-    factor = splu((difference.T @ difference + sparse.diags_array(ground)).tocsc())
+    gram: Any = difference.T @ difference + sparse.diags_array(ground)
+    factor = splu(gram.tocsc())
 
     def apply(right: FloatArray) -> FloatArray:
         return centred(np.asarray(factor.solve(centred(right, count, label))), count, label)

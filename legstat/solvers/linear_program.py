@@ -17,11 +17,12 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import sparse
 
 from legstat._typing import BoolArray, FloatArray, IntArray
 from legstat.errors import invalid
 from legstat.solvers import graph
-from legstat.solvers.graph import Sparse
+from legstat.solvers.graph import Columns, Sparse
 
 _CURL_TOLERANCE = 1e-9  # largest mismatch of centre and D u, relative to max|centre|: beyond it no g fits L = 0
 
@@ -78,7 +79,7 @@ class FlowProgram:
 
     def __post_init__(self) -> None:
         where = "FlowProgram"
-        tail, head = (np.array(a, dtype=np.int64) for a in (self.tail, self.head))
+        tail, head = (_locked_ints(a) for a in (self.tail, self.head))
         centre = graph.read_only(self.centre)
         m, p = centre.size, int(self.n_nodes)
         if p < 1:
@@ -86,7 +87,8 @@ class FlowProgram:
         if centre.shape != (m,) or tail.shape != (m,) or head.shape != (m,):
             shapes = (tail.shape, head.shape, centre.shape)
             raise ValueError(invalid(where, "tail, head, centre", shapes, "vectors of one length, one entry per edge"))
-        if m and (min(tail.min(), head.min()) < 0 or max(tail.max(), head.max()) >= p or np.any(tail == head)):
+        rectangle = self.grid_shape is not None and self._is_rectangle(self.grid_shape, tail, head)
+        if not rectangle and m and not _are_edges(tail, head, p):
             raise ValueError(invalid(where, "tail, head", (tail, head), f"two different nodes in 0..{p - 1} per edge"))
         if not np.isfinite(centre).all():
             raise ValueError(invalid(where, "centre", centre, "finite everywhere"))
@@ -95,33 +97,28 @@ class FlowProgram:
             if weights.shape != (m,) or not (np.isfinite(weights).all() and (weights > 0).all()):
                 raise ValueError(invalid(where, "weights", self.weights, f"{m} finite positive numbers"))
             object.__setattr__(self, "weights", weights)
-        for array in (tail, head):
-            array.setflags(write=False)
         for name, value in (("tail", tail), ("head", head), ("n_nodes", p), ("centre", centre)):
             object.__setattr__(self, name, value)
-        if self.grid_shape is not None:
-            self._check_rectangle(self.grid_shape)
-            if self.faces is None:
-                object.__setattr__(self, "faces", graph.grid_faces(self.grid_shape))
-        error = float(np.abs(centre - self.incidence @ self.potential).max(initial=0.0))
+        if rectangle and self.faces is None and self.grid_shape is not None:
+            object.__setattr__(self, "faces", graph.grid_faces(self.grid_shape))
+        error = float(np.abs(centre - self.differences(self.potential)).max(initial=0.0))
         if error > _CURL_TOLERANCE * np.abs(centre).max(initial=0.0):
             raise ValueError(
                 invalid(where, "centre", centre, "a field of differences, c = D u", f"It misses one by {error:.2g}; "
                         "pass D @ u, or its projection D (D^T D)^+ D^T c.")
             )  # fmt: skip
 
-    def _check_rectangle(self, shape: tuple[int, int]) -> None:
+    def _is_rectangle(self, shape: tuple[int, int], tail: IntArray, head: IntArray) -> bool:
         p1, p2 = int(shape[0]), int(shape[1])
         object.__setattr__(self, "grid_shape", (p1, p2))
-        fits = p1 >= 1 and p2 >= 1 and p1 * p2 == self.n_nodes
-        if fits:
-            tail, head = graph.grid_edges((p1, p2))
-            fits = np.array_equal(tail, self.tail) and np.array_equal(head, self.head)
-        if not fits:
-            raise ValueError(
-                invalid("FlowProgram", "grid_shape", shape, "the rectangle whose edges are `tail` and `head`",
-                        "Horizontal edges come first, then vertical ones, in C order; for another graph pass None.")
-            )  # fmt: skip
+        if p1 >= 1 and p2 >= 1 and p1 * p2 == self.n_nodes:
+            edges = graph.grid_edges((p1, p2))
+            if all(a is b or np.array_equal(a, b) for a, b in zip(edges, (tail, head), strict=True)):
+                return True
+        raise ValueError(
+            invalid("FlowProgram", "grid_shape", shape, "the rectangle whose edges are `tail` and `head`",
+                    "Horizontal edges come first, then vertical ones, in C order; for another graph pass None.")
+        )  # fmt: skip
 
     @classmethod
     def grid(cls, shape: tuple[int, int], centre: ArrayLike, weights: ArrayLike | None = None) -> FlowProgram:
@@ -196,14 +193,27 @@ class FlowProgram:
             return graph.dct_poisson(self.grid_shape)
         return graph.sparse_poisson(self.tail, self.head, self.n_nodes)
 
+    def differences(self, g: FloatArray) -> FloatArray:
+        """D g."""
+        return np.asarray(g[self.head] - g[self.tail])
+
+    def divergence(self, flow: FloatArray) -> FloatArray:
+        """D^T f: what flows into each node, less what flows out."""
+        p = self.n_nodes
+        return np.asarray(np.bincount(self.head, flow, p) - np.bincount(self.tail, flow, p))
+
     def integrate(self, h: FloatArray) -> FloatArray:
         """The g of mean 0 (in each component) whose differences are nearest to h."""
-        return self.poisson(self.incidence.T @ h)
+        return self.poisson(self.divergence(h))
 
     @cached_property
     def potential(self) -> FloatArray:
         """u with mean 0 and D u = c."""
         return graph.read_only(self.integrate(self.centre) if self.n_edges else np.zeros(self.n_nodes))
+
+    def centred(self, g: FloatArray) -> FloatArray:
+        """g with mean 0 in each component."""
+        return graph.centred(g, *self.pieces)
 
     @property
     def mean_determined(self) -> bool:
@@ -237,15 +247,30 @@ class FlowProgram:
         return graph.read_only(ones if self.weights is None else self.weights / self.weight_scale)
 
     @cached_property
-    def curl(self) -> Sparse | None:
+    def curl(self) -> Columns | None:
         """Face rows C with {h : C h = 0} = {D g}, without the redundant last face; None where no faces are known."""
         if self.faces is None:
             return None
         positive, negative, n_faces = self.faces
-        rows = graph.incidence(negative, positive, n_faces)  # edge x face, +1 at `positive`; a bridge cancels to 0
-        out = rows.T.tocsr()[: n_faces - 1]
-        out.eliminate_zeros()
-        return out
+        m = self.n_edges
+        edge, values = np.concatenate([np.arange(m)] * 2), np.concatenate([np.ones(m), -np.ones(m)])
+        faces = np.concatenate([positive, negative])
+        keep = (faces < n_faces - 1) & np.tile(positive != negative, 2)  # a bridge is on no cycle
+        return sparse.csc_array((values[keep], (faces[keep], edge[keep])), shape=(n_faces - 1, m))
+
+
+def _locked_ints(values: IntArray) -> IntArray:
+    """Read-only int64 array; one that is read-only already (the cached edges of a rectangle) is shared."""
+    if values.dtype == np.int64 and not values.flags.writeable:
+        return values
+    out = np.array(values, dtype=np.int64)
+    out.setflags(write=False)
+    return out
+
+
+def _are_edges(tail: IntArray, head: IntArray, p: int) -> bool:
+    ends = min(tail.min(), head.min()), max(tail.max(), head.max())
+    return bool(ends[0] >= 0 and ends[1] < p and not np.any(tail == head))
 
 
 def _floats(values: ArrayLike) -> FloatArray:

@@ -3,92 +3,16 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from legstat._typing import FloatArray
-from legstat.errors import SolverError, invalid
-from legstat.solvers.certificate import Certificate, balanced, flow_certificate, general_certificate
-from legstat.solvers.cvxpy_engine import CvxpyFlow, CvxpyGeneral
-from legstat.solvers.engine import Engine, Raw
-from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.graph import read_only
-from legstat.solvers.linear_program import FlowProgram
+from legstat._typing import JSON
+from legstat.errors import invalid
+from legstat.solvers.session import ENGINES, Session
+from legstat.solvers.solution import PathInterrupted, Program, Solution
 
-Program = FlowProgram | GeneralProgram
-ENGINES = ("auto", "cvxpy")
 SELECTIONS = ("closest", "vertex", "interior")
-
-
-class Status(Enum):
-    """How a solve ended; the value is the message for people."""
-
-    CERTIFIED = "optimal: our own certificate passes"
-    UNCERTIFIED = "the engine's answer fails our certificate"
-    TIME_LIMIT = "stopped at the time limit"
-    INTERRUPTED = "interrupted"
-    INFEASIBLE = "no g satisfies the constraint at this L"
-    FAILED = "the engine gave no answer"
-
-    @property
-    def ok(self) -> bool:
-        """True only for a certified optimum."""
-        return self is Status.CERTIFIED
-
-
-@dataclass(frozen=True, eq=False)
-class Solution:
-    """A solution of a program at one L, with its certificate.
-
-    Attributes
-    ----------
-    program : FlowProgram or GeneralProgram
-    g : ndarray of float, shape (p,)
-        Mean 0 in every component whose mean the program leaves open (see `mean_determined`).
-    L : float
-    objective : float
-        sum_e w_e |(D g)_e|.
-    certificate : Certificate
-    status : Status
-    engine, selection : str
-        What produced it; "closed form" where no engine was needed.
-    flow : ndarray of float, shape (m,)
-        The dual solution: a circulation on the edges, in units of the weights.
-    stats : dict
-        Seconds, iterations, the engine's message, the attempts made.
-    """
-
-    program: Program
-    g: FloatArray
-    L: float
-    objective: float
-    certificate: Certificate
-    status: Status
-    engine: str
-    selection: str
-    flow: FloatArray
-    stats: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def ok(self) -> bool:
-        """True only where our own certificate passes (relative gap <= 1e-8)."""
-        return self.status.ok
-
-    @cached_property
-    def differences(self) -> FloatArray:
-        """h = D g, shape (m,)."""
-        return read_only(differences_of(self.program, self.g))
-
-    @property
-    def mean_determined(self) -> bool:
-        """False where the program leaves the mean of g open (it is then 0)."""
-        return self.program.mean_determined
 
 
 def solve(
@@ -98,7 +22,7 @@ def solve(
     engine: str = "auto",
     selection: str = "closest",
     time_limit: float | None = None,
-    options: dict[str, Any] | None = None,
+    options: JSON | None = None,
     on_failure: str = "raise",
 ) -> Solution:
     """Solve the program at one L and verify the answer.
@@ -107,13 +31,19 @@ def solve(
     ----------
     program : FlowProgram or GeneralProgram
     L : float
-        Radius of the constraint, >= 0.
-    engine : {"auto", "cvxpy"}
+        Radius of the constraint, >= 0, in the units of the program's centre.
+    engine : {"auto", "network", "highs", "cvxpy"}
+        "network" (extra "fast") solves flow programs exactly on whole numbers; "highs" calls HiGHS directly; "cvxpy"
+        is the readable reference. "auto" takes the first that is installed and applies, and the next one where an
+        answer fails the certificate.
     selection : {"closest", "vertex", "interior"}
+        The optimum is rarely unique. "closest": the optimal point whose edges are nearest to the data in least squares,
+        unique, so the same for every engine; "vertex": what the engine returns, the fastest; "interior": the analytic
+        centre of the optimal face, unique too, with as many jumps as the face allows.
     time_limit : float, optional
-        Seconds for the engine.
+        Seconds for the engines together. "network" cannot be stopped inside a solve (0.3 s at 50,176 unknowns).
     options : dict, optional
-        Passed to the engine.
+        For "highs": HiGHS options by name. For "cvxpy": ``{"solver": name, ...}`` and that solver's own options.
     on_failure : {"raise", "return"}
         Without a certified solution: raise `SolverError` (it carries the best one), or return it with its status.
 
@@ -124,7 +54,9 @@ def solve(
     Raises
     ------
     ValueError
-        Where an argument is outside its range.
+        Where an argument is outside its range, or the engine does not apply.
+    BackendUnavailableError
+        Where ``engine="network"`` is asked for by name and pylmcf is missing.
     SolverError
         Where no attempt passes the certificate and ``on_failure="raise"``.
 
@@ -132,12 +64,13 @@ def solve(
     --------
     >>> import numpy as np
     >>> from legstat.solvers import FlowProgram, solve
-    >>> solution = solve(FlowProgram.from_potential((1, 3), np.array([0.0, 0.0, 3.0])), L=1.0, engine="cvxpy")
+    >>> solution = solve(FlowProgram.from_potential((1, 3), np.array([0.0, 0.0, 3.0])), L=1.0)
     >>> solution.ok, solution.objective
     (True, 2.0)
     """
     check_arguments("solve", engine, selection, on_failure, time_limit)
-    return _Solver(program, engine, selection, options).at(check_L("solve", L), time_limit, on_failure)
+    session = Session(program, engine, selection, options, keep=False)
+    return session.solve(check_L("solve", L), time_limit, on_failure)
 
 
 def solve_path(
@@ -147,11 +80,11 @@ def solve_path(
     engine: str = "auto",
     selection: str = "closest",
     time_limit: float | None = None,
-    options: dict[str, Any] | None = None,
+    options: JSON | None = None,
     on_failure: str = "raise",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Solution]:
-    """Solve at every L of a descending sequence, each solve starting from the one before.
+    """Solve at every L of a sequence, each solve starting from the one before.
 
     Parameters
     ----------
@@ -166,16 +99,35 @@ def solve_path(
 
     Returns
     -------
-    list of Solution, L descending
+    list of Solution
+        L descending.
+
+    Raises
+    ------
+    PathInterrupted
+        On Ctrl-C; its `solutions` are those solved so far.
+    ValueError, BackendUnavailableError, SolverError
+        As for `solve`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from legstat.solvers import FlowProgram, solve_path
+    >>> program = FlowProgram.from_potential((1, 3), np.array([0.0, 0.0, 3.0]))
+    >>> [s.objective for s in solve_path(program, [0.0, 1.0, 2.0])]
+    [1.0, 2.0, 3.0]
     """
     check_arguments("solve_path", engine, selection, on_failure, time_limit)
     radii = sorted((check_L("solve_path", L, "Ls") for L in Ls), reverse=True)
-    solver = _Solver(program, engine, selection, options)
-    solutions = []
-    for done, L in enumerate(radii, start=1):
-        solutions.append(solver.at(L, time_limit, on_failure))
+    session = Session(program, engine, selection, options, keep=True)
+    solutions: list[Solution] = []
+    for L in radii:
+        try:
+            solutions.append(session.solve(L, time_limit, on_failure))
+        except KeyboardInterrupt:
+            raise PathInterrupted(solutions) from None
         if progress is not None:
-            progress(done, len(radii))
+            progress(len(solutions), len(radii))
     return solutions
 
 
@@ -196,96 +148,3 @@ def check_L(where: str, L: float, name: str = "L") -> float:
     if not (math.isfinite(L) and L >= 0):
         raise ValueError(invalid(where, name, L, "a finite number >= 0"))
     return float(L)
-
-
-class _Solver:
-    """One program with its engines, kept alive from one L to the next."""
-
-    def __init__(self, program: Program, engine: str, selection: str, options: dict[str, Any] | None) -> None:
-        self.program, self.selection, self.options = program, selection, options
-        self.order: Sequence[str] = ("cvxpy",) if engine == "auto" else (engine,)
-        self._engines: dict[str, Engine] = {}
-
-    def at(self, L: float, time_limit: float | None, on_failure: str) -> Solution:
-        started = time.perf_counter()
-        closed = self._closed_form(L)
-        if closed is not None:
-            return closed
-        best: Solution | None = None
-        attempts: list[str] = []
-        for name in self.order:
-            for cold in (False, True):
-                engine = self._engine(name)
-                raw = engine.run(L / self.program.scale, time_limit=time_limit, interior=self.selection == "interior",
-                                 cold=cold)  # fmt: skip
-                attempts.append(f"{name}{' (cold)' if cold else ''}: {raw.outcome}, {raw.message}")
-                stats = {"seconds": time.perf_counter() - started, "iterations": raw.iterations, "attempts": attempts}
-                found = self._verified(raw, L, name, stats)
-                if found.ok:
-                    return found
-                if best is None or found.certificate.gap < best.certificate.gap:
-                    best = found
-        assert best is not None
-        if on_failure == "return":
-            return best
-        raise SolverError(f"No certified solution at L = {L:.6g}: {best.status.value}. Tried " + "; ".join(attempts), best)
-
-    def _engine(self, name: str) -> Engine:
-        if name not in self._engines:
-            program = self.program
-            flow = isinstance(program, FlowProgram)
-            self._engines[name] = CvxpyFlow(program, self.options) if flow else CvxpyGeneral(program, self.options)
-        return self._engines[name]
-
-    def _closed_form(self, L: float) -> Solution | None:
-        program = self.program
-        if L >= program.L_max:
-            g = np.zeros(program.n_nodes) if isinstance(program, FlowProgram) else program.at_zero[1]
-        elif L == 0 and isinstance(program, FlowProgram):
-            g = program.potential
-        else:
-            return None
-        stats: dict[str, Any] = {"seconds": 0.0, "iterations": 0, "attempts": []}
-        return self._without_answer(g, L, "closed form", stats, None)
-
-    def _verified(self, raw: Raw, L: float, name: str, stats: dict[str, Any]) -> Solution:
-        program = self.program
-        failure = {"solved": None, "time_limit": Status.TIME_LIMIT, "interrupted": Status.INTERRUPTED,
-                   "infeasible": Status.INFEASIBLE}.get(raw.outcome, Status.FAILED)  # fmt: skip
-        vectors = (raw.primal, raw.flow, raw.multipliers)
-        if (raw.primal.size == 0 and program.n_nodes) or not all(np.isfinite(v).all() for v in vectors):
-            # the data themselves are feasible for a flow: something to look at, never certified
-            g = program.potential if isinstance(program, FlowProgram) else program.at_zero[1]
-            return self._without_answer(g, L, name, stats, failure or Status.FAILED)
-        if isinstance(program, FlowProgram):
-            flow = balanced(program, raw.flow)
-            unit_g = program.integrate(raw.primal)
-            certificate = flow_certificate(program, unit_g, flow, L / program.scale)
-            return self._solution(unit_g * program.scale, flow, certificate, L, name, stats, failure)
-        g = program.without_free_constants(raw.primal) * program.g_scale
-        y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
-        certificate = general_certificate(program, g, raw.flow * program.weight_scale, y, L)
-        return self._solution(g, raw.flow, certificate, L, name, stats, failure)
-
-    def _without_answer(self, g: FloatArray, L: float, engine: str, stats: dict[str, Any], failure: Status | None) -> Solution:
-        program = self.program
-        flow = np.zeros(program.n_edges)
-        if isinstance(program, FlowProgram):
-            certificate = flow_certificate(program, g / program.scale, flow, L / program.scale)
-        else:
-            certificate = general_certificate(program, g, flow, np.zeros(program.target.size), L)
-        return self._solution(g, flow, certificate, L, engine, stats, failure)
-
-    def _solution(self, g: FloatArray, flow: FloatArray, certificate: Certificate, L: float, engine: str,
-                  stats: dict[str, Any], failure: Status | None) -> Solution:  # fmt: skip
-        program = self.program
-        status = Status.CERTIFIED if certificate.passed else failure or Status.UNCERTIFIED
-        weights = program.unit_weights * program.weight_scale
-        objective = float((weights * np.abs(differences_of(program, g))).sum())
-        return Solution(program, read_only(g), L, objective, certificate, status, engine, self.selection,
-                        read_only(flow * program.weight_scale), stats)  # fmt: skip
-
-
-def differences_of(program: Program, g: FloatArray) -> FloatArray:
-    """D g."""
-    return np.asarray((program.incidence if isinstance(program, FlowProgram) else program.difference) @ g)

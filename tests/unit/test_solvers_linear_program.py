@@ -32,7 +32,7 @@ def test_masked_faces_span_all_cycles() -> None:
 
 
 @pytest.mark.parametrize("name", ["5 x 7", "mask", "3 x 3 x 3"])
-def test_poisson_is_the_pseudo_inverse(name: str, ) -> None:
+def test_poisson_is_the_pseudo_inverse(name: str) -> None:
     program = FLOWS[name]()
     dense = program.incidence.toarray()
     right = np.random.default_rng(0).standard_normal(program.n_nodes)
@@ -130,8 +130,8 @@ def test_bad_programs() -> None:
         FlowProgram.from_potential((2, 2), np.zeros(3))
     with pytest.raises(ValueError, match="difference operator"):
         GeneralProgram.dense(np.ones((1, 3)), np.eye(3), np.zeros(3))
+    D = graph.incidence(*graph.grid_edges((1, 2)), 2)
     with pytest.raises(ValueError, match="symmetric"):
-        D = graph.incidence(*graph.grid_edges((1, 2)), 2)
         GeneralProgram.lifted(D.T @ D, D, np.array([[1.0, 0.5], [0.0, 1.0]]), np.zeros(2))
 
 

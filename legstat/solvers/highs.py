@@ -1,0 +1,262 @@
+"""HiGHS called directly: dual simplex on the curl form, presolve off, one thread, the basis kept along L.
+
+Two habits of HiGHS are guarded here. Its time limit counts over all runs of one object, so the time already used is
+added to each budget. Its sparse row call (`getReducedRowSparse`) writes beyond its buffer, so nothing here uses it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from legstat._typing import JSON, FloatArray
+from legstat.errors import invalid
+from legstat.solvers.engine import INFINITY, Raw, no_answer, split_bounds
+from legstat.solvers.general_program import GeneralProgram
+from legstat.solvers.graph import Columns, as_rows, times
+from legstat.solvers.linear_program import FlowProgram
+
+_SIMPLEX = {"solver": "simplex", "simplex_strategy": 1, "presolve": "off"}
+# the second attempt: HiGHS' own choice of presolve, and a hundred times its tolerances
+_CAREFUL = {"solver": "simplex", "simplex_strategy": 1,
+            "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}  # fmt: skip
+# the interior point without crossover: its own default tolerance 1e-8 is our limit for the gap, so ask for more
+_INTERIOR = {"solver": "ipx", "run_crossover": "off", "ipm_optimality_tolerance": 1e-11}
+_WATCHED_COLUMNS = 5000  # a smaller program is solved in some 10 ms: Ctrl-C may wait, the callback's cost may not
+_DENSE_UNKNOWNS = 200  # with more unknowns on dense rows the interior point is faster than the simplex
+
+
+Bounds = tuple[FloatArray, FloatArray]
+
+
+class _Model:
+    """One HiGHS object with a model, its options, budget and interruption."""
+
+    def __init__(self, options: JSON) -> None:
+        import highspy
+
+        self.highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        self.highs.silent()
+        for name, value in {"threads": 1, **options}.items():
+            if self.highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+                raise ValueError(invalid("solve", f"options[{name!r}]", value, "an option that HiGHS accepts",
+                                         "See the list of options in the documentation of HiGHS."))  # fmt: skip
+        self._stop = threading.Event()
+        self._watched = False
+
+    def load(self, cost: FloatArray, matrix: Columns, columns: Bounds, rows: Bounds) -> None:
+        """Pass a model: min cost x, columns and rows within their bounds."""
+        import highspy
+
+        lp = highspy.HighsLp()
+        lp.num_row_, lp.num_col_ = matrix.shape
+        lp.col_cost_, (lp.col_lower_, lp.col_upper_), (lp.row_lower_, lp.row_upper_) = cost, columns, rows
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
+        self.highs.passModel(lp)
+        if matrix.shape[1] > _WATCHED_COLUMNS and not self._watched:
+            self._watched = True
+            for callback in (self.highs.cbSimplexInterrupt, self.highs.cbIpmInterrupt):
+                callback.subscribe(self._on_iteration)
+
+    def _on_iteration(self, event: Any) -> None:
+        if self._stop.is_set():
+            event.interrupt()
+
+    def run(self, time_limit: float | None) -> tuple[str, str, int]:
+        """Run within the budget: outcome, HiGHS' words, iterations. Ctrl-C stops a large solve and is raised."""
+        import highspy
+
+        budget = INFINITY if time_limit is None else self.highs.getRunTime() + time_limit
+        self.highs.setOptionValue("time_limit", budget)
+        if self._watched and threading.current_thread() is threading.main_thread():
+            self._run_watched()
+        else:
+            self.highs.run()
+        status, info = self.highs.getModelStatus(), self.highs.getInfo()
+        count = max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
+        known = highspy.HighsModelStatus
+        outcome = {known.kOptimal: "solved", known.kUnknown: "solved", known.kTimeLimit: "time_limit",
+                   known.kInfeasible: "infeasible", known.kUnboundedOrInfeasible: "infeasible"}.get(status, "failed")  # fmt: skip
+        return outcome, str(self.highs.modelStatusToString(status)), int(count)
+
+    def _run_watched(self) -> None:
+        # the main thread waits in Python, where Ctrl-C is heard; HiGHS itself holds no interpreter lock
+        self._stop.clear()
+        worker = threading.Thread(target=self.highs.run, daemon=True)
+        worker.start()
+        try:
+            while worker.is_alive():
+                worker.join(0.05)
+        except KeyboardInterrupt:
+            self._stop.set()
+            worker.join()
+            raise
+
+    def solution(self) -> tuple[FloatArray, FloatArray]:
+        """Column values and row duals."""
+        found = self.highs.getSolution()
+        return np.array(found.col_value), np.array(found.row_dual)
+
+
+class HighsFlow:
+    """A flow program in HiGHS.
+
+    A single solve of the curl form uses the sign that |c_e| >= L settles (one column for such an edge, two for the
+    others); with `keep` all 2 m columns stay, so that only bounds move with L and the basis carries over. Without
+    faces the node form D g = h+ - h- is solved.
+
+    Parameters
+    ----------
+    program : FlowProgram
+    options : dict, optional
+        HiGHS options by name, over ours.
+    keep : bool
+        Prepare for many L.
+    """
+
+    name = "highs"
+
+    def __init__(self, program: FlowProgram, options: JSON | None = None, keep: bool = False) -> None:
+        self.program, self.options, self.keep = program, dict(options or {}), keep
+        _Model(self.options)  # an option that HiGHS refuses shows here
+        # a vertex is exact up to rounding; what other methods give is not a vertex
+        self._precision = 1e-11 if self.options.get("solver", "simplex") == "simplex" else 1e-7
+        self._kept: _Model | None = None
+
+    def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
+        """Solve at `unit_L` (see `Engine`)."""
+        if cold:
+            self._kept = None
+        method = {**(_CAREFUL if cold else _SIMPLEX), **self.options}
+        if self.program.curl is None:
+            return self._node_form(unit_L, time_limit, method)
+        if self.keep:
+            return self._all_columns(unit_L, time_limit, method)
+        return self._settled_signs(unit_L, time_limit, method)
+
+    def _all_columns(self, unit_L: float, time_limit: float | None, method: JSON) -> Raw:
+        m, w = self.program.n_edges, self.program.unit_weights
+        plus_low, plus_high, minus_low, minus_high = split_bounds(self.program.unit_centre, unit_L)
+        low, high = np.concatenate([plus_low, minus_low]), np.concatenate([plus_high, minus_high])
+        if self._kept is None:
+            curl = _curl_of(self.program)
+            self._kept = _Model(method)
+            balance = np.zeros(curl.shape[0])
+            both = _beside(curl, curl, -1.0)
+            self._kept.load(np.concatenate([w, w]), both, (low, high), (balance, balance))
+        else:
+            self._kept.highs.changeColsBounds(2 * m, np.arange(2 * m, dtype=np.int32), low, high)
+        return self._answer(self._kept, time_limit, lambda x: x[:m] - x[m:])
+
+    def _settled_signs(self, unit_L: float, time_limit: float | None, method: JSON) -> Raw:
+        c, w, curl = self.program.unit_centre, self.program.unit_weights, _curl_of(self.program)
+        m, size = c.size, np.abs(c)
+        open_sign = np.flatnonzero(size < unit_L)
+        sign = np.where(c < 0, -1.0, 1.0)
+        sign[open_sign] = 1.0
+        low = np.where(size < unit_L, 0.0, size - unit_L)
+        high = np.where(size < unit_L, c, size) + unit_L
+        first = curl.copy()
+        first.data *= np.repeat(sign, np.diff(curl.indptr))
+        second = curl[:, open_sign]
+        model = _Model(method)
+        balance = np.zeros(curl.shape[0])
+        columns = np.concatenate([low, np.zeros(open_sign.size)]), np.concatenate([high, unit_L - c[open_sign]])
+        model.load(np.concatenate([w, w[open_sign]]), _beside(first, second, -1.0), columns, (balance, balance))
+
+        def edges(x: FloatArray) -> FloatArray:
+            h = sign * x[:m]
+            h[open_sign] -= x[m:]
+            return h
+
+        return self._answer(model, time_limit, edges)
+
+    def _node_form(self, unit_L: float, time_limit: float | None, method: JSON) -> Raw:
+        program = self.program
+        m, p, w = program.n_edges, program.n_nodes, program.unit_weights
+        plus_low, plus_high, minus_low, minus_high = split_bounds(program.unit_centre, unit_L)
+        low = np.concatenate([np.full(p, -INFINITY), plus_low, minus_low])
+        high = np.concatenate([np.full(p, INFINITY), plus_high, minus_high])
+        if self._kept is None:
+            eye = sparse.eye_array(m, format="csc")
+            matrix = sparse.hstack([program.incidence, -eye, eye], format="csc")
+            self._kept = _Model(method)
+            self._kept.load(np.concatenate([np.zeros(p), w, w]), matrix, (low, high), (np.zeros(m), np.zeros(m)))
+        else:
+            self._kept.highs.changeColsBounds(low.size, np.arange(low.size, dtype=np.int32), low, high)
+        return self._answer(self._kept, time_limit, lambda x: x[p : p + m] - x[p + m :])
+
+    def _answer(self, model: _Model, time_limit: float | None, edges: Callable[[FloatArray], FloatArray]) -> Raw:
+        outcome, message, iterations = model.run(time_limit)
+        x, dual = model.solution()
+        if x.size == 0 or outcome == "infeasible":
+            return no_answer(outcome, message)
+        curl = self.program.curl
+        flow = -dual if curl is None else times(curl.T, dual)
+        return Raw(edges(x), flow, np.empty(0), outcome, message, iterations, self._precision)
+
+
+class HighsGeneral:
+    """A general program in HiGHS: rows D g = h+ - h-, the extra equations, and the constraint as row bounds.
+
+    Dense rows with more than 200 unknowns go to the interior-point method without crossover (seconds at 784 unknowns,
+    where the simplex takes half a minute), everything else to the dual simplex.
+    """
+
+    name = "highs"
+
+    def __init__(self, program: GeneralProgram, options: JSON | None = None) -> None:
+        self.program, self.options = program, dict(options or {})
+        _Model(self.options)  # an option that HiGHS refuses shows here
+        self._kept: _Model | None = None
+
+    def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
+        """Solve at `unit_L` (see `Engine`)."""
+        program, form = self.program, self.program.form
+        m, p, extras = program.n_edges, program.n_nodes, form.equality.shape[0]
+        row_low = np.concatenate([np.zeros(m), form.right, form.centre - unit_L])
+        row_high = np.concatenate([np.zeros(m), form.right, form.centre + unit_L])
+        if self._kept is None or cold:
+            dense = program.kind == "dense" and p > _DENSE_UNKNOWNS
+            # a second, cold attempt on dense rows adds the crossover, which ends in an exact vertex
+            interior = {**_INTERIOR, "run_crossover": "on" if cold else "off"}
+            self._kept = _Model({**(interior if dense else _CAREFUL if cold else _SIMPLEX), **self.options})
+            self._load(self._kept, row_low, row_high)
+        else:
+            rows = np.arange(m + extras, row_low.size, dtype=np.int32)
+            self._kept.highs.changeRowsBounds(rows.size, rows, row_low[rows], row_high[rows])
+        outcome, message, iterations = self._kept.run(time_limit)
+        x, dual = self._kept.solution()
+        if x.size == 0 or outcome == "infeasible":
+            return no_answer(outcome, message)
+        return Raw(x[:p], -dual[:m], dual[m + extras :], outcome, message, iterations, 1e-9)
+
+    def _load(self, model: _Model, row_low: FloatArray, row_high: FloatArray) -> None:
+        program, form = self.program, self.program.form
+        m, n = program.n_edges, form.box.shape[1]
+        difference = sparse.hstack([program.difference, sparse.csr_array((m, n - program.n_nodes))])
+        eye = sparse.eye_array(m)
+        rows: Any = [[difference, -eye, eye], [form.equality, None, None], [as_rows(form.box), None, None]]
+        matrix: Any = sparse.block_array(rows, format="csc")
+        cost = np.concatenate([np.zeros(n), program.unit_weights, program.unit_weights])
+        low = np.concatenate([np.full(n, -INFINITY), np.zeros(2 * m)])
+        model.load(cost, matrix, (low, np.full(low.size, INFINITY)), (row_low, row_high))
+
+
+def _curl_of(program: FlowProgram) -> Columns:
+    if program.curl is None:
+        raise AssertionError("the curl form was asked for without faces")
+    return program.curl
+
+
+def _beside(left: Columns, right: Columns, sign: float) -> Columns:
+    """[left, sign * right] without the detour over coordinate format."""
+    data = np.concatenate([left.data, sign * right.data])
+    starts = np.concatenate([left.indptr, right.indptr[1:] + left.indptr[-1]])
+    shape = (left.shape[0], left.shape[1] + right.shape[1])
+    return sparse.csc_array((data, np.concatenate([left.indices, right.indices]), starts), shape=shape)
