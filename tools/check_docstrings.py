@@ -61,8 +61,11 @@ def faults(path: str, value: object, is_member: bool, checks: frozenset[str]) ->
             wanted -= {"EX01", "PR01"}  # raised or listed by the package, not built by its users
         if inspect.isabstract(value):
             wanted.discard("EX01")  # there is no instance to show: its subclasses do
-        if dataclasses.is_dataclass(value) and text["Attributes"]:
-            wanted.discard("PR01")  # the fields of a result are documented as attributes: users only read them
+        texts = [NumpyDocString(inspect.cleandoc(base.__doc__ or "")) for base in value.__mro__[:-1]]
+        if dataclasses.is_dataclass(value) and any(inherited["Attributes"] for inherited in texts):
+            wanted.discard(
+                "PR01"
+            )  # the fields of a result are attributes, told where they are defined: users read them
     return [f"{code} {text}" for code, text in validate(path)["errors"] if code in wanted]
 
 
