@@ -398,7 +398,7 @@ def _warn_if_constant(sample: QuerySample, response: Response) -> None:
     y = sample.responses
     # a score that only moves by its own rounding: float32 networks resolve some 1e-7 of the score's size
     resolution = np.finfo(response.dtype).eps * max(abs(sample.f_base), float(np.abs(y).max(initial=0.0)))
-    if y.size and np.ptp(y) <= 4.0 * resolution:
+    if y.size > 1 and np.ptp(y) <= 4.0 * resolution:
         advice = (
             "ask for score='log_odds'" if sample.response.get("score") in ("probability", "difference") else "check f"
         )

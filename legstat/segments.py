@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
 
 from legstat._typing import FloatArray
 from legstat.designs import BLOCK, Key
@@ -22,12 +24,27 @@ class Segment:
         Number of the first block.
     responses : ndarray of shape (units, r)
         f at the perturbed pictures; r = 2 for antithetic pairs (z, then -z), else 1.
+    pending : ndarray of shape (k,)
+        Answers beyond the last whole unit of a run that was stopped, NaN where one is missing: half a pair, or what
+        came after a NaN in its batch. They are not part of the sample, but a resumed run does not pay for them again.
     """
 
     key: Key
     channel: int
     first_block: int
     responses: FloatArray
+    pending: FloatArray = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def of_run(cls, key: Key, channel: int, first_block: int, row: FloatArray, per_unit: int) -> Segment:
+        """The segment of one stream's answers in their order, NaN where there is none."""
+        answered = np.flatnonzero(np.isfinite(row))
+        row = row[: answered[-1] + 1] if answered.size else row[:0]
+        missing = np.flatnonzero(np.isnan(row))
+        whole = (missing[0] if missing.size else len(row)) // per_unit * per_unit
+        responses, pending = row[:whole].reshape(-1, per_unit).copy(), row[whole:].copy()
+        responses.flags.writeable = pending.flags.writeable = False
+        return cls(key, channel, first_block, responses, pending)
 
     @property
     def blocks(self) -> range:
@@ -45,17 +62,20 @@ class Ledger:
         The ceiling that was asked for.
     x0, base, perturbed : int
         Evaluations of the picture itself, of the base point Phi(x0; 0) where it differs, and of perturbed pictures.
+    failed : int
+        Evaluations of perturbed pictures that gave NaN or infinity.
     """
 
     n_queries: int
     x0: int
     base: int
     perturbed: int
+    failed: int = 0
 
     @property
     def spent(self) -> int:
         """All evaluations."""
-        return self.x0 + self.base + self.perturbed
+        return self.x0 + self.base + self.perturbed + self.failed
 
     @property
     def unused(self) -> int:
