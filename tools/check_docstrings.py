@@ -63,9 +63,7 @@ def faults(path: str, value: object, is_member: bool, checks: frozenset[str]) ->
             wanted.discard("EX01")  # there is no instance to show: its subclasses do
         texts = [NumpyDocString(inspect.cleandoc(base.__doc__ or "")) for base in value.__mro__[:-1]]
         if dataclasses.is_dataclass(value) and any(inherited["Attributes"] for inherited in texts):
-            wanted.discard(
-                "PR01"
-            )  # the fields of a result are attributes, told where they are defined: users read them
+            wanted.discard("PR01")  # a result's fields are attributes, told where they are defined
     return [f"{code} {text}" for code, text in validate(path)["errors"] if code in wanted]
 
 
