@@ -20,6 +20,7 @@ from legstat.errors import invalid
 from legstat.realised import DENSE_LIMIT
 from legstat.units import Influence, Sums, Units
 
+_ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
 CROSSFIT_MINIMUM = 8
 """Units that "crossfit" needs."""
 COV_TYPES: dict[str, tuple[str, ...]] = {
@@ -186,7 +187,9 @@ def estimate_moments(
         variances.append(variance)
         influences.append(influence)
     p = design.grid.n_cells
-    known = [v.reshape(-1, p) for v in variances if v is not None]
+    # an exactly linear response leaves residuals of rounding alone, which say nothing of the rounding in gamma
+    floors = [np.square(_ROUNDING * np.abs(g).max()) for g in gammas]
+    known = [np.maximum(v, f).reshape(-1, p) for v, f in zip(variances, floors, strict=True) if v is not None]
     return Moments(
         b=design.covariance(np.concatenate([g.reshape(-1, p) for g in gammas])),
         design=design,

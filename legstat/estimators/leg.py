@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from legstat.conventions import MomentKind
 from legstat.errors import invalid
 from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.results import LEGResults
-from legstat.moments import Moments
+from legstat.inference.covariance import no_variance
+from legstat.moments import COV_TYPES, Moments
 from legstat.samples import QuerySample
 
 FOLDS = 5
@@ -26,9 +29,9 @@ class LEG:
     ----------
     data : QuerySample or Moments
         A sample, or the moment vector alone.
-    moments : {"printed", "centred", "regression", "crossfit"}, optional
-        How b is estimated from a sample: "crossfit", which carries standard errors, unless the sample's conventions say
-        otherwise. See `estimate_moments`.
+    moments : {"printed", "centred", "regression", "crossfit", "least_squares"}, optional
+        How b is estimated from a sample: "crossfit", which carries standard errors, unless the sample's conventions or
+        the `cov_type` of `fit` say otherwise. See `estimate_moments`.
 
     Raises
     ------
@@ -50,14 +53,30 @@ class LEG:
 
     def __init__(self, data: QuerySample | Moments, *, moments: MomentKind | None = None) -> None:
         self._data, self._kind = check_data("LEG", data, moments, "leg_moments")
+        self._named = moments is not None
 
-    def fit(self) -> LEGResults:
+    def fit(self, cov_type: str | None = None) -> LEGResults:
         """Estimate gamma.
+
+        Parameters
+        ----------
+        cov_type : {"sandwich", "crossfit", "HC0", "HC1", "HC2", "HC3"}, optional
+            Which estimate of variance stands behind the standard errors. Each belongs to one way of estimating: the
+            known-covariance "sandwich" to centred moments (or printed ones, if named), "crossfit" to cross-fitted ones,
+            HC0 to HC3 to least squares, where they equal statsmodels' OLS. The moments' own where it is left out, and
+            the moments follow it where they were not named.
 
         Returns
         -------
         LEGResults
             params of shape (P p,), with standard errors where the moments carry them.
+
+        Raises
+        ------
+        ValueError
+            If the type is unknown or not one of the named moments'.
+        InferenceUnavailableError
+            If a type is asked of regression moments, which are shrunken, or of given moments.
 
         Notes
         -----
@@ -65,15 +84,45 @@ class LEG:
         out-of-sample R^2.
         """
         if isinstance(self._data, Moments):
+            if cov_type not in (None, self._data.cov_type):
+                raise no_variance(self._data.kind, "LEG.fit")
             return LEGResults(moments=self._data, params=self._data.gamma.ravel())
-        sample, kind = self._data, self._kind
-        moments = sample.moments(kind)
+        sample, kind = self._data, self._kind_for(cov_type)
+        moments = sample.moments(kind, cov_type=cov_type)
         fidelity = None
         if min(sample.n_units) >= 4 * FOLDS:
-            fidelity = float(
-                heldout_r2(sample, lambda fold: sample.moments(kind, leave_out=fold).gamma[None], FOLDS).r2[0]
-            )
-        return LEGResults(moments=moments, params=moments.gamma.ravel(), fidelity=fidelity, image=sample.image)
+            fidelity = self._fidelity(sample, kind)
+        light = dataclasses.replace(sample)  # without its kept draws, which a kept result would hold on to
+        return LEGResults(
+            moments=moments, params=moments.gamma.ravel(), fidelity=fidelity, image=sample.image, sample=light
+        )
+
+    def _kind_for(self, cov_type: str | None) -> MomentKind:
+        """The kind of moments that has that estimate of variance."""
+        if cov_type is None:
+            return self._kind
+        known = [t for types in COV_TYPES.values() for t in types if t != "none"]
+        if cov_type not in known:
+            valid = "one of " + ", ".join(map(repr, dict.fromkeys(known)))
+            raise ValueError(invalid("LEG.fit", "cov_type", cov_type, valid))
+        if cov_type in COV_TYPES[self._kind]:
+            return self._kind
+        if self._kind == "regression":
+            raise no_variance("regression", "LEG.fit")
+        if self._named or isinstance(self._data, Moments) or self._data.conventions != "default":
+            valid = " or ".join(map(repr, COV_TYPES[self._kind])) + f" for {self._kind!r} moments"
+            raise ValueError(invalid("LEG.fit", "cov_type", cov_type, valid, "Leave `moments` out to let it follow."))
+        follows: dict[str, MomentKind] = {"sandwich": "centred", "crossfit": "crossfit"}
+        return follows.get(cov_type, "least_squares")
+
+    @staticmethod
+    def _fidelity(sample: QuerySample, kind: MomentKind) -> float | None:
+        """Out-of-sample R^2, None where a fold leaves fewer units than least squares has unknowns."""
+        unknowns = sample.planes * sample.design.grid.n_cells + 1
+        if kind == "least_squares" and min(sample.n_units) * (FOLDS - 1) // FOLDS <= unknowns:
+            return None
+        found = heldout_r2(sample, lambda fold: sample.moments(kind, leave_out=fold).gamma[None], FOLDS)
+        return float(found.r2[0])
 
 
 def check_data(

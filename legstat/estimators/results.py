@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import scipy.ndimage
 import scipy.sparse
-import scipy.stats
 from scipy.sparse.csgraph import connected_components
 
 from legstat._io import load_arrays, save_arrays
@@ -19,9 +18,11 @@ from legstat._typing import JSON, FloatArray
 from legstat.conventions import Conventions, get_conventions
 from legstat.designs import design_from_parameters
 from legstat.errors import InferenceUnavailableError, invalid
+from legstat.estimators.inferring import Inferring
 from legstat.estimators.summary import leg_summary, legtv_summary
 from legstat.grids import Grid
 from legstat.moments import Moments
+from legstat.samples import QuerySample
 from legstat.solvers import Certificate
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ class Results:
         header: JSON = {
             "design": type(self.moments.design).__name__,
             "design_parameters": {k: v for k, v in parameters.items() if not isinstance(v, np.ndarray)},
-            "moments": {"n": self.moments.n, "kind": self.moments.kind, "source": self.moments.source},
+            "moments": {name: getattr(self.moments, name) for name in ("n", "kind", "source", "cov_type")},
             "fidelity": self.fidelity,
         }
         arrays |= {"params": self.params, "b": self.moments.b}
@@ -206,74 +207,18 @@ class Results:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LEGResults(Results):
-    """LEG with its standard errors.
+class LEGResults(Inferring, Results):
+    """LEG with its standard errors, intervals and tests.
 
-    See `Results` for the common attributes. Inference is pointwise and asymptotic: over repeated draws of z, for the
-    estimand gamma of this picture and this network, with pairs as the units where they were drawn.
+    See `Results` for the common attributes and `Inferring` for what stands behind the inference.
+
+    Attributes
+    ----------
+    sample : QuerySample or None
+        What it was estimated from, for covariances between cells; None for a result from moments alone or from a file.
     """
 
-    @property
-    def cov_type(self) -> str:
-        """Which estimate of variance stands behind the standard errors: the kind of moments."""
-        return self.moments.kind
-
-    @cached_property
-    def std_errors(self) -> FloatArray:
-        """Standard errors of params, shape (P p,).
-
-        Raises
-        ------
-        InferenceUnavailableError
-            For regression moments, which are shrunken, and for given moments, which carry no variance.
-        """
-        if self.moments.variances is not None:
-            return np.sqrt(self.moments.variances).ravel()
-        if self.moments.kind == "regression":
-            reason = "regression moments shrink towards 0 and their intervals undercover (54 to 94 % at nominal 95 %)"
-        else:
-            reason = "moments that were given without responses carry no variance"
-        raise InferenceUnavailableError(
-            f"legstat.LEGResults: no standard errors: {reason}. Use LEG(sample, moments='crossfit')."
-        )
-
-    @property
-    def zstats(self) -> FloatArray:
-        """params / std_errors, shape (P p,)."""
-        errors = self.std_errors
-        return np.divide(self.params, errors, out=np.zeros_like(errors), where=errors > 0)
-
-    @property
-    def pvalues(self) -> FloatArray:
-        """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
-        return np.asarray(2.0 * scipy.stats.norm.sf(np.abs(self.zstats)), dtype=np.float64)
-
-    def conf_int(self, level: float = 0.95) -> FloatArray:
-        """Pointwise normal intervals.
-
-        Parameters
-        ----------
-        level : float, default 0.95
-            Coverage of each interval by itself.
-
-        Returns
-        -------
-        ndarray of shape (P p, 2)
-            Lower and upper ends.
-
-        Raises
-        ------
-        ValueError
-            If the level is not inside (0, 1).
-        InferenceUnavailableError
-            As `std_errors`.
-        """
-        if not 0.0 < level < 1.0:
-            raise ValueError(
-                invalid("LEGResults.conf_int", "level", level, "strictly between 0 and 1", "0.95 is usual.")
-            )
-        half = scipy.stats.norm.ppf(0.5 + level / 2.0) * self.std_errors
-        return np.stack([self.params - half, self.params + half], axis=1)
+    sample: QuerySample | None = None
 
     def _frame_columns(self) -> dict[str, FloatArray]:
         if self.moments.variances is None:
@@ -349,7 +294,7 @@ class LEGTVResults(Results):
         """The same result with its out-of-sample R^2 filled in."""
         return dataclasses.replace(self, fidelity=fidelity)
 
-    def conf_int(self, level: float = 0.95) -> FloatArray:
+    def conf_int(self, level: float = 0.95, simultaneous: bool = False) -> FloatArray:
         """Not available: the penalty biases the estimate and chooses the regions from the same data.
 
         Raises
@@ -359,7 +304,8 @@ class LEGTVResults(Results):
         """
         raise InferenceUnavailableError(
             "legstat.LEGTVResults: no intervals for LEG-TV itself: it is biased by its penalty and its regions are "
-            "chosen by the data. Intervals of the cells: LEG(sample).fit().conf_int()."
+            "chosen by the data. Intervals of the cells: LEG(sample).fit().conf_int(). Regions found on one part of "
+            "the sample and tested on the other: legstat.region_inference(sample)."
         )
 
     def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:

@@ -1,0 +1,324 @@
+"""What LEG's results can say about their error: standard errors, intervals, tests, regions."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from legstat._typing import AnyArray, FloatArray
+from legstat.errors import invalid
+from legstat.inference.contrasts import Box, Contrasts, WaldTest, region_weights
+from legstat.inference.covariance import SEED, Covariance, contrast_matrix, covariance_of, no_variance
+from legstat.inference.intervals import (
+    N_DRAWS,
+    absolute_sum_intervals,
+    bonferroni_quantile,
+    check_level,
+    max_t_draws,
+    normal_quantile,
+    symmetric,
+)
+from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
+from legstat.moments import Moments
+from legstat.samples import QuerySample
+
+
+class Inferring:
+    """Inference on gamma from `params`, `moments` and, for anything between cells, the `sample`.
+
+    All of it is asymptotic in the number of units, over repeated draws of z, for the estimand gamma of this picture
+    and this network. Noise of the network's own is part of the responses and thereby of every standard error.
+    """
+
+    params: FloatArray
+    moments: Moments
+    sample: QuerySample | None
+
+    @property
+    def cov_type(self) -> str:
+        """Which estimate of variance stands behind the standard errors: "sandwich", "crossfit", "HC0" to "HC3"."""
+        return self.moments.cov_type
+
+    @cached_property
+    def std_errors(self) -> FloatArray:
+        """Standard errors of params, shape (P p,).
+
+        Raises
+        ------
+        InferenceUnavailableError
+            For regression moments, which are shrunken, and for given moments, which carry no variance.
+        """
+        if self.moments.variances is not None:
+            return np.sqrt(self.moments.variances).ravel()
+        raise no_variance(self.moments.kind, "LEGResults")
+
+    @property
+    def zstats(self) -> FloatArray:
+        """params / std_errors, shape (P p,)."""
+        errors = self.std_errors
+        return np.divide(self.params, errors, out=np.zeros_like(errors), where=errors > 0)
+
+    @property
+    def pvalues(self) -> FloatArray:
+        """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
+        return np.asarray(2.0 * scipy.stats.norm.sf(np.abs(self.zstats)), dtype=np.float64)
+
+    @cached_property
+    def covariance(self) -> Covariance:
+        """The covariance of params without its p x p matrix; drawn again from the sample in every use.
+
+        Raises
+        ------
+        InferenceUnavailableError
+            As `std_errors`, and for a result that was loaded: a file keeps the diagonal alone.
+        """
+        units = None
+        if self.sample is not None:
+            # drawn again in every pass, so that a result that is kept does not keep the draws
+            units = tuple(dataclasses.replace(u, keep=False) for u in self.sample.units)
+        return covariance_of(self.moments, units, "LEGResults")
+
+    def cov_params(self) -> FloatArray:
+        """Covariance matrix of params, shape (P p, P p); O(p^2) memory, one pass over the draws."""
+        return self.covariance.matrix()
+
+    def conf_int(
+        self,
+        level: float = 0.95,
+        simultaneous: bool = False,
+        *,
+        method: str = "max-t",
+        n_draws: int = N_DRAWS,
+        rng: Any = SEED,
+    ) -> FloatArray:
+        """Normal intervals, each for itself or all at once.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Coverage of each interval by itself, or (simultaneous) of all cells together.
+        simultaneous : bool, default False
+            Whether the intervals hold for all cells at once.
+        method : {"max-t", "bonferroni"}, default "max-t"
+            Of simultaneous bands: the Gaussian multiplier bootstrap of the largest |t|, or Bonferroni, which needs no
+            covariance and is a little wider.
+        n_draws : int, default 2000
+            Multiplier draws.
+        rng : None, int, Generator or anything `numpy.random.default_rng` takes
+            Source of the multipliers; the same by default, so that the band is a function of the sample.
+
+        Returns
+        -------
+        ndarray of shape (P p, 2)
+            Lower and upper ends.
+
+        Raises
+        ------
+        ValueError
+            If the level is not inside (0, 1) or the method unknown.
+        InferenceUnavailableError
+            As `std_errors`; for "max-t" also where the sample is not at hand.
+        """
+        checked = check_level("LEGResults.conf_int", level)
+        if method not in ("max-t", "bonferroni"):
+            raise ValueError(invalid("LEGResults.conf_int", "method", method, '"max-t" or "bonferroni"'))
+        if not simultaneous:
+            quantile = normal_quantile(checked)
+        elif method == "bonferroni":
+            quantile = bonferroni_quantile(checked, self.params.size)
+        else:
+            maxima = max_t_draws(self.covariance, self.std_errors, n_draws, rng)
+            quantile = float(np.quantile(maxima, checked))
+        return symmetric(self.params, quantile * self.std_errors)
+
+    def saliency_conf_int(
+        self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED
+    ) -> FloatArray:
+        """Intervals of the saliency map: of gamma itself, or of its absolute values combined over channels.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Coverage, at least.
+        simultaneous : bool, default False
+            Whether all cells hold at once.
+        n_draws, rng : optional
+            As for `conf_int`.
+
+        Returns
+        -------
+        ndarray of shape (p1 p2, 2)
+            With several channels conservative: the sum of absolute values is not normal, so its interval is the image
+            of bands that hold for the cell's channels together (Bonferroni), or for everything (max-t).
+        """
+        maps = self.params.reshape(-1, self.moments.design.grid.n_cells)
+        if len(maps) == 1:
+            return self.conf_int(level, simultaneous, n_draws=n_draws, rng=rng)
+        if simultaneous:
+            flat = self.conf_int(level, True, n_draws=n_draws, rng=rng)
+        else:
+            quantile = bonferroni_quantile(check_level("LEGResults.saliency_conf_int", level), len(maps))
+            flat = symmetric(self.params, quantile * self.std_errors)
+        summed = absolute_sum_intervals(flat.reshape(len(maps), -1, 2))
+        mean = self.moments.source.get("conventions") == "upstream"
+        return summed / len(maps) if mean else summed
+
+    def test(
+        self,
+        *,
+        fdr: float | None = None,
+        fwer: float | None = None,
+        method: str | None = None,
+        n_draws: int = N_DRAWS,
+        rng: Any = SEED,
+    ) -> MultipleTest:
+        """Which cells differ from 0, with control over all of them.
+
+        Parameters
+        ----------
+        fdr, fwer : float
+            Level of the false discovery rate or of the familywise error rate; exactly one of the two.
+        method : str, optional
+            For `fdr` "BH" (default) or "BY"; for `fwer` "step-down" (default), "max-t", "Holm" or "Bonferroni".
+        n_draws, rng : optional
+            Of the multiplier bootstrap behind "max-t" and "step-down".
+
+        Returns
+        -------
+        MultipleTest
+            Decisions, adjusted p-values and the map of significant cells.
+
+        Raises
+        ------
+        ValueError
+            If not exactly one rate is given, or the method does not control it.
+        InferenceUnavailableError
+            As `conf_int`.
+        """
+        return multiple_test(
+            self.params,
+            self.std_errors,
+            self.pvalues,
+            rate_and_method("LEGResults.test", fdr, fwer, method),
+            self.moments.design.grid.shape,
+            covariance=lambda: self.covariance,
+            n_draws=n_draws,
+            rng=rng,
+        )
+
+    def contrasts(self, C: AnyArray, labels: tuple[str, ...] | None = None) -> Contrasts:
+        """Linear contrasts C gamma with their covariance.
+
+        Parameters
+        ----------
+        C : ndarray of shape (k, P p) or (P p,)
+            One row a contrast.
+        labels : tuple of str, optional
+            Their names.
+
+        Returns
+        -------
+        Contrasts
+            Estimates, standard errors, intervals, tests.
+
+        Raises
+        ------
+        ValueError
+            If C is not finite or has another number of columns.
+        InferenceUnavailableError
+            As `covariance`.
+        """
+        matrix = contrast_matrix("LEGResults.contrasts", "C", C, self.params.size)
+        names = tuple(f"contrast {i}" for i in range(len(matrix))) if labels is None else tuple(labels)
+        if len(names) != len(matrix):
+            raise ValueError(invalid("LEGResults.contrasts", "labels", labels, f"{len(matrix)} names"))
+        covariance = self.covariance
+        return Contrasts(labels=names, estimates=matrix @ self.params, covariance=covariance.of(matrix), n=covariance.n)
+
+    def wald_test(self, R: AnyArray, r: FloatArray | float = 0.0) -> WaldTest:
+        """Test R gamma = r.
+
+        Parameters
+        ----------
+        R : ndarray of shape (k, P p)
+            One row a hypothesis, linearly independent.
+        r : float or ndarray of shape (k,), default 0
+            Right-hand sides.
+
+        Returns
+        -------
+        WaldTest
+            Statistic and p-value.
+        """
+        return self.contrasts(R).wald_test(r)
+
+    def region(self, region: AnyArray | Box, *, aggregate: str = "mean", channel: int | str | None = None) -> Contrasts:
+        """Mean or sum of gamma over a region, or over each of several.
+
+        Parameters
+        ----------
+        region : ndarray of shape (p1, p2) or tuple of four int
+            A boolean mask; a map of labels (superpixels), one contrast for each label >= 0; or a box (row, row after
+            the last, column, column after the last). Named before looking at this sample's map: for regions that the
+            data choose see `region_inference`.
+        aggregate : {"mean", "sum"}, default "mean"
+            Over the cells.
+        channel : int or "sum", optional
+            One channel, or the signed sum over channels; each channel by itself where it is left out.
+
+        Returns
+        -------
+        Contrasts
+            One for each region and channel.
+        """
+        return self.contrasts(*self._regions("LEGResults.region", region, aggregate, channel))
+
+    def compare_regions(
+        self, a: AnyArray | Box, b: AnyArray | Box, *, aggregate: str = "mean", channel: int | str | None = None
+    ) -> Contrasts:
+        """The difference of two regions, a - b, in each channel.
+
+        Parameters
+        ----------
+        a, b : ndarray of shape (p1, p2) or tuple of four int
+            Two regions, as for `region`.
+        aggregate, channel : optional
+            As for `region`.
+
+        Returns
+        -------
+        Contrasts
+            One for each channel.
+        """
+        (left, names), (right, others) = (
+            self._regions("LEGResults.compare_regions", one, aggregate, channel) for one in (a, b)
+        )
+        if len(left) != len(right):
+            got = f"{len(left)} and {len(right)}"
+            raise ValueError(invalid("LEGResults.compare_regions", "a, b", got, "as many regions in either"))
+        pairs = tuple(f"{one} - {other}" for one, other in zip(names, others, strict=True))
+        return self.contrasts(left - right, pairs)
+
+    def _regions(
+        self, where: str, region: AnyArray | Box, aggregate: str, channel: int | str | None
+    ) -> tuple[FloatArray, tuple[str, ...]]:
+        """Contrast matrix and labels."""
+        grid = self.moments.design.grid
+        channels = self.params.size // grid.n_cells
+        labels, weights = region_weights(where, region, grid.shape, aggregate)
+        if channel == "sum":
+            return np.tile(weights, channels), labels
+        wanted = range(channels) if channel is None else [channel]
+        rows, names = [], []
+        for c in wanted:
+            if not isinstance(c, int | np.integer) or not 0 <= c < channels:
+                raise ValueError(invalid(where, "channel", channel, f'a channel from 0 to {channels - 1}, or "sum"'))
+            block = np.zeros((len(weights), channels, grid.n_cells))
+            block[:, c] = weights
+            rows.append(block.reshape(len(weights), -1))
+            names += [f"{label}, channel {c}" if channels > 1 else label for label in labels]
+        return np.concatenate(rows), tuple(names)
