@@ -130,6 +130,8 @@ class NetworkResponse(Response):
         self._preprocessing_given = preprocessing_given
         self.input_shape = input_shape
         self._input_dtype = input_dtype
+        # a float16 network is handed float32, and rounds it at its own door
+        self._written_dtype = np.dtype(np.float32) if input_dtype == np.float16 else input_dtype
         if input_dtype == np.float64:
             self.dtype = np.dtype(np.float64)
         preprocessing.affine(input_shape[0] or 3)
@@ -255,7 +257,7 @@ class NetworkResponse(Response):
         writer: InputWriter | None = getattr(self._local, "writer", None)
         if writer is None:
             channels = self.input_shape[0] if self.input_shape and self.input_shape[0] else images.shape[1]
-            writer = self._local.writer = InputWriter(self.preprocessing, channels, self._input_dtype)
+            writer = self._local.writer = InputWriter(self.preprocessing, channels, self._written_dtype)
         if images.ndim != 4 or not self._fits(images.shape[1:]):
             self.check_image(images[0] if images.ndim == 4 and len(images) else images, self._choices.where)
         return writer(images)

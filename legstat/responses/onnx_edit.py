@@ -35,6 +35,30 @@ def expose(model: onnx.ModelProto, tensor: str, widen: bool) -> None:
         model.graph.output.append(onnx.ValueInfoProto(name=name))
 
 
+WIDE_INPUT = "legstat_picture"
+"""Name of the float32 input in front of a float16 one."""
+
+
+def widen_input(model: onnx.ModelProto, picture: str) -> None:
+    """Put a float32 input and a Cast in front of a float16 picture input (in place).
+
+    The network sees the same rounded numbers; the runtime rounds them several times faster than numpy does.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    picture : str
+        Name of the picture input.
+    """
+    import onnx
+
+    value = next(value for value in model.graph.input if value.name == picture)
+    value.name, value.type.tensor_type.elem_type = WIDE_INPUT, onnx.TensorProto.FLOAT
+    cast = onnx.helper.make_node("Cast", [WIDE_INPUT], [picture], to=onnx.TensorProto.FLOAT16)
+    model.graph.node.insert(0, cast)
+
+
 def free_batch(model: onnx.ModelProto, picture: str) -> None:
     """Free the batch axis of the picture input and of all that follows from it (in place).
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from legstat._typing import JSON
 from legstat.responses.onnx_choices import OutputChoice
-from legstat.responses.onnx_edit import expose, free_batch
+from legstat.responses.onnx_edit import WIDE_INPUT, expose, free_batch, widen_input
 from legstat.responses.onnx_graph import ModelFacts, TensorInfo, load_proto, model_sha256
 from legstat.responses.onnx_session import Session, SessionSettings
 from legstat.responses.outputs import class_rows
@@ -57,6 +57,7 @@ class Runner:
         self.fixed = self.input.size(0)
         self.batch_rule = "free" if self.fixed is None else f"fixed at {self.fixed}, run in pieces"
         self.checks: JSON = {}
+        self._picture = WIDE_INPUT if self.input.dtype == "float16" else self.input.name
         self.session = self._open(free=False)
         sizes = {info.name: info.shape[0] for info in self.facts.inputs if info.shape}
         own = sizes.get(self.input.name)
@@ -69,19 +70,21 @@ class Runner:
     def _open(self, free: bool) -> Session:
         """A session of the file as it is, or of a copy with the chosen tensor exposed and the batch axis freed."""
         model: Path | bytes = self.facts.path
-        changed = self.choice.exposed or self.choice.widen
-        if free or changed:
+        one_more, narrow = self.choice.exposed or self.choice.widen, self.input.dtype == "float16"
+        if free or one_more or narrow:
             proto = load_proto(self.where, self.facts.path)
-            if changed:
+            if one_more:
                 expose(proto, self.choice.tensor, self.choice.widen)
             if free:
                 free_batch(proto, self.input.name)
+            if narrow:
+                widen_input(proto, self.input.name)
             model = proto.SerializeToString()
         return Session(self.where, model, self.facts.path.parent.resolve(), self.settings)
 
     def _feed(self, inputs: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
         """Inputs by name; a constant of one row is repeated where the graph wants the picture's batch."""
-        feed = {self.input.name: inputs}
+        feed = {self._picture: inputs}
         for name, value in self.constants.items():
             repeat = name in self._batched and len(value) == 1
             feed[name] = np.repeat(value, len(inputs), axis=0) if repeat else value
@@ -93,7 +96,7 @@ class Runner:
         Parameters
         ----------
         inputs : ndarray
-            In the network's layout and type.
+            In the network's layout and type; float32 for a float16 network, which rounds it itself.
         names : list of str
             Tensors to fetch.
 

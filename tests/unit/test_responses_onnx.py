@@ -604,3 +604,13 @@ def test_external_data_outside_the_folder_are_refused(tmp_path: Path, kind: str)
     external(model.path, location)
     with pytest.raises(ValueError, match=r"external data lie in its own folder"):
         onnx_response(model.path)
+
+
+def test_a_float16_network_sees_the_numbers_that_numpy_rounds(tmp_path: Path, images: np.ndarray) -> None:
+    model = linear_model(tmp_path / "m.onnx", dtype="float16")
+    f = onnx_response(model.path, target=0, preprocessing="raw")
+    raw = onnxruntime.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
+    declared = raw.run(["logits"], {"image": (images * np.float32(255)).astype(np.float16)})[0]
+    # the response reads the same logits in float32, before the last rounding
+    assert np.array_equal(f.class_outputs(images).astype(np.float16), declared)
+    assert f.class_outputs(images).dtype == np.float32
