@@ -6,6 +6,7 @@ Free of images and models: a program goes in, a certified solution comes out.
 from legstat.solvers.certificate import Certificate
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.path import ExactPath, exact_path
 from legstat.solvers.session import ENGINES
 from legstat.solvers.solution import PathInterrupted, Solution, Status
 from legstat.solvers.solve import SELECTIONS, solve, solve_path
@@ -14,11 +15,13 @@ __all__ = [
     "ENGINES",
     "SELECTIONS",
     "Certificate",
+    "ExactPath",
     "FlowProgram",
     "GeneralProgram",
     "PathInterrupted",
     "Solution",
     "Status",
+    "exact_path",
     "solve",
     "solve_path",
 ]

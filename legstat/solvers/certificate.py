@@ -100,6 +100,21 @@ def flow_certificate(program: FlowProgram, unit_g: FloatArray, flow: FloatArray,
     )
 
 
+def slope_of_flow(program: FlowProgram, flow: FloatArray, unit_L: float) -> float:
+    r"""Subgradient of the value function at L from an optimal circulation, in units of `weight_scale`.
+
+    The dual value of a fixed f is convex in L and touches V here; its slope is 0 on an edge whose minimum is at h = 0,
+    :math:`w \,\mathrm{sign}(h) - f` at the upper bound and minus that at the lower. With unit weights: a whole number.
+    """
+    c, w = program.unit_centre, program.unit_weights
+    low, high = c - unit_L, c + unit_L
+    at_low, at_high = w * np.abs(low) - flow * low, w * np.abs(high) - flow * high
+    at_zero = np.where((low <= 0) & (high >= 0), 0.0, np.inf)
+    lower = (at_low < at_zero) & (at_low <= at_high)
+    upper = (at_high < at_zero) & (at_high < at_low)
+    return float((flow - w * np.sign(low))[lower].sum() + (w * np.sign(high) - flow)[upper].sum())
+
+
 def general_certificate(
     program: GeneralProgram, g: FloatArray, flow: FloatArray, multipliers: FloatArray, L: float
 ) -> Certificate:

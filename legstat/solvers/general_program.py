@@ -191,6 +191,11 @@ class GeneralProgram:
         """Power of two by which the weights are divided before an engine sees them."""
         return 1.0 if self.weights is None else power_of_two(float(self.weights.max(initial=1.0)))
 
+    @property
+    def objective_unit(self) -> float:
+        """g_scale max w: what residuals and errors of the objective are compared with."""
+        return self.g_scale * (1.0 if self.weights is None else float(self.weights.max(initial=0.0)))
+
     @cached_property
     def unit_weights(self) -> FloatArray:
         """w / weight_scale."""

@@ -80,8 +80,9 @@ class _Model:
         status, info = self.highs.getModelStatus(), self.highs.getInfo()
         count = max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
         known = highspy.HighsModelStatus
-        outcome = {known.kOptimal: "solved", known.kUnknown: "solved", known.kTimeLimit: "time_limit",
-                   known.kInfeasible: "infeasible", known.kUnboundedOrInfeasible: "infeasible"}.get(status, "failed")  # fmt: skip
+        outcomes = {known.kOptimal: "solved", known.kUnknown: "solved", known.kTimeLimit: "time_limit"}
+        outcomes |= {known.kInfeasible: "infeasible", known.kUnboundedOrInfeasible: "infeasible"}
+        outcome = outcomes.get(status, "failed")
         return outcome, str(self.highs.modelStatusToString(status)), int(count)
 
     def _run_watched(self) -> None:
@@ -123,7 +124,8 @@ class HighsFlow:
 
     def __init__(self, program: FlowProgram, options: JSON | None = None, keep: bool = False) -> None:
         self.program, self.options, self.keep = program, dict(options or {}), keep
-        _Model(self.options)  # an option that HiGHS refuses shows here
+        if self.options:
+            _Model(self.options)  # an option that HiGHS refuses shows here
         # a vertex is exact up to rounding; what other methods give is not a vertex
         self._precision = 1e-11 if self.options.get("solver", "simplex") == "simplex" else 1e-7
         self._kept: _Model | None = None
@@ -212,7 +214,8 @@ class HighsGeneral:
 
     def __init__(self, program: GeneralProgram, options: JSON | None = None) -> None:
         self.program, self.options = program, dict(options or {})
-        _Model(self.options)  # an option that HiGHS refuses shows here
+        if self.options:
+            _Model(self.options)  # an option that HiGHS refuses shows here
         self._kept: _Model | None = None
 
     def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:

@@ -235,6 +235,12 @@ class FlowProgram:
         """Power of two by which the weights are divided before an engine sees them."""
         return 1.0 if self.weights is None else power_of_two(float(self.weights.max(initial=1.0)))
 
+    @property
+    def objective_unit(self) -> float:
+        """L_max max w: what residuals and errors of the objective are compared with."""
+        heaviest = 1.0 if self.weights is None else float(self.weights.max(initial=0.0))
+        return self.L_max * heaviest
+
     @cached_property
     def unit_centre(self) -> FloatArray:
         """c / scale, of size about 1."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from legstat._typing import JSON, FloatArray
 from legstat.errors import BackendUnavailableError, SolverError, invalid
-from legstat.solvers.certificate import Certificate, balanced, flow_certificate, general_certificate
+from legstat.solvers.certificate import Certificate, balanced, flow_certificate, general_certificate, slope_of_flow
 from legstat.solvers.cvxpy_engine import CvxpyFlow, CvxpyGeneral
 from legstat.solvers.engine import Engine, Raw, no_answer
 from legstat.solvers.face import flattened, regions_of_face
@@ -105,9 +106,9 @@ class Session:
             raise SolverError(f"No engine could start within the time limit of {time_limit} s.")
         if on_failure == "return":
             return best
-        raise SolverError(f"No certified solution at L = {L:.6g} (relative gap {best.certificate.gap:.2g}): "
-                          f"{best.status.value}. Tried: {'; '.join(attempts)}. Raise the time limit, take another "
-                          "engine, or pass on_failure='return' to look at the solution in `.solution`.", best)  # fmt: skip
+        text = f"No certified solution at L = {L:.6g} (relative gap {best.certificate.gap:.2g}): {best.status.value}."
+        remedy = "Raise the time limit, take another engine, or look at the solution in `.solution`."
+        raise SolverError(f"{text} Tried: {'; '.join(attempts)}. {remedy}", best)
 
     def _engine(self, name: str) -> Engine:
         if name not in self._engines:
@@ -134,7 +135,8 @@ class Session:
             g = program.potential
         else:
             return None
-        return self._without_dual(g, L, "closed form", {"seconds": 0.0, "iterations": 0, "attempts": []}, None)
+        stats: JSON = {"seconds": 0.0, "iterations": 0, "attempts": []}
+        return replace(self._without_dual(g, L, "closed form", stats, None), selection=self.selection)
 
     def _verified(self, raw: Raw, L: float, name: str, stats: JSON) -> Solution:
         program = self.program
@@ -148,45 +150,91 @@ class Session:
             return self._verified_flow(program, raw, L, name, stats, failure)
         return self._verified_general(program, raw, L, name, stats, failure)
 
-    def _verified_flow(self, program: FlowProgram, raw: Raw, L: float, name: str, stats: JSON,
-                       failure: Status | None) -> Solution:  # fmt: skip
-        flow, unit_L = balanced(program, raw.flow), L / program.scale
+    def _verified_flow(
+        self, program: FlowProgram, raw: Raw, L: float, name: str, stats: JSON, failure: Status | None
+    ) -> Solution:
+        flow = balanced(program, raw.flow)
         g = flattened(program, program.integrate(raw.primal), raw.primal, max(1e-12, 1e-2 * raw.precision))
-        certificate = flow_certificate(program, g, flow, unit_L)
-        error = 0.0
-        if self.selection != "vertex" and certificate.passed:
-            regions = regions_of_face(program, g, flow, unit_L, raw.precision)
-            chosen = closest(regions) if self.selection == "closest" else analytic_centre(regions)
-            moved = g + chosen.x[regions.label]
-            g = flattened(program, moved, program.differences(moved), max(_FINISHED_FLAT, raw.precision))
-            g = program.centred(g)
-            certificate, error = flow_certificate(program, g, flow, unit_L), chosen.error * program.scale
-            stats["selection_steps"] = chosen.steps
-        return self._solution(g * program.scale, flow, certificate, L, name, stats, failure, error, raw.precision)
+        found = self._flow_solution(program, g, flow, L, name, stats, failure, raw.precision)
+        return self.selected(found)
 
-    def _verified_general(self, program: GeneralProgram, raw: Raw, L: float, name: str, stats: JSON,
-                          failure: Status | None) -> Solution:  # fmt: skip
+    def _verified_general(
+        self, program: GeneralProgram, raw: Raw, L: float, name: str, stats: JSON, failure: Status | None
+    ) -> Solution:
         y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
-        flow = raw.flow * program.weight_scale
         g = program.without_free_constants(raw.primal) * program.g_scale
-        certificate = general_certificate(program, g, flow, y, L)
-        if self.selection != "vertex" and certificate.passed:
-            g = closest_general(program, g, flow, y, L, centre=self.selection == "interior")
-            certificate = general_certificate(program, g, flow, y, L)
-        return self._solution(g, raw.flow, certificate, L, name, stats, failure, 0.0, raw.precision)
+        flow = raw.flow * program.weight_scale
+        return self.selected(self._general_solution(program, g, flow, y, L, name, stats, failure, raw.precision))
 
-    def _without_dual(self, g: FloatArray, L: float, engine: str, stats: JSON,
-                      failure: Status | None) -> Solution:  # fmt: skip
+    def selected(self, found: Solution) -> Solution:
+        """The point of the solution's optimal face that this session's selection names."""
+        if self.selection == "vertex" or not found.ok or found.engine == "closed form":
+            return replace(found, selection=self.selection)
+        if isinstance(self.program, GeneralProgram):
+            return self._selected_general(self.program, found)
+        return self._selected_flow(self.program, found)
+
+    def _selected_flow(self, program: FlowProgram, found: Solution) -> Solution:
+        g, flow, unit_L = found.g / program.scale, found.flow / program.weight_scale, found.L / program.scale
+        regions = regions_of_face(program, g, flow, unit_L, found.precision)
+        chosen = closest(regions) if self.selection == "closest" else analytic_centre(regions)
+        moved = g + chosen.x[regions.label]
+        g = flattened(program, moved, program.differences(moved), max(_FINISHED_FLAT, found.precision))
+        stats = {**found.stats, "selection_steps": chosen.steps}
+        out = self._flow_solution(
+            program, program.centred(g), flow, found.L, found.engine, stats, None, found.precision
+        )
+        return replace(out, selection=self.selection, selection_error=chosen.error * program.scale)
+
+    def _selected_general(self, program: GeneralProgram, found: Solution) -> Solution:
+        centre = self.selection == "interior"
+        g = closest_general(program, found.g, found.flow, found.multipliers, found.L, centre)
+        y, stats = found.multipliers, found.stats
+        out = self._general_solution(program, g, found.flow, y, found.L, found.engine, stats, None, found.precision)
+        return replace(out, selection=self.selection)
+
+    def checked(self, g: FloatArray, L: float, dual: Solution) -> Solution:
+        """A given g at L, certified by the dual side of another solution; engine "interpolation"."""
+        program, stats = self.program, {"seconds": 0.0, "iterations": 0, "attempts": []}
+        if isinstance(program, FlowProgram):
+            return self._flow_solution(program, g / program.scale, dual.flow / program.weight_scale, L, "interpolation",
+                                       stats, None, dual.precision)  # fmt: skip
+        return self._general_solution(program, g, dual.flow, dual.multipliers, L, "interpolation", stats, None,
+                                      dual.precision)  # fmt: skip
+
+    def _without_dual(self, g: FloatArray, L: float, engine: str, stats: JSON, failure: Status | None) -> Solution:
         program, flow = self.program, np.zeros(self.program.n_edges)
         if isinstance(program, FlowProgram):
-            certificate = flow_certificate(program, g / program.scale, flow, L / program.scale)
-        else:
-            certificate = general_certificate(program, g, flow, np.zeros(program.target.size), L)
-        return self._solution(g, flow, certificate, L, engine, stats, failure, 0.0, 0.0)
+            return self._flow_solution(program, g / program.scale, flow, L, engine, stats, failure, 0.0)
+        return self._general_solution(program, g, flow, np.zeros(program.target.size), L, engine, stats, failure, 0.0)
 
-    def _solution(self, g: FloatArray, flow: FloatArray, certificate: Certificate, L: float, engine: str, stats: JSON,
-                  failure: Status | None, error: float, precision: float) -> Solution:  # fmt: skip
-        program = self.program
+    def _flow_solution(
+        self, program: FlowProgram, g: FloatArray, flow: FloatArray, L: float, engine: str, stats: JSON,
+        failure: Status | None, precision: float
+    ) -> Solution:  # fmt: skip
+        """From g and flow in the program's own units."""
+        unit_L = L / program.scale
+        certificate = flow_certificate(program, g, flow, unit_L)
+        slope = slope_of_flow(program, flow, unit_L) * program.weight_scale
+        return self._solution(g * program.scale, flow * program.weight_scale, np.empty(0), certificate, slope, L,
+                              engine, stats, failure, precision)  # fmt: skip
+
+    def _general_solution(
+        self, program: GeneralProgram, g: FloatArray, flow: FloatArray, y: FloatArray, L: float, engine: str,
+        stats: JSON, failure: Status | None, precision: float
+    ) -> Solution:  # fmt: skip
+        """From g and multipliers in real units."""
+        certificate = general_certificate(program, g, flow, y, L)
+        slope = -float(np.abs(y).sum())
+        return self._solution(g, flow, y, certificate, slope, L, engine, stats, failure, precision)
+
+    def _solution(
+        self, g: FloatArray, flow: FloatArray, y: FloatArray, certificate: Certificate, slope: float, L: float,
+        engine: str, stats: JSON, failure: Status | None, precision: float
+    ) -> Solution:  # fmt: skip
         status = Status.CERTIFIED if certificate.passed else failure or Status.UNCERTIFIED
-        return Solution(program, read_only(g), L, objective_of(program, g), certificate, status, engine,
-                        self.selection, read_only(flow * program.weight_scale), error, precision, stats)  # fmt: skip
+        return Solution(
+            program=self.program, g=read_only(g), L=L, objective=objective_of(self.program, g), certificate=certificate,
+            status=status, engine=engine, selection="vertex", flow=read_only(flow),
+            slope=slope if status.ok else float("nan"), precision=precision, multipliers=read_only(y), stats=stats,
+        )  # fmt: skip

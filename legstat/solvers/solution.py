@@ -52,10 +52,14 @@ class Solution:
         What produced it; the engine is "closed form" where none was needed (L = 0, L >= L_max).
     flow : ndarray of float, shape (m,)
         Dual solution: multipliers of D g, a circulation for a flow program, in units of the weights.
+    slope : float
+        A subgradient of the optimal objective as a function of L (NaN without a certificate).
     selection_error : float
         Bound on the largest distance of an edge of h from the point that the selection names (0 for "vertex").
     precision : float
         To which the engine's answer is known, relative to L_max.
+    multipliers : ndarray of float
+        Multipliers of the constraint of a general program; empty for a flow program.
     stats : dict
         Seconds, iterations and the attempts made.
     """
@@ -69,8 +73,10 @@ class Solution:
     engine: str
     selection: str
     flow: FloatArray
+    slope: float = float("nan")
     selection_error: float = 0.0
     precision: float = 0.0
+    multipliers: FloatArray = field(default_factory=lambda: read_only(np.empty(0)))
     stats: JSON = field(default_factory=dict)
 
     @property
