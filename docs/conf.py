@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version as installed_version
+
+from sphinx.application import Sphinx
 
 project = "legstat"
 author = "the legstat developers"
@@ -31,3 +34,25 @@ numpydoc_xref_param_type = False
 html_theme = "pydata_sphinx_theme"
 html_title = "legstat"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+
+
+def escape_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Docstrings write absolute values as |y|, which reStructuredText takes for a substitution: escape those bars.
+
+    Left alone are formulas (a role or an indented directive), literals and examples.
+    """
+    directive: int | None = None  # indentation of the math directive that the line is in
+    for i, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        if directive is not None and line.strip() and indent <= directive:
+            directive = None
+        if line.lstrip().startswith(".. math::"):
+            directive = indent
+        if directive is None and not line.lstrip().startswith((">>>", "...")):
+            pieces = re.split(r"(`[^`]*`)", line)
+            lines[i] = "".join(p if p.startswith("`") else p.replace("|", r"\|") for p in pieces)
+
+
+def setup(app: Sphinx) -> None:
+    """Runs the hook after numpydoc's, which makes reStructuredText of the docstring's sections."""
+    app.connect("autodoc-process-docstring", escape_bars, priority=900)

@@ -1,0 +1,66 @@
+"""The documentation's examples run, its API pages hold every public name, and what it calls legstat's is there."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import legstat
+import legstat.data
+import legstat.simulate
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+PAGES = sorted(path for path in DOCS.glob("*.md") if ">>>" in path.read_text(encoding="utf-8"))
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_examples_of_a_page_run(page):
+    text = page.read_text(encoding="utf-8")
+    if "onnx_response" in text:
+        pytest.importorskip("onnxruntime", reason="the page explains an ONNX file")
+    # the blocks of a page are one session: later ones use names of earlier ones
+    source = "\n".join(block for block in BLOCK.findall(text) if ">>>" in block)
+    test = doctest.DocTestParser().get_doctest(source, {}, page.name, str(page), 0)
+    assert test.examples
+    report: list[str] = []
+    failed = doctest.DocTestRunner(optionflags=FLAGS, verbose=False).run(test, out=report.append).failed
+    assert not failed, "".join(report)
+
+
+def test_every_public_name_is_on_a_reference_page():
+    pages = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
+    wanted = {f"legstat.{name}" for name in legstat.__all__}
+    wanted |= {f"{module.__name__}.{name}" for module in (legstat.data,) for name in module.__all__}
+    missing = sorted(name for name in wanted if not re.search(rf":: {re.escape(name)}$", pages, re.MULTILINE))
+    assert not missing, f"add these to a page of docs/api: {missing}"
+
+
+def test_names_in_code_exist():
+    """`ls.name`, and dotted paths from `legstat.` on, as far as they look like code."""
+    for path in [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]:
+        text = path.read_text(encoding="utf-8")
+        for name in re.findall(r"\bls\.(\w+)", text):
+            assert hasattr(legstat, name), f"{path.name}: ls.{name}"
+        for dotted in re.findall(r"(?:`~?|:: |from )(legstat(?:\.\w+)+)", text):
+            assert _resolves(dotted), f"{path.name}: {dotted}"
+
+
+def _resolves(dotted: str) -> bool:
+    parts = dotted.split(".")
+    for cut in range(len(parts), 0, -1):
+        try:
+            value: object = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[cut:]:
+            if not hasattr(value, name):
+                return False
+            value = getattr(value, name)
+        return True
+    return False
