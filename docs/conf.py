@@ -18,7 +18,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
-    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # MathJax from the pages themselves: they are read without a network
 ]
 exclude_patterns = ["_build"]
 nitpicky = False  # without inventories of numpy and scipy, their types cannot be resolved
@@ -33,7 +33,8 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "legstat"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+html_theme_options = {"show_toc_level": 1, "navigation_with_keys": False, "header_links_before_dropdown": 8}
+html_sidebars = {"*": [], "api/*": ["sidebar-nav-bs"]}  # a left column only where it lists something
 
 
 def escape_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
