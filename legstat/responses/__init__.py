@@ -4,6 +4,8 @@
 """
 
 from legstat.responses.base import CallableResponse, Response, as_response
+from legstat.responses.batching import BatchTimings, measure_batch_sizes, tune_batch_size
+from legstat.responses.inspection import ModelReport, inspect_model
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx import OnnxResponse, onnx_response
 from legstat.responses.preprocessing import PRESETS, Preprocessing
@@ -11,13 +13,18 @@ from legstat.responses.torch import TorchResponse, torch_response
 
 __all__ = [
     "PRESETS",
+    "BatchTimings",
     "CallableResponse",
+    "ModelReport",
     "NetworkResponse",
     "OnnxResponse",
     "Preprocessing",
     "Response",
     "TorchResponse",
     "as_response",
+    "inspect_model",
+    "measure_batch_sizes",
     "onnx_response",
     "torch_response",
+    "tune_batch_size",
 ]

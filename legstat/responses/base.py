@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +84,23 @@ class Response(ABC):
         image = np.asarray(image)
         self.check_image(image)
         return self, float(self(image[None].astype(self.dtype))[0])
+
+    def with_batch_size(self, batch_size: int) -> Self:
+        """The same response with another batch size.
+
+        Parameters
+        ----------
+        batch_size : int
+            Images per call at most.
+
+        Returns
+        -------
+        Response
+            A copy that shares everything else.
+        """
+        other = copy.copy(self)
+        other.batch_size = check_batch_size(f"{type(self).__name__}.with_batch_size", batch_size)
+        return other
 
     def resolved(self, description: JSON) -> Response:
         """The response that `description` (from `describe`) speaks of, without an evaluation.
@@ -226,10 +244,6 @@ class CallableResponse(Response):
             "score": self.score_name,
             "batch_size": self.batch_size,
         }
-
-    def with_batch_size(self, batch_size: int) -> Self:
-        """The same response with another batch size."""
-        return type(self)(self._f, batch_size=batch_size, name=self.name)
 
     def __repr__(self) -> str:
         return f"<CallableResponse {self.name}>"

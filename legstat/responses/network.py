@@ -8,7 +8,7 @@ import threading
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Self, cast
 
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.errors import LegstatWarning, invalid
 from legstat.responses.base import ImageShape, Response, check_batch_size
+from legstat.responses.choices import Choices
 from legstat.responses.digests import value_sha256
-from legstat.responses.labels import Target, check_labels, find_class, read_labels
+from legstat.responses.labels import Target, check_labels
 from legstat.responses.outputs import (
     Decision,
     check_output_kind,
@@ -29,72 +30,10 @@ from legstat.responses.outputs import (
     looks_softmaxed_twice,
 )
 from legstat.responses.preprocessing import InputWriter, Preprocessing
-from legstat.responses.scores import OutputKind, Score, ScoreName, check_score, probabilities
+from legstat.responses.scores import OutputKind, Score, check_score, probabilities
 
 _BATCH_NUMBERS = 610_000
 """Input numbers per batch where nothing was measured: 4 pictures of 224 x 224, the fastest on two cores; 64 digits."""
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the user asked for, before a picture was seen.
-
-    Parameters
-    ----------
-    where : str
-        The public call, for errors.
-    score : str
-        Name of the score.
-    target : int or str or tuple
-        Index, label, "top", or a pair.
-    labels : tuple of str or None
-        Class names.
-    n_classes : int or None
-        Classes of the network where known.
-    """
-
-    where: str
-    score: ScoreName
-    target: Target
-    labels: tuple[str, ...] | None
-    n_classes: int | None
-
-    @classmethod
-    def check(
-        cls,
-        where: str,
-        score: object,
-        target: Target,
-        labels: str | Path | Sequence[str] | None,
-        n_classes: int | None,
-    ) -> Choices:
-        """Refuse what cannot be right, as far as it can be told without an evaluation."""
-        name = check_score(where, score, target)
-        names = read_labels(where, labels)
-        if n_classes is not None:
-            check_labels(where, names, n_classes)
-        choices = cls(where, name, target, names, n_classes)
-        choices.classes(None)
-        return choices
-
-    def classes(self, top: int | None) -> int | tuple[int, int] | None:
-        """The target as index or pair; None for "top" where `top` is not known yet."""
-        if self.target == "top":
-            return top
-        if isinstance(self.target, tuple | list):
-            first, second = (find_class(self.where, one, self.labels, self.n_classes) for one in self.target)
-            if first == second:
-                raise ValueError(invalid(self.where, "target", self.target, "a pair of two different classes"))
-            return first, second
-        return find_class(self.where, self.target, self.labels, self.n_classes)
-
-    def label(self, target: int | tuple[int, int]) -> str | None:
-        """Name of the target, "a - b" for a pair."""
-        if self.labels is None:
-            return None
-        if isinstance(target, tuple):
-            return f"{self.labels[target[0]]} - {self.labels[target[1]]}"
-        return self.labels[target]
 
 
 def usual_batch_size(shape: Sequence[int | None]) -> int:
@@ -409,9 +348,8 @@ class NetworkResponse(Response):
         return other
 
     def with_batch_size(self, batch_size: int) -> Self:
-        """The same response with another batch size; shares the session."""
-        other = copy.copy(self)
-        other.batch_size = check_batch_size(f"{type(self).__name__}.with_batch_size", batch_size)
+        """The same response with another batch size; shares the session, not the buffers."""
+        other = super().with_batch_size(batch_size)
         other._local = threading.local()
         return other
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from legstat._typing import JSON, AnyArray
 from legstat.errors import LegstatWarning, invalid
 from legstat.responses.base import ImageShape, check_whole
+from legstat.responses.choices import Choices
 from legstat.responses.labels import Target
-from legstat.responses.network import Choices, NetworkResponse
+from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx_choices import choose_input, choose_layout, choose_output
-from legstat.responses.onnx_graph import load_proto, read_model
+from legstat.responses.onnx_graph import load_proto, model_facts
 from legstat.responses.onnx_runner import TOLERANCE, Runner, is_out_of_memory
-from legstat.responses.onnx_session import SessionSettings, default_threads
+from legstat.responses.onnx_session import CPU, SessionSettings, default_threads
 from legstat.responses.outputs import Decision, check_output_kind, class_rows
 from legstat.responses.preprocessing import PRESETS, Preprocessing, as_preprocessing
 from legstat.responses.scores import probabilities
@@ -55,11 +56,25 @@ class OnnxResponse(NetworkResponse):
 
     def free_batch_axis(self) -> None:
         """Free a fixed batch axis if that changes nothing, tried on three random pictures."""
-        if self._runner.fixed is None:
-            return
-        channels, rows, columns = (size or 224 for size in self.input_shape or (3, None, None))
-        pictures = np.random.default_rng(0).random((3, channels, rows, columns))
-        self._runner.free_batch_axis(self._write(pictures.astype(self.dtype)))
+        if self._runner.fixed is not None:
+            self._runner.free_batch_axis(self._write(self._random_pictures(3)))
+
+    def verify_provider(self) -> None:
+        """Make sure, by one profiled run, that the provider asked for executes something; the CPU always does.
+
+        Raises
+        ------
+        RuntimeError
+            The provider came up and left every node to another one.
+        """
+        if self._runner.session.provider != CPU:
+            self._runner.verify_provider(self._write(self._random_pictures(1)))
+
+    def _random_pictures(self, n: int) -> AnyArray:
+        """Pictures for checks that need no particular one."""
+        free = (3, 224, 224)
+        shape = [size or usual for size, usual in zip(self.input_shape or free, free, strict=True)]
+        return np.random.default_rng(0).random((n, *shape)).astype(self.dtype)
 
     def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
         return self._runner.fetch(inputs, self._tensors)[0]
@@ -90,6 +105,22 @@ class OnnxResponse(NetworkResponse):
                 )
             )
         return logits
+
+    def node_placement(self, image: AnyArray) -> dict[str, int]:
+        """Which provider executes how many nodes, by profiling one run of a picture.
+
+        Parameters
+        ----------
+        image : ndarray of shape (C, H, W)
+            In [0, 1].
+
+        Returns
+        -------
+        dict of str to int
+            Nodes executed by provider, after the runtime's own fusions.
+        """
+        self.check_image(np.asarray(image))
+        return self._runner.placement(self._write(np.asarray(image, dtype=self.dtype)[None]))
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         return is_out_of_memory(error)
@@ -199,10 +230,11 @@ def onnx_response(
     'CPUExecutionProvider'
     """
     where = "onnx_response"
-    facts = read_model(where, path)
+    proto = load_proto(where, path)
+    facts = model_facts(where, path, proto)
     fed = {name: np.asarray(value) for name, value in (constants or {}).items()}
     info = choose_input(where, facts, input, fed)
-    choice = choose_output(where, facts, output, load_proto(where, path).graph)
+    choice = choose_output(where, facts, output, proto.graph)
     stated = check_output_kind(where, output_kind)
     prior = choice.decision if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
     dtype = np.dtype(info.dtype)
@@ -225,4 +257,5 @@ def onnx_response(
     )
     if free_batch_axis:
         response.free_batch_axis()
+    response.verify_provider()
     return response

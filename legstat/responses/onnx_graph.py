@@ -173,14 +173,21 @@ def load_proto(where: str, path: str | Path) -> onnx.ModelProto:
 
 
 def read_model(where: str, path: str | Path) -> ModelFacts:
-    """The facts of a model file; nothing is executed.
+    """The facts of a model file; nothing is executed. See `model_facts`."""
+    return model_facts(where, path, load_proto(where, path))
+
+
+def model_facts(where: str, path: str | Path, model: onnx.ModelProto) -> ModelFacts:
+    """The facts of a parsed model.
 
     Parameters
     ----------
     where : str
         Call to name in an error.
     path : str or Path
-        The file.
+        The file it was parsed from.
+    model : onnx.ModelProto
+        What `load_proto` returned.
 
     Returns
     -------
@@ -190,9 +197,8 @@ def read_model(where: str, path: str | Path) -> ModelFacts:
     Raises
     ------
     ValueError
-        Missing or corrupt file, opset below 7, external data outside the model's folder.
+        Opset below 7, external data outside the model's folder.
     """
-    model = load_proto(where, path)
     path = Path(path)
     graph = model.graph
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)

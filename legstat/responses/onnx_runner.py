@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._typing import JSON
+from legstat.errors import LegstatWarning
 from legstat.responses.onnx_choices import OutputChoice
 from legstat.responses.onnx_edit import WIDE_INPUT, expose, free_batch, widen_input
 from legstat.responses.onnx_graph import ModelFacts, TensorInfo, load_proto, model_sha256
@@ -67,7 +72,7 @@ class Runner:
             if isinstance(own, str) and sizes.get(name) == own and value.ndim
         }
 
-    def _open(self, free: bool) -> Session:
+    def _open(self, free: bool, profile: Path | None = None) -> Session:
         """A session of the file as it is, or of a copy with the chosen tensor exposed and the batch axis freed."""
         model: Path | bytes = self.facts.path
         one_more, narrow = self.choice.exposed or self.choice.widen, self.input.dtype == "float16"
@@ -80,7 +85,7 @@ class Runner:
             if narrow:
                 widen_input(proto, self.input.name)
             model = proto.SerializeToString()
-        return Session(self.where, model, self.facts.path.parent.resolve(), self.settings)
+        return Session(self.where, model, self.facts.path.parent.resolve(), self.settings, profile)
 
     def _feed(self, inputs: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
         """Inputs by name; a constant of one row is repeated where the graph wants the picture's batch."""
@@ -149,6 +154,56 @@ class Runner:
         if works:
             self.session, self.fixed = session, None
             self.batch_rule = f"fixed at {fixed}, freed by changing the graph"
+
+    def placement(self, inputs: NDArray[np.generic]) -> dict[str, int]:
+        """Nodes executed by provider in one run, from ONNX Runtime's profile of it.
+
+        Parameters
+        ----------
+        inputs : ndarray
+            One picture in the network's layout and type.
+
+        Returns
+        -------
+        dict of str to int
+            Counts.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            session = self._open(free=self.input.size(0) is not None and self.fixed is None, profile=Path(folder))
+            repeat = self.fixed or 1
+            session.run([self.choice.fetched], self._feed(np.repeat(inputs[:1], repeat, axis=0)))
+            events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+        counts = Counter(
+            str(event["args"]["provider"])
+            for event in events
+            if event.get("cat") == "Node" and "provider" in event.get("args", {})
+        )
+        return dict(counts)
+
+    def verify_provider(self, inputs: NDArray[np.generic]) -> None:
+        """Refuse a provider that came up and executes nothing; note how many nodes each one executes.
+
+        Parameters
+        ----------
+        inputs : ndarray
+            One picture in the network's layout and type.
+        """
+        provider, nodes = self.session.provider, self.placement(inputs)
+        self.checks["nodes"] = {**nodes, "evaluations": 1}
+        if nodes.get(provider, 0) > 0:
+            return
+        running = ", ".join(sorted(nodes))
+        if not self.settings.allow_fallback and self.settings.provider != "auto":
+            raise RuntimeError(
+                f"legstat.{self.where}: the provider {provider!r} came up and executes no node of this graph; "
+                f"all of it runs on {running}. Pass provider='cpu', or allow_fallback=True."
+            )
+        warnings.warn(
+            f"{self.where}: {provider!r} executes no node of this graph; running on {running}.",
+            LegstatWarning,
+            stacklevel=2,
+        )
+        self.session.provider = running
 
     @property
     def identity(self) -> tuple[object, ...]:

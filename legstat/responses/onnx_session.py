@@ -51,6 +51,9 @@ class RuntimeSession(Protocol):
     def get_providers(self) -> list[str]:
         """Providers in use, first the one that is preferred."""
 
+    def end_profiling(self) -> str:
+        """Close the profile; returns its path."""
+
     def disable_fallback(self) -> None:
         """Do not go over to another provider when running fails."""
 
@@ -155,6 +158,8 @@ class Session:
         Folder of the model file; external data of a serialised model are read from there.
     settings : SessionSettings
         Provider, threads, ...
+    profile : Path, optional
+        Folder to write a profile of all runs to.
 
     Attributes
     ----------
@@ -164,8 +169,11 @@ class Session:
         Of ONNX Runtime.
     """
 
-    def __init__(self, where: str, model: Path | bytes, folder: Path, settings: SessionSettings) -> None:
+    def __init__(
+        self, where: str, model: Path | bytes, folder: Path, settings: SessionSettings, profile: Path | None = None
+    ) -> None:
         self._where, self._model, self._folder, self._settings = where, model, folder, settings
+        self._profile = profile
         self._open()
 
     def _open(self) -> None:
@@ -176,6 +184,9 @@ class Session:
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
+        if self._profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(self._profile / "profile")
         source = str(self._model) if isinstance(self._model, Path) else self._model
         if isinstance(self._model, bytes):
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self._folder))
@@ -222,6 +233,10 @@ class Session:
     def run(self, outputs: list[str], feed: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
         """Fetch outputs for a feed."""
         return self._session.run(outputs, feed)
+
+    def end_profiling(self) -> str:
+        """Close the profile that was asked for; returns its path."""
+        return self._session.end_profiling()
 
     def __getstate__(self) -> dict[str, object]:
         """What it takes to open the session again; the session itself stays in its process."""

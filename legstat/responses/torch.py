@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from legstat._typing import JSON
 from legstat.errors import BackendUnavailableError, invalid
 from legstat.responses.base import ImageShape
+from legstat.responses.choices import Choices
 from legstat.responses.labels import Target
-from legstat.responses.network import Choices, NetworkResponse
+from legstat.responses.network import NetworkResponse
 from legstat.responses.outputs import Decision, check_output_kind
 from legstat.responses.preprocessing import Preprocessing, as_preprocessing
 

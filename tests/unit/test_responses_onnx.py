@@ -614,3 +614,17 @@ def test_a_float16_network_sees_the_numbers_that_numpy_rounds(tmp_path: Path, im
     # the response reads the same logits in float32, before the last rounding
     assert np.array_equal(f.class_outputs(images).astype(np.float16), declared)
     assert f.class_outputs(images).dtype == np.float32
+
+
+@pytest.mark.skipif(
+    "AzureExecutionProvider" not in onnxruntime.get_available_providers(), reason="this build has no Azure provider"
+)
+def test_a_provider_that_comes_up_and_executes_nothing_is_an_error(tmp_path: Path) -> None:
+    # Azure's is in every CPU wheel: it lists itself first and leaves each node to the CPU.
+    model = linear_model(tmp_path / "m.onnx")
+    with pytest.raises(RuntimeError, match=r"'AzureExecutionProvider' came up and executes no node .* CPUExec"):
+        onnx_response(model.path, provider="AzureExecutionProvider")
+    with pytest.warns(LegstatWarning, match="executes no node"):
+        f = onnx_response(model.path, provider="AzureExecutionProvider", allow_fallback=True)
+    assert f.describe()["provider"] == "CPUExecutionProvider"
+    assert f.describe()["checks"]["nodes"]["CPUExecutionProvider"] >= 1

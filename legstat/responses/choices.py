@@ -1,0 +1,73 @@
+"""What the user asked of a network, checked as far as it can be before a picture is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from legstat.errors import invalid
+from legstat.responses.labels import Target, check_labels, find_class, read_labels
+from legstat.responses.scores import ScoreName, check_score
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user asked for, before a picture was seen.
+
+    Parameters
+    ----------
+    where : str
+        The public call, for errors.
+    score : str
+        Name of the score.
+    target : int or str or tuple
+        Index, label, "top", or a pair.
+    labels : tuple of str or None
+        Class names.
+    n_classes : int or None
+        Classes of the network where known.
+    """
+
+    where: str
+    score: ScoreName
+    target: Target
+    labels: tuple[str, ...] | None
+    n_classes: int | None
+
+    @classmethod
+    def check(
+        cls,
+        where: str,
+        score: object,
+        target: Target,
+        labels: str | Path | Sequence[str] | None,
+        n_classes: int | None,
+    ) -> Choices:
+        """Refuse what cannot be right, as far as it can be told without an evaluation."""
+        name = check_score(where, score, target)
+        names = read_labels(where, labels)
+        if n_classes is not None:
+            check_labels(where, names, n_classes)
+        choices = cls(where, name, target, names, n_classes)
+        choices.classes(None)
+        return choices
+
+    def classes(self, top: int | None) -> int | tuple[int, int] | None:
+        """The target as index or pair; None for "top" where `top` is not known yet."""
+        if self.target == "top":
+            return top
+        if isinstance(self.target, tuple | list):
+            first, second = (find_class(self.where, one, self.labels, self.n_classes) for one in self.target)
+            if first == second:
+                raise ValueError(invalid(self.where, "target", self.target, "a pair of two different classes"))
+            return first, second
+        return find_class(self.where, self.target, self.labels, self.n_classes)
+
+    def label(self, target: int | tuple[int, int]) -> str | None:
+        """Name of the target, "a - b" for a pair."""
+        if self.labels is None:
+            return None
+        if isinstance(target, tuple):
+            return f"{self.labels[target[0]]} - {self.labels[target[1]]}"
+        return self.labels[target]

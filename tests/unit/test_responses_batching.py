@@ -1,0 +1,93 @@
+"""The measured batch size: on responses whose times and limits are known."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from legstat.errors import LegstatWarning
+from legstat.responses import BatchTimings, Response, as_response, measure_batch_sizes, tune_batch_size
+from legstat.responses.base import check_batch_size
+
+
+def timed(cost: dict[int, float]) -> tuple[Response, list[int]]:
+    """A response that takes `cost[n]` seconds for n images, and the batch sizes that it saw."""
+    seen: list[int] = []
+
+    def f(images: np.ndarray) -> np.ndarray:
+        seen.append(len(images))
+        time.sleep(cost[len(images)])
+        return np.zeros(len(images))
+
+    f.fingerprint = f"sleeps {cost}"
+    return as_response(f), seen
+
+
+IMAGE = np.zeros((1, 2, 2))
+
+
+def test_the_fastest_size_per_image_is_found() -> None:
+    f, seen = timed({1: 0.02, 2: 0.02, 4: 0.02, 8: 0.08})
+    timings = measure_batch_sizes(f, IMAGE, candidates=(4, 1, 2, 8), seconds=0.4)
+    assert timings.best == 4
+    assert timings.evaluations == sum(seen)
+    # sleep never returns early
+    assert all(timings.seconds[size] >= spent for size, spent in ((1, 0.02), (2, 0.01), (4, 0.005)))
+
+
+def test_among_equals_the_smallest_is_taken() -> None:
+    assert BatchTimings({1: 2.2, 2: 2.05, 4: 2.0, 8: 2.01}, 0).best == 2
+
+
+def test_hopeless_sizes_are_dropped() -> None:
+    f, seen = timed({1: 0.002, 2: 0.03, 4: 0.06})
+    timings = measure_batch_sizes(f, IMAGE, candidates=(1, 2, 4), seconds=0.3)
+    assert timings.best == 1
+    assert seen.count(4) == 2  # the warm-up only
+
+
+class Small(Response):
+    """A response whose memory holds four images; it halves larger batches as networks do."""
+
+    fingerprint = "small"
+    input_shape = (1, 2, 2)
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        if len(images) > 4:
+            self.batch_size = 4
+            warnings.warn("halved", LegstatWarning, stacklevel=2)
+        return np.zeros(len(images))
+
+    def describe(self) -> dict[str, object]:
+        return {"fingerprint": self.fingerprint}
+
+
+def test_sizes_that_do_not_fit_are_left_out() -> None:
+    timings = measure_batch_sizes(Small(), IMAGE, candidates=(1, 4, 8, 16), seconds=0.01)
+    assert set(timings.seconds) <= {1, 4}
+
+
+def test_the_choice_is_remembered(tmp_path: Path) -> None:
+    memory = tmp_path / "folder" / "sizes.json"
+    f, seen = timed({1: 0.01, 2: 0.01})
+    tuned = tune_batch_size(f, IMAGE, candidates=(1, 2), seconds=0.05, memory=memory)
+    assert tuned.batch_size == 2
+    assert f.batch_size == 64  # the one passed in is left alone
+    count = len(seen)
+    assert tune_batch_size(f, IMAGE, candidates=(1, 2), memory=memory).batch_size == 2
+    assert len(seen) == count
+    tune_batch_size(f, np.zeros((1, 4, 4)), candidates=(1, 2), seconds=0.01, memory=memory)  # another size of picture
+    assert len(seen) > count
+    memory.write_text("{broken")
+    assert tune_batch_size(f, IMAGE, candidates=(1, 2), seconds=0.05, memory=memory).batch_size == 2
+    assert list(memory.parent.iterdir()) == [memory]
+
+
+def test_bad_sizes_are_named() -> None:
+    with pytest.raises(ValueError, match=r"`batch_size` must be a whole number >= 1"):
+        measure_batch_sizes(Small(), IMAGE, candidates=(0, 1))
+    assert check_batch_size("f", 3) == 3
