@@ -7,7 +7,7 @@ from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.responses.batching import BatchTimings, measure_batch_sizes, tune_batch_size
 from legstat.responses.inspection import ModelReport, inspect_model
 from legstat.responses.network import NetworkResponse
-from legstat.responses.onnx import OnnxResponse, onnx_response
+from legstat.responses.onnx import OnnxResponse, onnx_response, reopen_onnx
 from legstat.responses.preprocessing import PRESETS, Preprocessing
 from legstat.responses.torch import TorchResponse, torch_response
 
@@ -25,6 +25,7 @@ __all__ = [
     "inspect_model",
     "measure_batch_sizes",
     "onnx_response",
+    "reopen_onnx",
     "torch_response",
     "tune_batch_size",
 ]

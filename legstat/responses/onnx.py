@@ -16,7 +16,7 @@ from legstat.responses.choices import Choices
 from legstat.responses.labels import Target
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx_choices import choose_input, choose_layout, choose_output
-from legstat.responses.onnx_graph import load_proto, model_facts
+from legstat.responses.onnx_graph import load_proto, model_facts, read_model
 from legstat.responses.onnx_runner import TOLERANCE, Runner, is_out_of_memory
 from legstat.responses.onnx_session import CPU, SessionSettings, default_threads
 from legstat.responses.outputs import Decision, check_output_kind, class_rows
@@ -41,6 +41,7 @@ class OnnxResponse(NetworkResponse):
         prior: Decision | None,
         batch_size: int | None,
         input_dtype: np.dtype[np.generic],
+        asked: JSON,
     ) -> None:
         super().__init__(
             choices,
@@ -51,7 +52,7 @@ class OnnxResponse(NetworkResponse):
             batch_size=batch_size,
             input_dtype=input_dtype,
         )
-        self._runner = runner
+        self._runner, self._asked = runner, asked
         self._tensors = [runner.choice.fetched]
 
     def free_batch_axis(self) -> None:
@@ -139,7 +140,7 @@ class OnnxResponse(NetworkResponse):
         return self._runner.identity
 
     def _backend(self) -> JSON:
-        return {"kind": "onnx", **self._runner.describe()}
+        return {"kind": "onnx", **self._runner.describe(), "asked": self._asked}
 
 
 def onnx_response(
@@ -254,8 +255,76 @@ def onnx_response(
         prior=prior,
         batch_size=batch_size,
         input_dtype=dtype,
+        asked={
+            "input": input,
+            "output": output,
+            "output_kind": output_kind,
+            "free_batch_axis": free_batch_axis,
+            "threads": threads,
+            "provider": provider if isinstance(provider, str) else list(provider),
+            "allow_fallback": allow_fallback,
+            "tf32": tf32,
+        },
     )
     if free_batch_axis:
         response.free_batch_axis()
     response.verify_provider()
     return response
+
+
+def reopen_onnx(
+    description: JSON,
+    path: str | Path,
+    *,
+    constants: Mapping[str, AnyArray] | None = None,
+    labels: str | Path | Sequence[str] | None = None,
+) -> OnnxResponse:
+    """The response that a record describes, built anew from its file.
+
+    Parameters
+    ----------
+    description : dict
+        What `OnnxResponse.describe` returned.
+    path : str or Path
+        The model file; another file than the one described is refused.
+    constants : mapping of str to ndarray, optional
+        Values of the graph's other inputs, which a description does not hold.
+    labels : sequence of str or str or Path, optional
+        Class names.
+
+    Returns
+    -------
+    OnnxResponse
+        With the described target, score, preprocessing and settings. `NetworkResponse.resolved` settles it without an
+        evaluation, `anchor` with one.
+
+    Raises
+    ------
+    ValueError
+        The file is not the one described.
+
+    Examples
+    --------
+    >>> from legstat.data import digits_model_path, load_digit
+    >>> from legstat.responses import onnx_response, reopen_onnx
+    >>> f, _ = onnx_response(digits_model_path()).anchor(load_digit(0)[0])
+    >>> reopen_onnx(f.describe(), digits_model_path()).resolved(f.describe()).fingerprint == f.fingerprint
+    True
+    """
+    where = "reopen_onnx"
+    found = read_model(where, path).sha256
+    if found != description.get("model_sha256"):
+        raise ValueError(
+            invalid(where, "path", str(path), "the file that was described", f"SHA-256 is {found}: another model.")
+        )
+    target = description["target"] if description["target"] is not None else description["target_given"]
+    return onnx_response(
+        path,
+        target=(target[0], target[1]) if isinstance(target, list) else target,
+        score=description["score"],
+        preprocessing=description["preprocessing"],
+        constants=constants,
+        labels=labels,
+        batch_size=description["batch_size"],
+        **description["asked"],
+    )

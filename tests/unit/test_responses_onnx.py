@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from legstat.errors import LegstatWarning
-from legstat.responses import Preprocessing, onnx_response
+from legstat.responses import Preprocessing, onnx_response, reopen_onnx
 from legstat.responses.onnx_session import Session
 from tests.helpers_onnx import linear_model, save, softmax
 
@@ -628,3 +628,21 @@ def test_a_provider_that_comes_up_and_executes_nothing_is_an_error(tmp_path: Pat
         f = onnx_response(model.path, provider="AzureExecutionProvider", allow_fallback=True)
     assert f.describe()["provider"] == "CPUExecutionProvider"
     assert f.describe()["checks"]["nodes"]["CPUExecutionProvider"] >= 1
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "uint8"])
+@pytest.mark.parametrize("tails", [("logits",), ("probs",)])
+def test_a_response_is_built_anew_from_its_record(
+    tmp_path: Path, images: np.ndarray, dtype: str, tails: tuple[str, ...]
+) -> None:
+    model = linear_model(tmp_path / "m.onnx", dtype=dtype, tails=tails, batch=1, scale=0.05)
+    f, value = onnx_response(model.path, threads=1, preprocessing={"preset": "caffe"}).anchor(images[0])
+    about = json.loads(json.dumps(f.describe()))
+    again = reopen_onnx(about, model.path)
+    assert again.resolved(about).fingerprint == f.fingerprint
+    assert again.anchor(images[0])[1] == value
+    assert np.array_equal(again.resolved(about)(images), f(images))
+    assert again.resolved(about).describe() == {**about, "target_given": about["target"], "preprocessing_given": True}
+    other = linear_model(tmp_path / "other.onnx", dtype=dtype, seed=3)
+    with pytest.raises(ValueError, match=r"`path` must be the file that was described"):
+        reopen_onnx(about, other.path)
