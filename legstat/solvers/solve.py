@@ -114,7 +114,7 @@ def solve_path(
     >>> import numpy as np
     >>> from legstat.solvers import FlowProgram, solve_path
     >>> program = FlowProgram.from_potential((1, 3), np.array([0.0, 0.0, 3.0]))
-    >>> [s.objective for s in solve_path(program, [0.0, 1.0, 2.0])]
+    >>> [round(s.objective, 9) for s in solve_path(program, [0.0, 1.0, 2.0])]
     [1.0, 2.0, 3.0]
     """
     check_arguments("solve_path", engine, selection, on_failure, time_limit)
