@@ -19,7 +19,7 @@ import legstat as ls
 
 CLAIM = (
     "The eigenvectors of the proposed Sigma are products of cosines with closed-form eigenvalues. The three of lowest "
-    "frequency resemble 2-D Haar wavelets (overlap 0.90, 0.90 and 0.81); the others resemble the two-valued patterns of "
+    "frequency resemble 2-D Haar wavelets (overlap 0.90, 0.90, 0.81); the others resemble the two-valued patterns of "
     "their signs, which spread over the whole grid where wavelets are local."
 )
 SELECTED = [(0, 1), (1, 0), (1, 1), (0, 3), (3, 3), (5, 9), (27, 27)]
