@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ import typer
 
 from legstat.conventions import ConventionsName
 from legstat.data import digits_info, digits_model_path, load_digit
-from legstat.errors import QueryError, QueryInterrupted, invalid
+from legstat.errors import LegstatWarning, QueryError, QueryInterrupted, invalid
 from legstat.explain import Explanation, choose_rule, query_for
 from legstat.explain import explain as explain_picture
 from legstat.perturbations import Additive, Baseline, Blend, Perturbation
 from legstat.record import verify as verify_record
+from legstat.responses.inspection import inspect_model
 from legstat.responses.labels import Target
 from legstat.responses.onnx import onnx_response
 from legstat.samples import QuerySample
@@ -105,10 +107,13 @@ def _speaking(voice: Voice, debug: bool) -> Iterator[None]:
             typer.echo(f"warning: {_one_line(message)}", err=True)
 
     with warnings.catch_warnings():
-        warnings.simplefilter("once")
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("always", LegstatWarning)
         warnings.showwarning = show
         try:
             yield
+        except BrokenPipeError:  # the reader has seen enough (`legstat demo | head`)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except _EXPECTED as error:
             if debug:
                 raise
@@ -265,7 +270,12 @@ def explain(
             )
         out.mkdir(parents=True, exist_ok=True)
         sample.save(out / "sample.npz")  # before the estimates: whatever happens to them, the queries are paid for
-        found = Explanation.of(sample, L=_rule(L), L_ratio=L_ratio, progress=voice.progress, **facts)
+        try:
+            found = Explanation.of(sample, L=_rule(L), L_ratio=L_ratio, progress=voice.progress, **facts)
+        except BaseException:
+            kept = out / "sample.npz"
+            typer.echo(f"the evaluations are kept: --resume {kept} estimates without spending more", err=True)
+            raise
         _finish(found, out, voice)
 
 
@@ -298,6 +308,29 @@ def demo(
         )
         _finish(found, out, voice, path_points=3)
         voice.say(f"Look at {out / 'explanation.png'}: picture, LEG, three points of the LEG-TV path.")
+
+
+@app.command()
+def inspect(
+    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    picture: Annotated[
+        Path | None, typer.Option(help="A picture whose class is known, to compare presets; random pixels if left out.")
+    ] = None,
+    preprocessing: Annotated[str | None, typer.Option(help="A preset or a TOML file.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
+    output: Annotated[str | None, typer.Option(help="Name of the class output.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Threads of ONNX Runtime.")] = None,
+    as_json: Annotated[bool, _JSON] = False,
+    debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Say what an ONNX file is: inputs, outputs, logits or probabilities, speed, repeatability."""
+    voice = Voice(as_json=as_json)
+    with _speaking(voice, debug):
+        report = inspect_model(
+            model, image=picture, preprocessing=preprocessing, labels=labels, output=output, threads=threads
+        )
+        voice.say(str(report))
+        voice.data(report.to_dict())
 
 
 @app.command()

@@ -453,7 +453,7 @@ def _units_needed(choice: Mapping[str, Any], rules: Conventions) -> int:
     return CROSSFIT_MINIMUM if rules.leg_moments == "crossfit" else 2
 
 
-def _check_budget(n_queries: int, operator: Perturbation, paired: bool, streams: int, units: int) -> None:
+def _check_budget(n_queries: object, operator: Perturbation, paired: bool, streams: int, units: int) -> None:
     """Refuse a budget that pays for a sample but not for estimates from it."""
     least = 1 + int(operator.needs_base) + units * (2 if paired else 1) * streams
     if isinstance(n_queries, int | np.integer) and n_queries < least:

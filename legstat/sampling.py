@@ -389,7 +389,7 @@ def _key_from(rng: Any, key: Key | None) -> Key:
         return key_of(rng)
     if rng is not None:
         raise ValueError(invalid("query", "rng, key", (rng, key), "not given together"))
-    if len(key) != 2 or not all(isinstance(word, int) and 0 <= word < 2**64 for word in key):
+    if not all(0 <= word < 2**64 for word in key):
         raise ValueError(invalid("query", "key", key, "two integers of 64 bits", "Or give a seed as `rng`."))
     return key[0], key[1]
 

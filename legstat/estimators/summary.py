@@ -147,6 +147,7 @@ def _experiment(results: Results) -> list[tuple[str, str]]:
         ("Target:", _target(response)),
         ("Score:", str(response.get("score", "custom"))),
         ("f(x0):", _number(source["f_x0"])),
+        *([("f(base point):", _number(source["f_base"]))] if ledger["base"] else []),
         ("Mean shift:", _number(source["mean_shift"])),
         ("Std. dev. of f:", _number(source["sd"])),
         *facts,

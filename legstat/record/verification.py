@@ -15,7 +15,7 @@ from legstat.perturbations import PERTURBATIONS
 from legstat.record.writing import array_sha256, environment, numbers, read_record
 from legstat.responses.base import Response, as_response
 from legstat.responses.digests import file_sha256
-from legstat.responses.onnx import onnx_response
+from legstat.responses.onnx import reopen_onnx
 from legstat.responses.onnx_graph import read_model
 from legstat.samples import QuerySample
 from legstat.sampling import query
@@ -55,6 +55,14 @@ class Verification:
         Every number.
     environment : tuple of str
         Versions that differ: no fault by itself, but where to look if a number differs.
+
+    Examples
+    --------
+    >>> checks = (Check("f_x0", True, "1.5", "1.5"), Check("legtv.L", False, "0.25", "0.5"))
+    >>> print(Verification("record.json", (), checks, ()).as_text())
+    same    f_x0
+    DIFFERS legtv.L: 0.25 in the record, 0.5 now
+    DIFFERENT: 1 of 2 differ.
     """
 
     record: str
@@ -106,7 +114,7 @@ def verify(
     path : str or Path
         The record.json.
     f : Response or callable, optional
-        The black box, where it was no ONNX file.
+        The black box, where it was no ONNX file; it must be the recorded one.
     model, picture : str or Path, optional
         The files, where they are no longer at the recorded path nor beside the record.
     progress : bool, default True
@@ -155,34 +163,14 @@ def _response_of(
     """The recorded response, nothing evaluated; None where the model is another one."""
     then = record["response"]
     if f is not None:
-        given = as_response(f)
-        if then.get("model_sha256") is None and then.get("fingerprint") is not None:
-            now = given.fingerprint
-            return given, [Check("response", now == then["fingerprint"], then["fingerprint"], now)]
-        return given, []
+        return as_response(f).resolved(then), []
     if then["kind"] != "onnx":
         remedy = "Pass the function or module: legstat.verify(record, f=...)."
         raise ValueError(invalid("verify", "f", None, f"the response, since this one was a {then['kind']!r}", remedy))
     file = _find("model", model, record["provenance"]["model_path"], home, then["file"])
     now = read_model("verify", file).sha256
     check = Check("model", now == then["model_sha256"], then["model_sha256"], now)
-    if not check.same:
-        return None, [check]
-    stated = then["output_kind"] if then["output_kind_source"] == "stated" else None
-    target = then["target"]
-    response = onnx_response(
-        file,
-        target=(target[0], target[1]) if isinstance(target, list) else target,
-        score=then["score"],
-        preprocessing=then["preprocessing"],
-        input=then["input"],
-        output=then["output"],
-        output_kind=stated,
-        batch_size=then["batch_size"],
-        threads=then["threads"],
-        provider=then["provider"],
-    )
-    return response, [check]
+    return (reopen_onnx(then, file).resolved(then) if check.same else None), [check]
 
 
 def _image_of(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
@@ -227,8 +228,11 @@ def _parameters(of: Any) -> JSON:
 
 
 def write_record(record: JSON, path: str | Path) -> None:
-    """Write a record as JSON, one entry a line."""
-    Path(path).write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write a record as JSON, one entry a line; lists of numbers on one."""
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    # JSON strings hold no line breaks, so none is touched
+    flat = re.sub(r"\[\n[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text)
+    Path(path).write_text(flat + "\n", encoding="utf-8")
 
 
 def read_record(path: str | Path) -> JSON:

@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 from legstat._typing import FloatArray
@@ -87,11 +88,11 @@ def plot_map(
         figure = ax.get_figure(root=True)
         if figure is None:
             raise ValueError(invalid("plot_map", "ax", ax, "axes of a figure"))
-        bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.046, pad=0.03)
+        numbers = ScalarFormatter(useMathText=True)
+        numbers.set_powerlimits((-2, 3))
+        bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.046, pad=0.03, format=numbers)
         bar.set_label(_units(results), fontsize=8)
         bar.ax.tick_params(labelsize=8)
-        bar.formatter.set_powerlimits((-2, 3))
-        bar.update_ticks()
         bar.ax.yaxis.get_offset_text().set_fontsize(8)
     return ax
 
@@ -114,7 +115,9 @@ def plot_explanation(leg: Results, tv: LEGTVResults, path: LEGTVPath | None = No
         The figure.
     """
     shown = [tv] if path is None or path_points < 2 else _points(path, tv, path_points)
-    figure = Figure(figsize=(0.6 + 3.2 * (2 + len(shown)), 3.7), layout="constrained", dpi=130)
+    figure = Figure(
+        figsize=(0.6 + 3.2 * (2 + len(shown)), 3.5 if len(shown) > 1 else 3.3), layout="constrained", dpi=130
+    )
     axes = figure.subplots(1, 2 + len(shown))
     _plot_picture(axes[0], leg)
     plot_map(leg, axes[1])
