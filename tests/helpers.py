@@ -182,22 +182,55 @@ def tv_residual(D: np.ndarray, sigma: np.ndarray, b: np.ndarray, g: np.ndarray) 
     return float(np.abs(pinv(D).T @ (b - sigma @ g)).max(initial=0.0))
 
 
-def naive_ridge_pilot(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
-    """Ridge with penalty a S, a on the documented grid, by generalised cross-validation; 0 if nothing is gained."""
+def naive_penalty(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> float | None:
+    """Penalty a of the ridge (Z^T Z / n + a S) g = b by generalised cross-validation; None if nothing is gained."""
     n = len(y)
     if not paired:
         z, y = z - z.mean(axis=0), y - y.mean()
-    gram, b = z.T @ z / n, z.T @ y / n
-    best, least = np.zeros(z.shape[1]), float(np.mean(y**2))
+    best, least = None, float(np.mean(y**2))
     for penalty in np.geomspace(1e-3, 1e3, 25):
-        hat = z @ np.linalg.inv(gram + penalty * S) @ z.T / n
+        hat = z @ np.linalg.inv(z.T @ z / n + penalty * S) @ z.T / n
         leverage = np.trace(hat) / n
-        if leverage >= 1:
-            continue
-        score = float(np.mean((y - hat @ y) ** 2)) / (1 - leverage) ** 2
+        score = float(np.mean((y - hat @ y) ** 2)) / (1 - leverage) ** 2 if leverage < 1 else np.inf
         if score < least:
-            least, best = score, np.linalg.solve(gram + penalty * S, b)
+            least, best = score, float(penalty)
     return best
+
+
+def naive_crossfit(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
+    """Mean over i of g_{-i} + S^{-1} (y_i - a_{-i} - g_{-i}^T z_i) z_i, each ridge map fitted anew without unit i."""
+    n, penalty = len(y), naive_penalty(z, y, S, paired)
+    total = np.zeros(z.shape[1])
+    for i in range(n):
+        others, scores = np.delete(z, i, axis=0), np.delete(y, i)
+        centre, level = (0.0, 0.0) if paired else (others.mean(axis=0), scores.mean())
+        spread = others - centre
+        g = np.zeros(z.shape[1])
+        if penalty is not None:
+            g = np.linalg.solve(spread.T @ spread + n * penalty * S, spread.T @ (scores - level))
+        residual = y[i] - level - (z[i] - centre) @ g
+        total += g + np.linalg.solve(S, z[i]) * residual
+    return total / n
+
+
+def naive_halves(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
+    """Crossfit without a matrix: the pilot S^{-1} b of the other half, times the share of its squared length in units
+    of S that is not noise."""
+    n, gamma = len(y), np.zeros(z.shape[1])
+    for half in range(2):
+        mine, other = np.arange(n) % 2 == half, np.arange(n) % 2 != half
+        rows, scores = z[other], y[other]
+        if not paired:
+            rows, scores = rows - rows.mean(axis=0), scores - scores.mean()
+        b = rows.T @ scores / len(scores)
+        g0 = np.linalg.solve(S, b)
+        g0 *= max(0.0, 1 - len(g0) * np.mean(scores**2) / len(scores) / (b @ g0))
+        r = y[mine] - z[mine] @ g0
+        r = r if paired else r - r.mean()
+        # one degree of freedom went into the mean of the residuals
+        step = np.linalg.solve(S, z[mine].T @ r) / (mine.sum() - (0 if paired else 1))
+        gamma += mine.sum() / n * (g0 + step)
+    return gamma
 
 
 def naive_gamma(
@@ -209,29 +242,19 @@ def naive_gamma(
     mean: np.ndarray | float = 0.0,
     paired: bool = False,
     shrinkage: float = 1.0,
-    pilot: Callable[..., np.ndarray] = naive_ridge_pilot,
 ) -> np.ndarray:
-    """S^{-1} b for the four moment vectors, straight from their definitions; rows of z and y are the units."""
+    """S^{-1} b for the moment vectors, straight from their definitions; rows of z and y are the units."""
     z, n = z - mean, len(y)
     if kind == "printed":
         return np.linalg.solve(S, z.T @ y / n)
     if kind == "centred":
         return np.linalg.solve(S, z.T @ (y if paired else y - y.mean()) / n)
-    if kind == "regression":
-        if not paired:
-            z, y = z - z.mean(axis=0), y - y.mean()
-        return np.linalg.solve(z.T @ z / n + shrinkage * S, (1 + shrinkage) * (z.T @ y / n))
-    assert kind == "crossfit"
-    gamma = np.zeros(z.shape[1])
-    for half in range(2):
-        mine, other = np.arange(n) % 2 == half, np.arange(n) % 2 != half
-        g0 = pilot(z[other], y[other], S, paired)
-        r = y[mine] - z[mine] @ g0
-        r = r if paired else r - r.mean()
-        # one degree of freedom went into the mean of the residuals
-        b = S @ g0 + z[mine].T @ r / (mine.sum() - (0 if paired else 1))
-        gamma += mine.sum() / n * np.linalg.solve(S, b)
-    return gamma
+    if kind == "crossfit":
+        return naive_crossfit(z, y, S, paired)
+    if not paired:
+        z, y = z - z.mean(axis=0), y - y.mean()
+    a = {"regression": shrinkage, "least_squares": 0.0}[kind]
+    return np.linalg.solve(z.T @ z / n + a * S, (1 + a) * (z.T @ y / n))
 
 
 # ------------------------------------------------------------------------------------------------ responses, statistics
