@@ -70,3 +70,14 @@ def test_checks_notice_what_does_not_hold(maker):
     white = {**data["structured"], "sampled": np.array(data["isotropic"]["sampled"])}
     with pytest.raises(AssertionError, match="variogram"):
         figure.check({**data, "structured": white})
+
+
+@pytest.mark.slow
+def test_claim_holds_on_real_pictures(maker, data_dir, monkeypatch):
+    pytest.importorskip("onnxruntime", reason="fig02 explains ONNX files")
+    monkeypatch.setenv("LEGSTAT_DATA", str(data_dir))
+    figure = maker.load("fig02")
+    data = figure.compute(n_queries=1201, source="imagenet")
+    figure.check(data)
+    # even at a fifth of the budget the defaults' LEG-TV has predictive value on both pictures
+    assert all(row["maps"]["default legtv"]["r2"] > 0.05 for row in data["rows"])
