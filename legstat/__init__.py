@@ -18,7 +18,8 @@ from legstat.errors import (
     SolverError,
 )
 from legstat.estimators.leg import LEG
-from legstat.estimators.legtv import LEGTV, LEGTVPath
+from legstat.estimators.legtv import LEGTV
+from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.explain import Explanation, explain
 from legstat.grids import Grid

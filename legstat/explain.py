@@ -16,7 +16,8 @@ from legstat.conventions import Conventions, ConventionsName, get_conventions
 from legstat.designs import Design, StructuredGaussian
 from legstat.errors import invalid
 from legstat.estimators.leg import FOLDS, LEG
-from legstat.estimators.legtv import LEGTV, LEGTVPath
+from legstat.estimators.legtv import LEGTV
+from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.estimators.summary import joint_summary
 from legstat.moments import CROSSFIT_MINIMUM

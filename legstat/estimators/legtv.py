@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from legstat._typing import FloatArray
+from legstat._typing import JSON, FloatArray
 from legstat.conventions import MomentKind
 from legstat.designs import Design, StructuredGaussian
 from legstat.errors import invalid
 from legstat.estimators.heldout import HeldOut, heldout_r2
 from legstat.estimators.leg import FOLDS, check_data
+from legstat.estimators.path import LEGTVPath, Solving
 from legstat.estimators.results import LEGTVResults
 from legstat.inference.theory import theorem_L
 from legstat.moments import Moments
 from legstat.samples import QuerySample
-from legstat.solvers import FlowProgram, GeneralProgram, Solution, solve_path
+from legstat.solvers import ExactPath, FlowProgram, GeneralProgram, PathInterrupted, Solution, exact_path, solve_path
 
 Program = FlowProgram | GeneralProgram
+_FACE_LIMIT = 4096  # cells up to which the width of the optimal face is worth its shortest paths (seconds beyond)
 
 
 class LEGTV:
@@ -108,7 +110,8 @@ class LEGTV:
         L_ratio: float | None = None,
         engine: str = "auto",
         selection: str = "closest",
-        options: dict[str, Any] | None = None,
+        options: JSON | None = None,
+        time_limit: float | None = None,
     ) -> LEGTVResults:
         """Solve at one L.
 
@@ -119,13 +122,20 @@ class LEGTV:
         L_ratio : float, optional
             The same as a fraction of `L_max` in [0, 1]; of each channel's own under the paper's and the authors'
             conventions. Exactly one of the two.
-        engine, selection, options : optional
-            See `legstat.solvers.solve`.
+        engine : {"auto", "network", "highs", "cvxpy"}, default "auto"
+            What solves; every answer is certified, whichever it is. See `legstat.solvers.solve`.
+        selection : {"closest", "vertex", "interior"}, default "closest"
+            Which point of the optimal face: the one nearest to the data, which no engine has a say in, or what the
+            engine meets.
+        options : dict, optional
+            Passed to the engine.
+        time_limit : float, optional
+            Seconds for each program.
 
         Returns
         -------
         LEGTVResults
-            With our certificate of optimality.
+            With our certificate of optimality, and the out-of-sample R^2 where there is a sample.
 
         Raises
         ------
@@ -133,9 +143,21 @@ class LEGTV:
             If not exactly one of L and L_ratio is given, or it is out of range.
         SolverError
             If no certified solution was found.
+
+        Notes
+        -----
+        Milliseconds at 28 x 28, seconds at 224 x 224 (benchmarks/README.md); as much again for each fold of R^2.
         """
-        (result,) = self._solve([self._radii(L, L_ratio)], engine, selection, options, progress=False)
-        return self._with_fidelity(result, engine, selection)
+        solving = Solving(engine, selection, options, time_limit)
+        radii = self._radii(L, L_ratio)
+        solutions = [self._solve_row(row, [radii[row]], solving, None)[0] for row in range(len(radii))]
+        found = self._result(radii, solutions, selection)
+        if self._moments.design.grid.n_cells <= _FACE_LIMIT:
+            widths = [s.nonuniqueness for s in solutions]
+            found = found.replace(nonuniqueness=float(np.max(widths)) if np.isfinite(widths).all() else None)
+        if isinstance(self._data, Moments) or min(self._data.n_units) < 4 * FOLDS:
+            return found
+        return found.replace(fidelity=float(self.heldout([found], solving).r2[0]))
 
     def fit_path(
         self,
@@ -143,9 +165,13 @@ class LEGTV:
         *,
         n_Ls: int = 20,
         L_ratio_min: float = 0.02,
+        exact: bool = False,
+        max_solves: int = 20_000,
+        tol: float = 1e-9,
         engine: str = "auto",
         selection: str = "closest",
-        options: dict[str, Any] | None = None,
+        options: JSON | None = None,
+        time_limit: float | None = None,
         progress: bool = True,
     ) -> LEGTVPath:
         """Solve along a descending sequence of L, each solve starting from the one before.
@@ -157,46 +183,59 @@ class LEGTV:
         n_Ls : int, default 20
             Length of the default sequence.
         L_ratio_min : float, default 0.02
-            Its last value, as a fraction of L_max.
-        engine, selection, options : optional
-            See `legstat.solvers.solve_path`.
+            Its last value, as a fraction of L_max; with ``exact=True`` where the path ends.
+        exact : bool, default False
+            All breakpoints of the optimal value instead: between them solutions interpolate optimally, so that
+            ``path.at(L)`` is optimal at every L. `Ls` and `n_Ls` are then left out.
+        max_solves : int, default 20000
+            With ``exact=True``: stop after so many solves of each program; ``path.error`` bounds what is left.
+        tol : float, default 1e-9
+            With ``exact=True``: relative error of the optimal value at which to stop; 1e-3 suits pixel resolution.
+        engine, selection, options, time_limit : optional
+            As for `fit`.
         progress : bool, default True
             Show a progress bar if the output is a terminal.
 
         Returns
         -------
         LEGTVPath
-            A sequence of `LEGTVResults`, L descending.
+            A sequence of `LEGTVResults`, L descending. Ctrl-C returns what is solved.
 
         Raises
         ------
         ValueError
             If the sequence is empty or an argument is out of range.
+        SolverError
+            If no certified solution was found at some L.
         """
+        where = "LEGTV.fit_path"
+        solving = Solving(engine, selection, options, time_limit)
+        if n_Ls < 1 or not 0.0 < L_ratio_min <= 1.0:
+            raise ValueError(invalid(where, "n_Ls, L_ratio_min", (n_Ls, L_ratio_min), ">= 1 and within (0, 1]"))
+        if exact:
+            if Ls is not None:
+                remedy = "Its knots are found; `L_ratio_min` says where it ends."
+                raise ValueError(invalid(where, "Ls", Ls, "left out with exact=True", remedy))
+            return self._exact(L_ratio_min * self.L_max, max_solves, tol, solving, progress)
         if Ls is None:
-            if n_Ls < 1 or not 0.0 < L_ratio_min <= 1.0:
-                raise ValueError(
-                    invalid("LEGTV.fit_path", "n_Ls, L_ratio_min", (n_Ls, L_ratio_min), ">= 1 and within (0, 1]")
-                )
             ratios = np.geomspace(1.0, L_ratio_min, n_Ls) if n_Ls > 1 else np.array([L_ratio_min])
             radii = [self._radii(None, float(r)) for r in ratios]
         else:
             radii = [self._radii(L, None) for L in sorted(Ls, reverse=True)]
             if not radii:
-                raise ValueError(
-                    invalid("LEGTV.fit_path", "Ls", [], "at least one L", "Leave it out for the default sequence.")
-                )
-        return LEGTVPath(self, self._solve(radii, engine, selection, options, progress), engine, selection)
+                remedy = "Leave it out for the default sequence."
+                raise ValueError(invalid(where, "Ls", [], "at least one L", remedy))
+        return LEGTVPath(self, self._solve(radii, solving, progress), solving)
 
-    def heldout(self, results: Sequence[LEGTVResults], engine: str = "auto", selection: str = "closest") -> HeldOut:
+    def heldout(self, results: Sequence[LEGTVResults], solving: Solving | None = None) -> HeldOut:
         """K-fold R^2 of the estimator at the results' L: refitted without each fold, measured on it.
 
         Parameters
         ----------
         results : sequence of LEGTVResults
             Which L to measure.
-        engine, selection : optional
-            As for `fit`.
+        solving : Solving, optional
+            Engine and selection; the defaults of `fit` unless given.
 
         Returns
         -------
@@ -210,21 +249,15 @@ class LEGTV:
         """
         sample = self._data
         if isinstance(sample, Moments):
-            raise ValueError(
-                invalid("LEGTV.heldout", "data", "a Moments", "a QuerySample", "Held-out units need the responses.")
-            )
+            remedy = "Held-out units need the responses."
+            raise ValueError(invalid("LEGTV.heldout", "data", "a Moments", "a QuerySample", remedy))
 
         def fit(fold: tuple[int, int]) -> FloatArray:
             part = LEGTV(sample.moments(self._kind, leave_out=fold))
-            fitted = part._solve([r.L_per_row for r in results], engine, selection, None, progress=False)
+            fitted = part._solve([r.L_per_row for r in results], solving or Solving(), progress=False)
             return np.stack([r.params.reshape(-1, sample.design.grid.n_cells) for r in fitted])
 
         return heldout_r2(sample, fit, FOLDS)
-
-    def _with_fidelity(self, result: LEGTVResults, engine: str, selection: str) -> LEGTVResults:
-        if isinstance(self._data, Moments) or min(self._data.n_units) < 4 * FOLDS:
-            return result
-        return result.with_fidelity(float(self.heldout([result], engine, selection).r2[0]))
 
     def _radii(self, L: float | None, ratio: float | None) -> FloatArray:
         """L of each row."""
@@ -237,142 +270,96 @@ class LEGTV:
                 raise ValueError(invalid("LEGTV.fit", "L", L, "a finite number >= 0", remedy))
             return np.full(len(self._moments.b), float(L))
         if ratio is None or not 0.0 <= ratio <= 1.0:
-            raise ValueError(
-                invalid("LEGTV.fit", "L_ratio", ratio, "within [0, 1]", "For an absolute value pass `L=`.")
-            )
+            remedy = "For an absolute value pass `L=`."
+            raise ValueError(invalid("LEGTV.fit", "L_ratio", ratio, "within [0, 1]", remedy))
         base = self.L_max_per_row if self._per_channel else np.full(len(self._moments.b), self.L_max)
         return ratio * base
 
-    def _solve(
-        self, radii: Sequence[FloatArray], engine: str, selection: str, options: dict[str, Any] | None, progress: bool
-    ) -> list[LEGTVResults]:
-        """Results at each vector of L (one for each row), which descend together."""
-        by_row: list[list[Solution]] = []
-        with tqdm(
-            total=len(radii) * len(self._programs), unit="L", desc="path", disable=None if progress else True
-        ) as bar:
+    def _solve(self, radii: Sequence[FloatArray], solving: Solving, progress: bool) -> list[LEGTVResults]:
+        """Results at each vector of L (one for each row), which descend together; fewer after Ctrl-C."""
+        rows: list[list[Solution]] = []
+        total = len(radii) * len(self._programs)
+        bar: tqdm[Any]
+        with tqdm(total=total, unit="L", desc="path", disable=None if progress else True) as bar:
+            for row in range(len(self._programs)):
+                try:
+                    rows.append(self._solve_row(row, [float(r[row]) for r in radii], solving, bar))
+                except PathInterrupted as stopped:
+                    if row or not stopped.solutions:  # a map needs every channel
+                        raise
+                    rows += [stopped.solutions] + [[]] * (len(self._programs) - 1)
+                    break
+        solved = zip(radii, zip(*rows, strict=False), strict=False)
+        return [self._result(L, solutions, solving.selection) for L, solutions in solved]
 
-            def tick(done: int, total: int) -> None:
+    def _solve_row(self, row: int, Ls: Sequence[float], solving: Solving, bar: tqdm[Any] | None) -> list[Solution]:
+        program, unit = self._programs[row]
+
+        def tick(done: int, total: int) -> None:
+            if bar is not None:
                 bar.update(1)
 
-            for row, (program, unit) in enumerate(self._programs):
-                Ls = [float(r[row]) / unit for r in radii]
-                found = solve_path(program, Ls, engine=engine, selection=selection, options=options, progress=tick)
-                by_row.append(found)
-        design, b = self._moments.design, self._moments.b
-        image = None if isinstance(self._data, Moments) else self._data.image
-        results = []
-        for i, L in enumerate(radii):
-            solutions = tuple(rows[i] for rows in by_row)
-            g = np.stack([restore_mean(design, s.g, row) for s, row in zip(solutions, b, strict=True)])
-            results.append(
-                LEGTVResults(
-                    moments=self._moments,
-                    params=g.ravel(),
-                    image=image,
-                    L_per_row=L,
-                    L_max_per_row=self.L_max_per_row,
-                    certificates=tuple(s.certificate for s in solutions),
-                    engine=solutions[0].engine if len({s.engine for s in solutions}) == 1 else "several",
-                    selection=selection,
+        return solve_path(
+            program,
+            [L / unit for L in Ls],
+            engine=solving.engine,
+            selection=solving.selection,
+            options=solving.options,
+            time_limit=solving.time_limit,
+            progress=tick,
+        )
+
+    def _exact(self, L_min: float, max_solves: int, tol: float, solving: Solving, progress: bool) -> LEGTVPath:
+        paths: list[ExactPath | None] = []
+        with tqdm(unit="solve", desc="exact path", disable=None if progress else True) as bar:
+
+            def tick(done: int, error: float) -> None:
+                bar.update(1)
+                bar.set_postfix_str(f"error {error:.1e}")
+
+            for program, unit in self._programs:
+                if program.L_max * unit <= L_min:
+                    paths.append(None)  # this channel is constant all along the path
+                    continue
+                path = exact_path(
+                    program,
+                    L_min / unit,
+                    engine=solving.engine,
+                    selection=solving.selection,
+                    max_solves=max_solves,
+                    tol=tol,
+                    time_limit=solving.time_limit,
+                    options=solving.options,
+                    progress=tick,
                 )
-            )
-        return results
+                paths.append(path)
 
+        def at(L: float) -> LEGTVResults:
+            solutions = [
+                self._solve_row(row, [L], solving, None)[0] if path is None else path.at(L / self._programs[row][1])
+                for row, path in enumerate(paths)
+            ]
+            return self._result(np.full(len(paths), L), solutions, solving.selection)
 
-class LEGTVPath(Sequence[LEGTVResults]):
-    """LEG-TV along L: a sequence of results, L descending.
+        found = [(path, unit) for path, (_, unit) in zip(paths, self._programs, strict=True) if path is not None]
+        knots = sorted({float(L) * unit for path, unit in found for L in path.knots} | {L_min}, reverse=True)
+        error = max((path.error for path, _ in found), default=0.0)
+        return LEGTVPath(self, [at(L) for L in knots], solving, exact_at=at, error=error)
 
-    Parameters
-    ----------
-    estimator : LEGTV
-        What was fitted.
-    results : list of LEGTVResults
-        The solutions.
-    engine, selection : str
-        What they were solved with.
-    """
-
-    def __init__(self, estimator: LEGTV, results: list[LEGTVResults], engine: str, selection: str) -> None:
-        self._estimator, self._results, self._engine, self._selection = estimator, results, engine, selection
-
-    @overload
-    def __getitem__(self, index: int) -> LEGTVResults: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[LEGTVResults]: ...
-    def __getitem__(self, index: int | slice) -> LEGTVResults | list[LEGTVResults]:
-        return self._results[index]
-
-    def __len__(self) -> int:
-        return len(self._results)
-
-    def __iter__(self) -> Iterator[LEGTVResults]:
-        return iter(self._results)
-
-    @property
-    def Ls(self) -> FloatArray:
-        """L of each result, descending."""
-        return np.array([r.L for r in self])
-
-    @property
-    def params(self) -> FloatArray:
-        """Estimates side by side, shape (P p, number of L)."""
-        return np.stack([r.params for r in self], axis=1)
-
-    @cached_property
-    def heldout(self) -> HeldOut:
-        """K-fold R^2 at each L (solves the path once for each fold)."""
-        return self._estimator.heldout(self._results, self._engine, self._selection)
-
-    def select(
-        self,
-        rule: str | None = None,
-        *,
-        L: float | None = None,
-        L_ratio: float | None = None,
-        probability: float = 0.95,
-        one_std_error: bool = False,
-    ) -> LEGTVResults:
-        """The result at one L.
-
-        Parameters
-        ----------
-        rule : {"heldout", "theory"}, optional
-            "heldout": the L of the path with the largest K-fold R^2. "theory": the L of Theorem 1.
-        L, L_ratio : float, optional
-            A given L, solved exactly there. Exactly one of rule, L and L_ratio.
-        probability : float, default 0.95
-            1 - eps of "theory".
-        one_std_error : bool, default False
-            With "heldout": the largest L whose R^2 is within one standard error of the best, for fewer regions.
-
-        Returns
-        -------
-        LEGTVResults
-            With its out-of-sample R^2 where there is a sample.
-
-        Raises
-        ------
-        ValueError
-            If not exactly one of the three is given, or the rule is unknown.
-        """
-        if sum(x is not None for x in (rule, L, L_ratio)) != 1 or rule not in (None, "heldout", "theory"):
-            got = {"rule": rule, "L": L, "L_ratio": L_ratio}
-            raise ValueError(
-                invalid("LEGTVPath.select", "rule, L, L_ratio", got, 'exactly one, rule being "heldout" or "theory"')
-            )
-        if rule == "heldout":
-            measured = self.heldout
-            best = int(np.argmax(measured.r2))
-            if one_std_error:
-                best = int(np.flatnonzero(measured.r2 >= measured.r2[best] - measured.std_errors[best])[0])
-            return self[best].with_fidelity(float(measured.r2[best]))
-        if rule == "theory":
-            L = self._estimator.L_theory(probability)
-        return self._estimator.fit(L, L_ratio=L_ratio, engine=self._engine, selection=self._selection)
-
-    def __repr__(self) -> str:
-        return f"<LEGTVPath {len(self)} solutions, L from {self.Ls[0]:.4g} to {self.Ls[-1]:.4g}>"
+    def _result(self, L: FloatArray, solutions: Sequence[Solution], selection: str) -> LEGTVResults:
+        design, b = self._moments.design, self._moments.b
+        g = np.stack([restore_mean(design, s.g, row) for s, row in zip(solutions, b, strict=True)])
+        engines = sorted({s.engine for s in solutions})
+        return LEGTVResults(
+            moments=self._moments,
+            params=g.ravel(),
+            image=None if isinstance(self._data, Moments) else self._data.image,
+            L_per_row=L,
+            L_max_per_row=self.L_max_per_row,
+            certificates=tuple(s.certificate for s in solutions),
+            engine=" and ".join(engines),
+            selection=selection,
+        )
 
 
 def program_for(design: Design, b: FloatArray) -> tuple[Program, float]:

@@ -173,7 +173,7 @@ class Results:
             "fidelity": self.fidelity,
         }
         arrays |= {"params": self.params, "b": self.moments.b}
-        for name, array in (("variances", self.moments.variances), ("image", self.image)):
+        for name, array in (("variances", self.moments.variances), ("df", self.moments.df), ("image", self.image)):
             if array is not None:
                 arrays[name] = array
         more_header, more_arrays = self._extra()
@@ -191,6 +191,7 @@ class Results:
             b=arrays["b"],
             design=design_from_parameters(header["design"], {**header["design_parameters"], **given}),
             variances=arrays.get("variances"),
+            df=arrays.get("df"),
             **header["moments"],
         )
         common = {
@@ -216,12 +217,22 @@ class LEGResults(Inferring, Results):
     ----------
     sample : QuerySample or None
         What it was estimated from, for covariances between cells; None for a result from moments alone or from a file.
+    use_t : bool
+        Whether intervals and p-values are Student's, with the degrees of freedom of each standard error, or normal.
     """
 
     sample: QuerySample | None = None
+    use_t: bool = True
+
+    def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
+        return {"use_t": self.use_t}, {}
+
+    @classmethod
+    def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:
+        return {"use_t": header["use_t"]}
 
     def _frame_columns(self) -> dict[str, FloatArray]:
-        if self.moments.variances is None:
+        if not self.has_intervals:
             return {}
         low, high = self.conf_int().T
         inference = {"std_error": self.std_errors, "z": self.zstats, "pvalue": self.pvalues}
@@ -248,6 +259,8 @@ class LEGTVResults(Results):
         Our own proof of optimality of each program.
     engine, selection : str
         What solved it, and which point of the optimal face it is.
+    nonuniqueness : float or None
+        Largest range that one difference between neighbours has over all optimal maps; None where it was not computed.
     """
 
     L_per_row: FloatArray
@@ -255,6 +268,7 @@ class LEGTVResults(Results):
     certificates: tuple[Certificate, ...]
     engine: str
     selection: str
+    nonuniqueness: float | None = None
 
     @property
     def L(self) -> float:
@@ -290,9 +304,9 @@ class LEGTVResults(Results):
             total += int(connected_components(links, directed=False)[0])
         return total
 
-    def with_fidelity(self, fidelity: float) -> Self:
-        """The same result with its out-of-sample R^2 filled in."""
-        return dataclasses.replace(self, fidelity=fidelity)
+    def replace(self, **changes: Any) -> Self:
+        """The same result with some attributes changed."""
+        return dataclasses.replace(self, **changes)
 
     def conf_int(self, level: float = 0.95, simultaneous: bool = False) -> FloatArray:
         """Not available: the penalty biases the estimate and chooses the regions from the same data.
@@ -310,12 +324,13 @@ class LEGTVResults(Results):
 
     def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
         certificates = [dataclasses.asdict(c) for c in self.certificates]
-        header: JSON = {"engine": self.engine, "selection": self.selection, "certificates": certificates}
+        header: JSON = {name: getattr(self, name) for name in ("engine", "selection", "nonuniqueness")}
+        header["certificates"] = certificates
         return header, {"L_per_row": self.L_per_row, "L_max_per_row": self.L_max_per_row}
 
     @classmethod
     def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:
-        extra: dict[str, Any] = {name: header[name] for name in ("engine", "selection")}
+        extra: dict[str, Any] = {name: header[name] for name in ("engine", "selection", "nonuniqueness")}
         extra["certificates"] = tuple(Certificate(**c) for c in header["certificates"])
         return {**extra, "L_per_row": arrays["L_per_row"], "L_max_per_row": arrays["L_max_per_row"]}
 

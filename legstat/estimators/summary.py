@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from legstat._typing import JSON
+from legstat.inference.intervals import MINIMUM_UNITS
 
 if TYPE_CHECKING:
     from statsmodels.iolib.summary import Summary
@@ -48,7 +49,7 @@ def joint_summary(leg: LEGResults, tv: LEGTVResults) -> Summary:
 def _leg_cells(results: LEGResults) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the strongest cells, with inference where there is one value a cell."""
     header = ["cell (row, column)", "gamma"]
-    inference = results.moments.variances is not None and len(results.channel_maps) == 1
+    inference = results.has_intervals and len(results.channel_maps) == 1
     if inference:
         header += ["std err", "z", "P>|z|", "[0.025", "0.975]"]
     rows = []
@@ -73,6 +74,8 @@ def _leg_notes(results: LEGResults) -> list[str]:
     if results.moments.variances is None:
         kind = results.moments.kind
         return [*texts, f"Standard errors: n/a ({kind} moments carry none; see LEG(sample, moments='crossfit'))."]
+    if not results.has_intervals:
+        return [*texts, f"Intervals: n/a ({results.n} units; they are offered from {MINIMUM_UNITS})."]
     if len(results.channel_maps) == 1:
         texts.append(
             "Intervals and p-values are pointwise, for cells named in advance; these were chosen for their size."
@@ -98,6 +101,7 @@ def _program(results: LEGTVResults) -> list[tuple[str, str]]:
         ("L / L_max:", f"{results.L_ratio:.3f}"),
         ("Regions:", str(results.n_regions)),
         ("Engine, selection:", f"{results.engine}, {results.selection}"),
+        ("Width of the optimum:", "n/a" if results.nonuniqueness is None else _number(results.nonuniqueness)),
         ("Certificate:", f"{'passed' if certificate.passed else 'FAILED'}, gap {certificate.gap:.0e}"),
     ]
 
@@ -118,7 +122,8 @@ def _summary(
     height = max(len(left), len(right))
     left, right = left + [blank] * (height - len(left)), right + [blank] * (height - len(right))
     facts = [[a, b, c, d] for (a, b), (c, d) in zip(left, right, strict=True)]
-    text = {**fmt_params, "colsep": "   ", "table_dec_below": None}
+    # statsmodels drops the last line of every table but the last when it joins them: it must be a rule
+    text = {**fmt_params, "colsep": "   ", "table_dec_below": "="}
     summary = Summary()
     summary.tables.append(SimpleTable(facts, title=title, txt_fmt={**text, "data_aligns": "lrlr"}))
     for heading, header, rows in tables:

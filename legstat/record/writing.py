@@ -21,7 +21,7 @@ import numpy as np
 
 from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.errors import invalid
-from legstat.estimators.legtv import LEGTVPath
+from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.responses.digests import file_sha256
 from legstat.samples import QuerySample

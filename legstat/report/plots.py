@@ -19,7 +19,7 @@ from legstat.errors import invalid
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from legstat.estimators.legtv import LEGTVPath
+    from legstat.estimators.path import LEGTVPath
     from legstat.estimators.results import LEGTVResults, Results
 
 SIGNED, UNSIGNED = "RdBu_r", "YlOrBr"

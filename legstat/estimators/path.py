@@ -1,0 +1,196 @@
+"""The path of LEG-TV along L, and the choice of L on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+
+from legstat._typing import JSON, FloatArray
+from legstat.errors import invalid
+from legstat.estimators.heldout import HeldOut
+from legstat.estimators.results import LEGTVResults
+
+if TYPE_CHECKING:
+    from legstat.estimators.legtv import LEGTV
+
+
+@dataclass(frozen=True)
+class Solving:
+    """How programs are solved: the arguments that `LEGTV.fit` hands to `legstat.solvers.solve`.
+
+    Attributes
+    ----------
+    engine, selection : str
+        See `LEGTV.fit`.
+    options : dict or None
+        Passed to the engine.
+    time_limit : float or None
+        Seconds for each program.
+    """
+
+    engine: str = "auto"
+    selection: str = "closest"
+    options: JSON | None = None
+    time_limit: float | None = None
+
+
+class LEGTVPath(Sequence[LEGTVResults]):
+    """LEG-TV along L: a sequence of results, L descending.
+
+    Made by `LEGTV.fit_path`.
+
+    Parameters
+    ----------
+    estimator : LEGTV
+        What was fitted.
+    results : list of LEGTVResults
+        The solutions; of an exact path those at its knots.
+    solving : Solving
+        What they were solved with.
+    exact_at : callable, optional
+        Of an exact path: the optimal solution at any L within it, by interpolation.
+    error : float, optional
+        Of an exact path: certified bound on the relative error of the optimal value between the knots.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> gamma = np.zeros((6, 6)); gamma[2:4, 2:4] = 1.0
+    >>> design = ls.StructuredGaussian(grid=(6, 6), scale=0.05)
+    >>> sample = ls.query(ls.simulate.linear(gamma), np.full((1, 6, 6), 0.5), design, n_queries=400, rng=0)
+    >>> path = ls.LEGTV(sample).fit_path(n_Ls=5)
+    >>> len(path), path.params.shape, bool(path[0].L_ratio == 1.0)
+    (5, (36, 5), True)
+    """
+
+    def __init__(
+        self,
+        estimator: LEGTV,
+        results: list[LEGTVResults],
+        solving: Solving,
+        *,
+        exact_at: Callable[[float], LEGTVResults] | None = None,
+        error: float | None = None,
+    ) -> None:
+        self._estimator, self._results, self._solving = estimator, results, solving
+        self._exact_at = exact_at
+        self.error = error
+
+    @overload
+    def __getitem__(self, index: int) -> LEGTVResults: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[LEGTVResults]: ...
+    def __getitem__(self, index: int | slice) -> LEGTVResults | list[LEGTVResults]:
+        return self._results[index]
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+    def __iter__(self) -> Iterator[LEGTVResults]:
+        return iter(self._results)
+
+    @property
+    def Ls(self) -> FloatArray:
+        """L of each result, descending."""
+        return np.array([r.L for r in self])
+
+    @property
+    def params(self) -> FloatArray:
+        """Estimates side by side, shape (P p, number of L)."""
+        return np.stack([r.params for r in self], axis=1)
+
+    @cached_property
+    def heldout(self) -> HeldOut:
+        """K-fold R^2 at each L (solves the path once for each fold)."""
+        return self._estimator.heldout(self._results, self._solving)
+
+    def at(self, L: float) -> LEGTVResults:
+        """LEG-TV at any L.
+
+        Parameters
+        ----------
+        L : float
+            Radius of the constraint, in the units of `Ls`.
+
+        Returns
+        -------
+        LEGTVResults
+            On an exact path by interpolation between its knots, else solved there; certified in either case.
+
+        Raises
+        ------
+        ValueError
+            If L is negative, or below the end of an exact path.
+        """
+        if self._exact_at is not None:
+            return self._exact_at(L)
+        return self._fit(L=L)
+
+    def select(
+        self,
+        rule: str | None = None,
+        *,
+        L: float | None = None,
+        L_ratio: float | None = None,
+        n_regions: int | None = None,
+        probability: float = 0.95,
+        one_std_error: bool = False,
+    ) -> LEGTVResults:
+        """The result at one L.
+
+        Parameters
+        ----------
+        rule : {"heldout", "theory"}, optional
+            "heldout": the L of the path with the largest K-fold R^2. "theory": the L of Theorem 1.
+        L, L_ratio : float, optional
+            A given L, solved exactly there.
+        n_regions : int, optional
+            The most detailed map of the path with at most so many regions. Exactly one of rule, L, L_ratio, n_regions.
+        probability : float, default 0.95
+            1 - eps of "theory".
+        one_std_error : bool, default False
+            With "heldout": the largest L whose R^2 is within one standard error of the best, for fewer regions.
+
+        Returns
+        -------
+        LEGTVResults
+            With its out-of-sample R^2 where there is a sample.
+
+        Raises
+        ------
+        ValueError
+            If not exactly one way is given, the rule is unknown, or no map of the path has so few regions.
+        """
+        given = {"rule": rule, "L": L, "L_ratio": L_ratio, "n_regions": n_regions}
+        if sum(x is not None for x in given.values()) != 1 or rule not in (None, "heldout", "theory"):
+            valid = 'exactly one, rule being "heldout" or "theory"'
+            raise ValueError(invalid("LEGTVPath.select", "rule, L, L_ratio, n_regions", given, valid))
+        if rule == "heldout":
+            measured = self.heldout
+            best = int(np.argmax(measured.r2))
+            if one_std_error:
+                best = int(np.flatnonzero(measured.r2 >= measured.r2[best] - measured.std_errors[best])[0])
+            return self[best].replace(fidelity=float(measured.r2[best]))
+        if n_regions is not None:
+            counts = np.array([r.n_regions for r in self])
+            if not (counts <= n_regions).any():
+                valid = f"at least {counts.min()}, the fewest regions on this path"
+                raise ValueError(invalid("LEGTVPath.select", "n_regions", n_regions, valid, "Start the path at L_max."))
+            L = self[int(np.flatnonzero(counts <= n_regions)[-1])].L
+        if rule == "theory":
+            L = self._estimator.L_theory(probability)
+        return self._fit(L=L, L_ratio=L_ratio)
+
+    def _fit(self, *, L: float | None, L_ratio: float | None = None) -> LEGTVResults:
+        s = self._solving
+        return self._estimator.fit(
+            L, L_ratio=L_ratio, engine=s.engine, selection=s.selection, options=s.options, time_limit=s.time_limit
+        )
+
+    def __repr__(self) -> str:
+        kind = "" if self.error is None else f", exact within {self.error:.0e}"
+        return f"<LEGTVPath {len(self)} solutions, L from {self.Ls[0]:.4g} to {self.Ls[-1]:.4g}{kind}>"
