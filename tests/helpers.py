@@ -172,7 +172,10 @@ def naive_legtv(D: np.ndarray, sigma: np.ndarray, b: np.ndarray, L: float) -> tu
     rows = np.block([[D, -eye], [-D, -eye], [-A, none], [A, none]])
     limits = np.concatenate([np.zeros(2 * m), L - a, L + a])
     cost = np.concatenate([np.zeros(p), np.ones(m)])
-    found = linprog(cost, A_ub=rows, b_ub=limits, bounds=[(None, None)] * p + [(0, None)] * m, method="highs-ds")
+    bounds = [(None, None)] * p + [(0, None)] * m
+    found = linprog(cost, A_ub=rows, b_ub=limits, bounds=bounds, method="highs-ds")
+    if found.status != 0:  # the dense form is badly conditioned: now and then the simplex method gives up on it
+        found = linprog(cost, A_ub=rows, b_ub=limits, bounds=bounds, method="highs-ipm")
     assert found.status == 0, found.message
     return float(found.fun) * size / unit, found.x[:p] * size / unit
 
