@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +20,8 @@ from legstat.perturbations import Additive, Composer, Perturbation
 from legstat.responses.base import Response, as_response, check_whole
 from legstat.samples import QuerySample
 from legstat.segments import Ledger, Segment
+
+_T = TypeVar("_T")
 
 
 def query(
@@ -245,7 +248,8 @@ def _run(
     )
     with bar:
         try:
-            for channel, rows, pictures in _batches(plan, composer, scores, first.key, first.first_block, batch_size):
+            batches = _batches(plan, composer, scores, first.key, first.first_block, batch_size)
+            for channel, rows, pictures in _one_ahead(batches):
                 values = response(pictures)
                 finite = np.isfinite(values)
                 scores[channel, rows] = np.where(finite, values, np.nan)
@@ -295,6 +299,15 @@ def _batches(
                 rows = missing[at : at + batch_size]
                 alone = channel if plan.design.channels == "separate" else None
                 yield channel, rows, composer(signed[rows - begin], alone)
+
+
+def _one_ahead(items: Iterator[_T]) -> Iterator[_T]:
+    """The same items, each prepared in a thread while the caller is busy with the one before."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def _open(response: Response, plan: _Plan, composer: Composer, key: Key) -> tuple[Response, QuerySample]:
