@@ -100,7 +100,8 @@ def measure_batch_sizes(
                 sizes = [other for other in sizes if other < size]
                 break
             least[size] = min(spent, least.get(size, np.inf))
-            if least[size] > _HOPELESS * min(least.values()):
+            # not before the third look: on a busy machine one call says little
+            if rounds >= 2 and least[size] > _HOPELESS * min(least.values()):
                 sizes = [other for other in sizes if other < size]
                 break
         rounds += 1
