@@ -18,7 +18,7 @@ from legstat.conventions import MomentKind
 from legstat.designs import Design
 from legstat.errors import invalid
 from legstat.realised import DENSE_LIMIT
-from legstat.units import Influence, Sums, Units
+from legstat.units import Influence, PowerSums, Sums, Units, degrees_of_freedom
 
 _ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
 CROSSFIT_MINIMUM = 8
@@ -50,6 +50,8 @@ class Moments:
         How b was estimated; "given" for a vector that came from elsewhere.
     variances : ndarray of shape (P, p) or None
         Estimated variance of each entry of LEG = Sigma^{-1} b, where the kind has one that is valid.
+    df : ndarray of shape (P, p) or None
+        Degrees of freedom of these variances (`legstat.units.degrees_of_freedom`).
     source : dict
         Facts about the experiment (`QuerySample.summary_header`), empty for given moments.
     cov_type : str
@@ -72,6 +74,7 @@ class Moments:
     n: int
     kind: str = "given"
     variances: FloatArray | None = None
+    df: FloatArray | None = None
     source: JSON = field(default_factory=dict)
     cov_type: str = "none"
     influence: tuple[Influence, ...] | None = field(default=None, repr=False)
@@ -113,10 +116,11 @@ def estimate_moments(
     - ``"centred"``: the same with y centred.
     - ``"regression"``: :math:`(Z^T Z / n + a S) g = (1 + a) b`, then :math:`S g`. Biased towards 0 where n is below
       some 20 p; the smallest error for maps, no valid intervals.
-    - ``"crossfit"``: :math:`b = S g_0 + \frac1n\sum (y_i - g_0^T z_i) z_i` with the pilot :math:`g_0` from the other
-      half of the units, both ways. Unbiased for any pilot; carries variances. The pilot is the ridge map in
-      whitened coordinates whose penalty minimises generalised cross-validation; beyond `DENSE_LIMIT` unknowns, where no
-      p x p matrix is formed, it is S^{-1} b shrunk by its estimated signal share.
+    - ``"crossfit"``: :math:`b = \frac1n\sum (S g_{-i} + (y_i - g_{-i}^T z_i) z_i)` with the pilot :math:`g_{-i}` from
+      all other units. Unbiased for any pilot; carries variances. The pilot is the ridge map in whitened coordinates
+      whose penalty minimises generalised cross-validation, so that all of them follow from one decomposition; beyond
+      `DENSE_LIMIT` unknowns, where no p x p matrix is formed, it comes from the other half of the units: S^{-1} b
+      shrunk by its estimated signal share.
     - ``"least_squares"``: the regression with a = 0, where there are more units than unknowns. Carries variances that
       need no known covariance, HC0 to HC3.
 
@@ -171,31 +175,33 @@ def estimate_moments(
         raise ValueError(
             invalid(where, "sample", f"{fewest} units a channel", f"of at least {needed} for {kind!r}", remedy)
         )
-    gammas, variances, influences = [], [], []
+    gammas, spreads, influences = [], [], []
     for units in streams:
         if kind == "regression":
-            gamma, influence, variance = _regression(units, shrinkage, leave_out)
+            gamma, influence, spread = _regression(units, shrinkage, leave_out)
         elif kind == "crossfit":
-            gamma, influence, variance = _crossfit(units, leave_out)
+            gamma, influence, spread = _crossfit(units, leave_out)
         elif kind == "least_squares":
             gamma, influence = _least_squares(units, used, leave_out)
             # a fold's variances would go unread: its maps are only used to predict
-            variance = None if leave_out else influence.variances(units)
+            spread = None if leave_out else influence.spread(units)
         else:
-            gamma, influence, variance = _plain(units, kind == "centred", leave_out)
+            gamma, influence, spread = _plain(units, kind == "centred", leave_out)
         gammas.append(gamma)
-        variances.append(variance)
+        spreads.append(spread)
         influences.append(influence)
     p = design.grid.n_cells
     # an exactly linear response leaves residuals of rounding alone, which say nothing of the rounding in gamma
     floors = [np.square(_ROUNDING * np.abs(g).max()) for g in gammas]
-    known = [np.maximum(v, f).reshape(-1, p) for v, f in zip(variances, floors, strict=True) if v is not None]
+    variances = [np.maximum(s[0], f).reshape(-1, p) for s, f in zip(spreads, floors, strict=True) if s is not None]
+    dfs = [s[1].reshape(-1, p) for s in spreads if s is not None]
     return Moments(
         b=design.covariance(np.concatenate([g.reshape(-1, p) for g in gammas])),
         design=design,
         n=fewest,
         kind=kind,
-        variances=np.concatenate(known) if known else None,
+        variances=np.concatenate(variances) if variances else None,
+        df=np.concatenate(dfs) if dfs else None,
         source=source or {},
         cov_type=used,
         influence=None if leave_out else tuple(influences),
@@ -214,8 +220,9 @@ def _sums(units: Units, leave_out: tuple[int, int] | None, *, parts: int = 1, gr
     return sums
 
 
-_Estimate = tuple[FloatArray, Influence, FloatArray | None]
-"""gamma-hat, how the units moved it, and its variances."""
+_Spread = tuple[FloatArray, FloatArray]
+_Estimate = tuple[FloatArray, Influence, _Spread | None]
+"""gamma-hat, how the units moved it, its variances with their degrees of freedom."""
 
 
 def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> _Estimate:
@@ -225,9 +232,10 @@ def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> _Es
     # z is centred about its known mean; with y centred too this is the sample covariance about any centre
     b = (sums.zy - mu * sums.y - shift * (sums.z - n * mu)) / n
     gamma = units.solve(b)
-    square = np.zeros_like(gamma)
+    powers = PowerSums(mu.size)
     for z, y in units.rows(leave_out):
-        square += np.square(units.solve(z - mu) * (y - shift)[:, None]).sum(axis=0)
+        powers.add(units.solve(z - mu) * (y - shift)[:, None])
+    second, fourth = powers.about_mean(n)
     influence = Influence(
         centre=mu,
         maps=np.zeros((1, mu.size)),
@@ -235,7 +243,7 @@ def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> _Es
         shifts=np.array([shift]),
         weights=np.array([1.0 / np.sqrt(n * (n - 1.0))]),
     )
-    return gamma, influence, np.maximum(square / n - gamma**2, 0.0) / (n - 1)
+    return gamma, influence, (second / (n * (n - 1.0)), degrees_of_freedom(second, fourth, n))
 
 
 def _check_dense(units: Units, kind: str) -> None:
@@ -264,6 +272,7 @@ def _regression(units: Units, shrinkage: float, leave_out: tuple[int, int] | Non
         shifts=np.array([(1.0 + shrinkage) * mean_y]),
         weights=np.ones(1),
         matrix=inverse,
+        hat=inverse,
         gain=1.0 + shrinkage,
         power=1.0,
         base=base,
@@ -287,13 +296,15 @@ def _least_squares(units: Units, cov_type: str, leave_out: tuple[int, int] | Non
         raise ValueError(invalid("QuerySample.moments", "sample", "a singular Z^T Z", text)) from None
     gamma = np.asarray(scipy.linalg.cho_solve(factor, b), dtype=np.float64)
     centre, mean_y, base = sums.centre(units.paired)
+    inverse = np.asarray(scipy.linalg.cho_solve(factor, np.eye(len(b))), dtype=np.float64) / sums.n
     influence = Influence(
         centre=centre,
         maps=gamma[None],
         means=np.zeros((1, gamma.size)),
         shifts=np.array([mean_y]),
         weights=np.array([np.sqrt(sums.n / (sums.n - unknowns)) if cov_type == "HC1" else 1.0]),
-        matrix=np.asarray(scipy.linalg.cho_solve(factor, np.eye(len(b))), dtype=np.float64) / sums.n,
+        matrix=inverse,
+        hat=inverse,
         power={"HC2": 0.5, "HC3": 1.0}.get(cov_type, 0.0),
         base=base,
     )
@@ -301,30 +312,63 @@ def _least_squares(units: Units, cov_type: str, leave_out: tuple[int, int] | Non
 
 
 def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
-    dense = units.n_unknowns <= DENSE_LIMIT
-    halves = _sums(units, leave_out, parts=2, gram=dense)
-    pilot = _ridge_pilot if dense else _shrunken_pilot
+    """Each unit's pilot is the ridge map of all the others; all of them follow from one decomposition."""
+    if units.n_unknowns > DENSE_LIMIT:
+        return _crossfit_halves(units, leave_out)
+    (sums,) = _sums(units, leave_out, gram=True)
+    pilot, hat = _ridge_pilot(units, sums)
+    mu, n = units.law.mean.ravel(), float(sums.n)
+    centre, mean_y, base = sums.centre(units.paired)
+    shift = mean_y - float(pilot @ (centre - mu)) if not units.paired else 0.0
+    powers, drift = PowerSums(units.n_unknowns), np.zeros(units.n_unknowns)
+    for z, y in units.rows(leave_out):
+        rows, spread = z - mu, z - centre
+        moved = spread @ hat
+        # the residual that u has from the map of the others
+        residual = (y - shift - rows @ pilot) / (1.0 - base - np.einsum("ij,ij->i", moved, spread))
+        powers.add(units.solve(rows) * residual[:, None])
+        drift += residual @ moved  # leaving u out moves the pilot by minus this
+    influence = Influence(
+        centre=mu,
+        maps=pilot[None],
+        means=powers.total[None] / n,
+        shifts=np.array([shift]),
+        weights=np.array([1.0 / np.sqrt(n * (n - 1.0))]),
+        power=1.0,
+        base=base,
+        hat=hat,
+        hat_centre=centre,
+    )
+    second, fourth = powers.about_mean(n)
+    return (
+        pilot + (powers.total - drift) / n,
+        influence,
+        (second / (n * (n - 1.0)), degrees_of_freedom(second, fourth, n)),
+    )
+
+
+def _crossfit_halves(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
+    halves = _sums(units, leave_out, parts=2)
     # the pilot for a half comes from the other half
-    pilots = np.stack([pilot(units, halves[1]), pilot(units, halves[0])])
+    pilots = np.stack([_shrunken_pilot(units, halves[1]), _shrunken_pilot(units, halves[0])])
     mu = units.law.mean.ravel()
     shifts = np.array(
         [0.0 if units.paired else (h.y - g @ (h.z - h.n * mu)) / h.n for h, g in zip(halves, pilots, strict=True)]
     )
-    total, square = np.zeros((2, units.n_unknowns)), np.zeros((2, units.n_unknowns))
+    powers = [PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)]
     start = 0
     for z, y in units.rows(leave_out):
         turn = (start + np.arange(len(y))) % 2
         for half in range(2):
             rows = z[turn == half] - mu
             residual = y[turn == half] - rows @ pilots[half] - shifts[half]
-            influence = units.solve(rows) * residual[:, None]
-            total[half] += influence.sum(axis=0)
-            square[half] += np.square(influence).sum(axis=0)
+            powers[half].add(units.solve(rows) * residual[:, None])
         start += len(y)
     n = np.array([[h.n] for h in halves], dtype=np.float64)
     lost = 0.0 if units.paired else 1.0  # the mean of the residuals was estimated from the same half
+    total = np.stack([s.total for s in powers])
     step = total / (n - lost)
-    variance = np.maximum(square / n - (total / n) ** 2, 0.0) / (n - 1.0)
+    central = [s.about_mean(h.n) for s, h in zip(powers, halves, strict=True)]
     weight = n / n.sum()
     moved = Influence(
         centre=mu,
@@ -333,11 +377,17 @@ def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
         shifts=shifts,
         weights=(weight / np.sqrt(n * (n - 1.0)))[:, 0],
     )
-    return np.sum(weight * (pilots + step), axis=0), moved, np.sum(weight**2 * variance, axis=0)
+    scale = moved.weights[:, None] ** 2
+    second = np.sum(scale * np.stack([c[0] for c in central]), axis=0)
+    fourth = np.sum(scale**2 * np.stack([c[1] for c in central]), axis=0)
+    return np.sum(weight * (pilots + step), axis=0), moved, (second, degrees_of_freedom(second, fourth, float(n.sum())))
 
 
-def _ridge_pilot(units: Units, sums: Sums) -> FloatArray:
-    """Ridge where S is the identity, penalty by generalised cross-validation; 0 where that gains nothing."""
+def _ridge_pilot(units: Units, sums: Sums) -> tuple[FloatArray, FloatArray]:
+    """Ridge where S is the identity, penalty by generalised cross-validation; 0 where that gains nothing.
+
+    With it the matrix H of its leverages (z_u - centre)^T H (z_u - centre).
+    """
     b, gram, yy = sums.centred(units.paired)
     factor = np.linalg.cholesky(units.law.matrix())
     half = scipy.linalg.solve_triangular(factor, gram, lower=True)
@@ -345,17 +395,16 @@ def _ridge_pilot(units: Units, sums: Sums) -> FloatArray:
     eigenvalues, vectors = scipy.linalg.eigh((whitened + whitened.T) / 2.0)
     eigenvalues = np.maximum(eigenvalues, 0.0)
     u = vectors.T @ scipy.linalg.solve_triangular(factor, b, lower=True)
-    best, coefficients, least = np.inf, np.zeros_like(u), yy
+    best, chosen, least = np.inf, np.zeros_like(u), yy
     for penalty in np.geomspace(1e-3, 1e3, 25):
         inverse = 1.0 / (eigenvalues + penalty)
         rss = yy - float(np.sum(u**2 * inverse * (2.0 - eigenvalues * inverse)))
         leverage = float(np.sum(eigenvalues * inverse)) / sums.n
         score = rss / (1.0 - leverage) ** 2 if leverage < 1.0 else np.inf
         if score < min(best, least):
-            best, coefficients = score, u * inverse
-    return np.asarray(
-        scipy.linalg.solve_triangular(factor, vectors @ coefficients, lower=True, trans="T"), dtype=np.float64
-    )
+            best, chosen = score, inverse
+    back = np.asarray(scipy.linalg.solve_triangular(factor, vectors, lower=True, trans="T"), dtype=np.float64)
+    return back @ (chosen * u), (back * (chosen / sums.n)) @ back.T
 
 
 def _shrunken_pilot(units: Units, sums: Sums) -> FloatArray:

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import scipy.stats
 
 from legstat._typing import AnyArray, FloatArray
+from legstat.conventions import MomentKind
 from legstat.errors import invalid
 from legstat.inference.contrasts import Box, Contrasts, WaldTest, region_weights
 from legstat.inference.covariance import SEED, Covariance, contrast_matrix, covariance_of, no_variance
 from legstat.inference.intervals import (
+    MINIMUM_UNITS,
     N_DRAWS,
     absolute_sum_intervals,
     bonferroni_quantile,
     check_level,
+    check_units,
     max_t_draws,
     normal_quantile,
     symmetric,
+    t_quantiles,
+    two_sided_pvalues,
 )
 from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
 from legstat.moments import Moments
@@ -37,6 +41,7 @@ class Inferring:
     params: FloatArray
     moments: Moments
     sample: QuerySample | None
+    use_t: bool
 
     @property
     def cov_type(self) -> str:
@@ -65,7 +70,23 @@ class Inferring:
     @property
     def pvalues(self) -> FloatArray:
         """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
-        return np.asarray(2.0 * scipy.stats.norm.sf(np.abs(self.zstats)), dtype=np.float64)
+        check_units("LEGResults.pvalues", self.moments.n)
+        return two_sided_pvalues(self.zstats, self.df)
+
+    @property
+    def df(self) -> FloatArray:
+        """Degrees of freedom of each standard error, shape (P p,); infinite with ``use_t=False``.
+
+        Satterthwaite's, from the fourth moments of what the units contribute: about a quarter of the units.
+        """
+        if not self.use_t or self.moments.df is None:
+            return np.full(self.params.size, np.inf)
+        return np.asarray(self.moments.df.ravel(), dtype=np.float64)
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether `conf_int` and `pvalues` are offered: the moments carry variances and the units are enough."""
+        return self.moments.variances is not None and self.moments.n >= MINIMUM_UNITS
 
     @cached_property
     def covariance(self) -> Covariance:
@@ -80,7 +101,11 @@ class Inferring:
         if self.sample is not None:
             # drawn again in every pass, so that a result that is kept does not keep the draws
             units = tuple(dataclasses.replace(u, keep=False) for u in self.sample.units)
-        return covariance_of(self.moments, units, "LEGResults")
+        moments = self.moments
+        if self.sample is not None and moments.variances is not None:
+            # a result does not keep how each unit moved it either: with least squares that is a p x p matrix
+            moments = self.sample.moments(cast("MomentKind", moments.kind), cov_type=moments.cov_type)
+        return covariance_of(moments, units, "LEGResults")
 
     def cov_params(self) -> FloatArray:
         """Covariance matrix of params, shape (P p, P p); O(p^2) memory, one pass over the draws."""
@@ -95,7 +120,7 @@ class Inferring:
         n_draws: int = N_DRAWS,
         rng: Any = SEED,
     ) -> FloatArray:
-        """Normal intervals, each for itself or all at once.
+        """Intervals by Student's t, each for itself or all at once.
 
         Parameters
         ----------
@@ -124,6 +149,8 @@ class Inferring:
             As `std_errors`; for "max-t" also where the sample is not at hand.
         """
         checked = check_level("LEGResults.conf_int", level)
+        errors = self.std_errors
+        check_units("LEGResults.conf_int", self.moments.n)
         if method not in ("max-t", "bonferroni"):
             raise ValueError(invalid("LEGResults.conf_int", "method", method, '"max-t" or "bonferroni"'))
         if not simultaneous:
@@ -131,9 +158,8 @@ class Inferring:
         elif method == "bonferroni":
             quantile = bonferroni_quantile(checked, self.params.size)
         else:
-            maxima = max_t_draws(self.covariance, self.std_errors, n_draws, rng)
-            quantile = float(np.quantile(maxima, checked))
-        return symmetric(self.params, quantile * self.std_errors)
+            quantile = float(np.quantile(max_t_draws(self.covariance, errors, n_draws, rng), checked))
+        return symmetric(self.params, t_quantiles(quantile, self.df) * errors)
 
     def saliency_conf_int(
         self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED
@@ -162,7 +188,8 @@ class Inferring:
             flat = self.conf_int(level, True, n_draws=n_draws, rng=rng)
         else:
             quantile = bonferroni_quantile(check_level("LEGResults.saliency_conf_int", level), len(maps))
-            flat = symmetric(self.params, quantile * self.std_errors)
+            check_units("LEGResults.saliency_conf_int", self.moments.n)
+            flat = symmetric(self.params, t_quantiles(quantile, self.df) * self.std_errors)
         summed = absolute_sum_intervals(flat.reshape(len(maps), -1, 2))
         mean = self.moments.source.get("conventions") == "upstream"
         return summed / len(maps) if mean else summed
@@ -236,8 +263,14 @@ class Inferring:
         names = tuple(f"contrast {i}" for i in range(len(matrix))) if labels is None else tuple(labels)
         if len(names) != len(matrix):
             raise ValueError(invalid("LEGResults.contrasts", "labels", labels, f"{len(matrix)} names"))
-        covariance = self.covariance
-        return Contrasts(labels=names, estimates=matrix @ self.params, covariance=covariance.of(matrix), n=covariance.n)
+        variances, df = self.covariance.of(matrix)
+        return Contrasts(
+            labels=names,
+            estimates=matrix @ self.params,
+            covariance=variances,
+            df=df if self.use_t else np.full(len(matrix), np.inf),
+            n=self.moments.n,
+        )
 
     def wald_test(self, R: AnyArray, r: FloatArray | float = 0.0) -> WaldTest:
         """Test R gamma = r.

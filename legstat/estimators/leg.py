@@ -55,7 +55,7 @@ class LEG:
         self._data, self._kind = check_data("LEG", data, moments, "leg_moments")
         self._named = moments is not None
 
-    def fit(self, cov_type: str | None = None) -> LEGResults:
+    def fit(self, cov_type: str | None = None, *, use_t: bool = True) -> LEGResults:
         """Estimate gamma.
 
         Parameters
@@ -65,6 +65,9 @@ class LEG:
             known-covariance "sandwich" to centred moments (or printed ones, if named), "crossfit" to cross-fitted ones,
             HC0 to HC3 to least squares, where they equal statsmodels' OLS. The moments' own where it is left out, and
             the moments follow it where they were not named.
+        use_t : bool, default True
+            Student's intervals and p-values, with degrees of freedom estimated for each standard error; normal ones
+            else (statsmodels' default with HC0 to HC3).
 
         Returns
         -------
@@ -86,7 +89,7 @@ class LEG:
         if isinstance(self._data, Moments):
             if cov_type not in (None, self._data.cov_type):
                 raise no_variance(self._data.kind, "LEG.fit")
-            return LEGResults(moments=self._data, params=self._data.gamma.ravel())
+            return LEGResults(moments=self._data, params=self._data.gamma.ravel(), use_t=use_t)
         sample, kind = self._data, self._kind_for(cov_type)
         moments = sample.moments(kind, cov_type=cov_type)
         fidelity = None
@@ -94,7 +97,12 @@ class LEG:
             fidelity = self._fidelity(sample, kind)
         light = dataclasses.replace(sample)  # without its kept draws, which a kept result would hold on to
         return LEGResults(
-            moments=moments, params=moments.gamma.ravel(), fidelity=fidelity, image=sample.image, sample=light
+            moments=dataclasses.replace(moments, influence=None),
+            params=moments.gamma.ravel(),
+            fidelity=fidelity,
+            image=sample.image,
+            sample=light,
+            use_t=use_t,
         )
 
     def _kind_for(self, cov_type: str | None) -> MomentKind:

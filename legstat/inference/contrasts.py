@@ -13,7 +13,16 @@ import scipy.stats
 from legstat._typing import AnyArray, FloatArray
 from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.covariance import SEED
-from legstat.inference.intervals import N_DRAWS, check_level, normal_quantile, studentised, symmetric
+from legstat.inference.intervals import (
+    N_DRAWS,
+    check_level,
+    check_units,
+    normal_quantile,
+    studentised,
+    symmetric,
+    t_quantiles,
+    two_sided_pvalues,
+)
 from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
 
 if TYPE_CHECKING:
@@ -60,6 +69,8 @@ class Contrasts:
         C gamma-hat.
     covariance : ndarray of shape (k, k)
         Estimated covariance of `estimates`.
+    df : ndarray of shape (k,)
+        Degrees of freedom of their variances.
     n : int
         Units behind them.
     """
@@ -67,10 +78,11 @@ class Contrasts:
     labels: tuple[str, ...]
     estimates: FloatArray
     covariance: FloatArray
+    df: FloatArray
     n: int
 
     def __post_init__(self) -> None:
-        for name in ("estimates", "covariance"):
+        for name in ("estimates", "covariance", "df"):
             array = np.array(getattr(self, name), dtype=np.float64)
             array.flags.writeable = False
             object.__setattr__(self, name, array)
@@ -89,7 +101,8 @@ class Contrasts:
     @property
     def pvalues(self) -> FloatArray:
         """Two-sided p-values of each contrast being 0, by itself, shape (k,)."""
-        return np.asarray(2.0 * scipy.stats.norm.sf(np.abs(self.zstats)), dtype=np.float64)
+        check_units("Contrasts", self.n)
+        return two_sided_pvalues(self.zstats, self.df)
 
     def conf_int(
         self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED
@@ -111,11 +124,12 @@ class Contrasts:
             Lower and upper ends.
         """
         checked = check_level("Contrasts.conf_int", level)
+        check_units("Contrasts.conf_int", self.n)
         quantile = normal_quantile(checked)
         if simultaneous:
             maxima = np.concatenate([studentised(b, self.std_errors).max(axis=1) for b in self.draws(n_draws, rng)])
             quantile = float(np.quantile(maxima, checked))
-        return symmetric(self.estimates, quantile * self.std_errors)
+        return symmetric(self.estimates, t_quantiles(quantile, self.df) * self.std_errors)
 
     def draws(self, n_draws: int, rng: Any = SEED) -> list[FloatArray]:
         """Normal draws with the estimated covariance, as one batch of shape (n_draws, k)."""
@@ -179,6 +193,7 @@ class Contrasts:
         InferenceUnavailableError
             If there are not more units than contrasts: their covariance is then singular.
         """
+        check_units("wald_test", self.n)
         k = len(self.estimates)
         target = np.array(r, dtype=np.float64)
         if target.shape not in ((), (k,)) or not np.isfinite(target).all():

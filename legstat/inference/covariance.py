@@ -11,7 +11,7 @@ import numpy as np
 from legstat._typing import AnyArray, FloatArray
 from legstat.errors import InferenceUnavailableError, invalid
 from legstat.moments import Moments
-from legstat.units import Influence, Units
+from legstat.units import Influence, PowerSums, Units, degrees_of_freedom
 
 _BATCH_BYTES = 64 * 2**20  # multiplier draws held at once; further draws pass over the units again
 SEED = 0
@@ -64,7 +64,7 @@ class Covariance:
     @cached_property
     def variances(self) -> FloatArray:
         """Diagonal, shape (Q,); O(Q) memory."""
-        return np.concatenate([i.variances(u) for u, i in zip(self._units, self._influence, strict=True)])
+        return np.concatenate([i.spread(u)[0] for u, i in zip(self._units, self._influence, strict=True)])
 
     def matrix(self) -> FloatArray:
         """The whole matrix, shape (Q, Q); O(Q^2) memory."""
@@ -74,14 +74,25 @@ class Covariance:
                 full[where, where] += phi.T @ phi
         return full
 
-    def of(self, contrasts: FloatArray) -> FloatArray:
-        """Covariance of C gamma-hat for C of shape (k, Q), shape (k, k); O(k Q) memory."""
-        result = np.zeros((len(contrasts), len(contrasts)))
+    def of(self, contrasts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Covariance of C gamma-hat for C of shape (k, Q), and its degrees of freedom: shapes (k, k), (k,).
+
+        O(k Q) memory.
+        """
+        k = len(contrasts)
+        result, noise, number = np.zeros((k, k)), np.zeros(k), 0
         for where, rows in self._streams():
+            sums, n = PowerSums(k), 0
             for phi in rows:
                 projected = phi @ contrasts[:, where].T
                 result += projected.T @ projected
-        return result
+                sums.add(projected)
+                n += len(phi)
+            noise += sums.fourth - sums.square**2 / n
+            number += n
+        second = np.diag(result)
+        # the streams' own means are taken off already, so that the fourth powers of all add up
+        return result, degrees_of_freedom(second, noise + second**2 / number, number)
 
     def draws(
         self, n_draws: int, rng: Any = SEED, transform: Callable[[FloatArray], FloatArray] | None = None

@@ -8,9 +8,11 @@ import numpy as np
 import scipy.stats
 
 from legstat._typing import FloatArray
-from legstat.errors import invalid
+from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.covariance import SEED, Covariance
 
+MINIMUM_UNITS = 100
+"""Units from which intervals and tests are offered."""
 N_DRAWS = 2000
 """Multiplier draws: the 95 % quantile of the maximum is then known to within 0.5 % of probability."""
 
@@ -22,9 +24,34 @@ def check_level(where: str, level: object, name: str = "level") -> float:
     return float(level)
 
 
+def check_units(where: str, n: int) -> None:
+    """InferenceUnavailableError where intervals and tests would not hold their level."""
+    if n < MINIMUM_UNITS:
+        raise InferenceUnavailableError(
+            f"legstat.{where}: {n} units a channel (draws, or pairs if antithetic) are too few: below "
+            f"{MINIMUM_UNITS} the intervals were measured to cover less than they say. Raise n_queries; `std_errors` are "
+            "there without it."
+        )
+
+
 def normal_quantile(level: float) -> float:
     """c with P(|Z| <= c) = level for a standard normal Z."""
     return float(scipy.stats.norm.isf((1.0 - level) / 2.0))
+
+
+def t_quantiles(normal: float, df: FloatArray) -> FloatArray:
+    """Quantiles of t with as much probability beyond them as a standard normal has beyond `normal`."""
+    return np.asarray(scipy.stats.t.isf(scipy.stats.norm.sf(normal), df), dtype=np.float64)
+
+
+def two_sided_pvalues(t: FloatArray, df: FloatArray) -> FloatArray:
+    """P(|T| >= |t|) for T of Student's law with `df` degrees of freedom."""
+    return np.asarray(2.0 * scipy.stats.t.sf(np.abs(t), df), dtype=np.float64)
+
+
+def normal_equivalents(pvalues: FloatArray) -> FloatArray:
+    """|z| of which a standard normal has that two-sided p-value: statistics of different df on one scale."""
+    return np.asarray(scipy.stats.norm.isf(np.maximum(pvalues, 1e-300) / 2.0), dtype=np.float64)
 
 
 def symmetric(estimates: FloatArray, half_widths: FloatArray) -> FloatArray:

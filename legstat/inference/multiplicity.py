@@ -11,7 +11,7 @@ import numpy as np
 from legstat._typing import BoolArray, FloatArray
 from legstat.errors import invalid
 from legstat.inference.covariance import SEED
-from legstat.inference.intervals import N_DRAWS, check_level, studentised
+from legstat.inference.intervals import N_DRAWS, check_level, normal_equivalents, studentised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -161,8 +161,9 @@ def multiple_test(
     else:
         if covariance is None:
             raise ValueError(invalid("multiple_test", "method", method, "Holm or Bonferroni without a covariance"))
-        t = studentised(estimates[None], std_errors)[0]
-        adjusted = _max_t_pvalues(t, std_errors, covariance(), method == "step-down", n_draws, rng)
+        adjusted = _max_t_pvalues(
+            normal_equivalents(pvalues), std_errors, covariance(), method == "step-down", n_draws, rng
+        )
     return MultipleTest(
         reject=adjusted <= level,
         pvalues=pvalues,
