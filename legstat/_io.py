@@ -23,7 +23,8 @@ def save_arrays(path: str | Path, kind: str, header: JSON, arrays: dict[str, Any
 def load_arrays(path: str | Path, kind: str) -> tuple[JSON, dict[str, AnyArray]]:
     """Header and arrays of a file of that kind; ValueError where it is something else."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # opened here: numpy leaves the file open where its contents are broken
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header: JSON = json.loads(bytes(arrays.pop(_HEADER)).decode())
     except FileNotFoundError:
