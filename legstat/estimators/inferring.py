@@ -158,7 +158,8 @@ class Inferring:
         elif method == "bonferroni":
             quantile = bonferroni_quantile(checked, self.params.size)
         else:
-            quantile = float(np.quantile(max_t_draws(self.covariance, errors, n_draws, rng), checked))
+            maxima = max_t_draws(self.covariance, errors, n_draws, rng)
+            quantile = max(normal_quantile(checked), float(np.quantile(maxima, checked)))
         return symmetric(self.params, t_quantiles(quantile, self.df) * errors)
 
     def saliency_conf_int(

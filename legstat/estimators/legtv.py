@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -12,11 +13,14 @@ from tqdm import tqdm
 from legstat._typing import JSON, FloatArray
 from legstat.conventions import MomentKind
 from legstat.designs import Design, StructuredGaussian
-from legstat.errors import invalid
+from legstat.errors import InferenceUnavailableError, invalid
 from legstat.estimators.heldout import HeldOut, heldout_r2
 from legstat.estimators.leg import FOLDS, check_data
 from legstat.estimators.path import LEGTVPath, Solving
 from legstat.estimators.results import LEGTVResults
+from legstat.inference.confidence_set import bootstrap_L
+from legstat.inference.covariance import SEED, Covariance, no_variance
+from legstat.inference.intervals import N_DRAWS, check_units
 from legstat.inference.theory import theorem_L
 from legstat.moments import Moments
 from legstat.samples import QuerySample
@@ -62,7 +66,10 @@ class LEGTV:
 
     def __init__(self, data: QuerySample | Moments, *, moments: MomentKind | None = None) -> None:
         self._data, self._kind = check_data("LEGTV", data, moments, "legtv_moments")
-        self._moments = data if isinstance(data, Moments) else data.moments(self._kind)
+        # results need not keep how each unit moved the moments, which is a p x p matrix
+        self._moments = (
+            data if isinstance(data, Moments) else dataclasses.replace(data.moments(self._kind), influence=None)
+        )
         self._per_channel = isinstance(data, QuerySample) and data.convention_set.L_ratio_per_channel
 
     @cached_property
@@ -101,7 +108,51 @@ class LEGTV:
         if score not in ("probability", "difference", "custom", "unknown"):
             remedy = "Use score='probability' or 'difference', or choose L by 'heldout'."
             raise ValueError(invalid("LEGTV.L_theory", "score", score, "bounded by 1, as Theorem 1 assumes", remedy))
+        if self._moments.source.get("response", {}).get("bounded") is False:
+            remedy = "Choose L by 'bootstrap' or 'heldout'."
+            raise ValueError(invalid("LEGTV.L_theory", "response.bounded", False, "a score within [-1, 1]", remedy))
         return theorem_L(self._moments.design.grid, self._moments.n, probability)
+
+    def L_bootstrap(self, level: float = 0.95, *, n_draws: int = N_DRAWS, rng: Any = SEED) -> float:
+        r"""The quantile of :math:`\|D^{+T}(b - E b)\|_\infty`, by the Gaussian multiplier bootstrap.
+
+        With unbiased moments ("printed", "centred", "crossfit", "least_squares") eq. 5's set then holds gamma with
+        probability `level`, which is what the paper's theory asks of L, without its bounds. "regression" moments are
+        shrunken: there the set holds E[gamma-hat] with that probability, and gamma itself only as far as the shrinkage
+        is small.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Probability.
+        n_draws : int, default 2000
+            Multiplier draws.
+        rng : None, int, Generator or anything `numpy.random.default_rng` takes
+            Source of the multipliers; the same by default.
+
+        Returns
+        -------
+        float
+            L, in the units of D^{+T} b; one for all channels.
+
+        Raises
+        ------
+        ValueError
+            If the level is not inside (0, 1).
+        InferenceUnavailableError
+            If the estimator was made from moments alone, or from too few units.
+        """
+        sample = self._data
+        if isinstance(sample, Moments):
+            raise InferenceUnavailableError(
+                "legstat.LEGTV.L_bootstrap: needs the responses; moments alone do not tell their noise. Make LEGTV from "
+                "the sample, or pass L=."
+            )
+        check_units("LEGTV.L_bootstrap", min(sample.n_units))
+        influence = sample.moments(self._kind).influence
+        if influence is None:
+            raise no_variance(self._kind, "LEGTV.L_bootstrap")
+        return bootstrap_L(Covariance(sample.units, influence), sample.design, level, n_draws, rng)
 
     def fit(
         self,

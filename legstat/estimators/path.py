@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from legstat._typing import JSON, FloatArray
 from legstat.errors import invalid
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.results import LEGTVResults
+from legstat.inference.covariance import SEED
 
 if TYPE_CHECKING:
     from legstat.estimators.legtv import LEGTV
@@ -138,20 +139,27 @@ class LEGTVPath(Sequence[LEGTVResults]):
         L_ratio: float | None = None,
         n_regions: int | None = None,
         probability: float = 0.95,
+        level: float = 0.95,
+        rng: Any = SEED,
         one_std_error: bool = False,
     ) -> LEGTVResults:
         """The result at one L.
 
         Parameters
         ----------
-        rule : {"heldout", "theory"}, optional
-            "heldout": the L of the path with the largest K-fold R^2. "theory": the L of Theorem 1.
+        rule : {"heldout", "bootstrap", "theory"}, optional
+            "heldout": the L of the path with the largest K-fold R^2. "bootstrap": the quantile of the noise in the
+            constraint (`LEGTV.L_bootstrap`). "theory": the L of Theorem 1.
         L, L_ratio : float, optional
             A given L, solved exactly there.
         n_regions : int, optional
             The most detailed map of the path with at most so many regions. Exactly one of rule, L, L_ratio, n_regions.
         probability : float, default 0.95
             1 - eps of "theory".
+        level : float, default 0.95
+            Probability of "bootstrap", that the true moment vector is within L of the estimated one.
+        rng : None, int, Generator or anything `numpy.random.default_rng` takes
+            Source of the multipliers of "bootstrap".
         one_std_error : bool, default False
             With "heldout": the largest L whose R^2 is within one standard error of the best, for fewer regions.
 
@@ -166,8 +174,8 @@ class LEGTVPath(Sequence[LEGTVResults]):
             If not exactly one way is given, the rule is unknown, or no map of the path has so few regions.
         """
         given = {"rule": rule, "L": L, "L_ratio": L_ratio, "n_regions": n_regions}
-        if sum(x is not None for x in given.values()) != 1 or rule not in (None, "heldout", "theory"):
-            valid = 'exactly one, rule being "heldout" or "theory"'
+        if sum(x is not None for x in given.values()) != 1 or rule not in (None, "heldout", "bootstrap", "theory"):
+            valid = 'exactly one, rule being "heldout", "bootstrap" or "theory"'
             raise ValueError(invalid("LEGTVPath.select", "rule, L, L_ratio, n_regions", given, valid))
         if rule == "heldout":
             measured = self.heldout
@@ -181,7 +189,9 @@ class LEGTVPath(Sequence[LEGTVResults]):
                 valid = f"at least {counts.min()}, the fewest regions on this path"
                 raise ValueError(invalid("LEGTVPath.select", "n_regions", n_regions, valid, "Start the path at L_max."))
             L = self[int(np.flatnonzero(counts <= n_regions)[-1])].L
-        if rule == "theory":
+        if rule == "bootstrap":
+            L = self._estimator.L_bootstrap(level, rng=rng)
+        elif rule == "theory":
             L = self._estimator.L_theory(probability)
         return self._fit(L=L, L_ratio=L_ratio)
 

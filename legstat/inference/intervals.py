@@ -29,8 +29,8 @@ def check_units(where: str, n: int) -> None:
     if n < MINIMUM_UNITS:
         raise InferenceUnavailableError(
             f"legstat.{where}: {n} units a channel (draws, or pairs if antithetic) are too few: below "
-            f"{MINIMUM_UNITS} the intervals were measured to cover less than they say. Raise n_queries; `std_errors` are "
-            "there without it."
+            f"{MINIMUM_UNITS} the intervals were measured to cover less than they say. Raise n_queries; "
+            "`std_errors` are there without it."
         )
 
 

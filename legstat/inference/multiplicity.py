@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import scipy.stats
 
 from legstat._typing import BoolArray, FloatArray
 from legstat.errors import invalid
@@ -192,4 +193,5 @@ def _max_t_pvalues(
     if step_down:
         # a smaller statistic never has the smaller adjusted p-value
         adjusted[order] = np.maximum.accumulate(adjusted[order][::-1])[::-1]
-    return np.minimum(adjusted, 1.0)
+    # draws of an estimate without error would find nothing beyond it
+    return np.maximum(np.minimum(adjusted, 1.0), 2.0 * scipy.stats.norm.sf(t))
