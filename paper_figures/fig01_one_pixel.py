@@ -79,8 +79,6 @@ def compute(n_queries: int = 4001, seed: int = 0) -> dict[str, Any]:
         "gradient": float(gamma_closed_form(np.array(0.0))),
         "gamma_small_sigma": float(gamma_closed_form(np.array(SMALL))),
         "gamma_large_sigma": float(gamma_closed_form(np.array(LARGE))),
-        "estimate_small_sigma": float(estimates[2]),
-        "estimate_large_sigma": float(estimates[5]),
     }
     return {
         "numbers": numbers,
