@@ -217,6 +217,11 @@ class GeneralProgram:
         """False where a constant can be added to g without changing objective or constraint."""
         return not self._constants[2].shape[1]
 
+    @property
+    def free_constants(self) -> FloatArray:
+        """Indicators (p, K) of the components whose constant neither objective nor constraint sees."""
+        return self._constants[2]
+
     def without_free_constants(self, g: FloatArray) -> FloatArray:
         """g with mean 0 in each component whose mean the program leaves open."""
         free = self._constants[2]

@@ -1,80 +1,103 @@
-r"""The point of a general program's optimal face that is nearest to the data: min ||a - A g||_2 over the face.
+r"""The optimal face of a general program: the point nearest to the data, and how wide it is.
 
-With one dual solution (z, y) the face is: (D g)_e = 0 where |z_e| < w_e, the sign of z_e elsewhere; the residual on its
-bound where y_j is not 0, within it elsewhere. Cells joined by flat edges form regions; on them the face is often a
-single point, which a rank shows, and otherwise a small quadratic program.
+With one dual solution (z, y) the face is: (D g)_e = 0 where |z_e| < w_e, the sign of z_e elsewhere; the residual
+a - A g on its bound where y_j is not 0, within it elsewhere. Cells joined by flat edges form regions; the equations
+leave few directions on them, usually none, and those are searched by small quadratic or linear programs.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import linalg, sparse
+from scipy.optimize import linprog
 
-from legstat._typing import FloatArray
+from legstat._typing import BoolArray, FloatArray
 from legstat.errors import SolverError
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.graph import Sparse, as_rows, joined, times
 
 _TOLERANCE = 1e-7  # of multipliers, relative to their largest: an interior-point engine knows them to about 1e-9
+_RANK = 1e-9  # of the equations, relative to their largest pivot
 LARGEST = 30_000_000
-"""Entries of the dense matrix A on the regions beyond which the selection is not computed (240 MB)."""
+"""Entries of the dense matrix A on the regions beyond which the face is not searched (240 MB)."""
 
 
-def closest_general(
-    program: GeneralProgram, g: FloatArray, flow: FloatArray, y: FloatArray, L: float, centre: bool
-) -> FloatArray:
-    """The point of the face nearest to the data, or with `centre` an interior one, in real units.
+@dataclass(frozen=True)
+class GeneralFace:
+    """x = start + directions t on the regions, with |residual - moves t| <= radius and signs t + signs_start >= 0.
 
-    Parameters
+    All in units of `scale` (residual, radius) and `g_scale` (x).
+
+    Attributes
     ----------
-    program : GeneralProgram
-    g : ndarray of float, shape (p,)
-        An optimal point.
-    flow, y : ndarray of float
-        Optimal multipliers of D g and of the constraint.
-    L : float
-    centre : bool
-        Any interior point of the face, as an interior-point method finds it, in place of the nearest one.
+    regions : sparse array, shape (p, R)
+        Indicator columns; those tied to a boundary of zeros by a flat edge are left out.
+    start : ndarray of float, shape (R,)
+    directions : ndarray of float, shape (R, q)
+        Orthonormal; q = 0 where the optimum is unique.
+    residual, moves : ndarray of float, shapes (r,), (r, q)
+        Of the rows whose bound is not active.
+    radius : float
+    signs_start, signs : ndarray of float, shapes (s,), (s, q)
+        Edges between regions, oriented so that they must not be negative.
+    """
 
-    Returns
-    -------
-    ndarray of float, shape (p,)
+    regions: Sparse
+    start: FloatArray
+    directions: FloatArray
+    residual: FloatArray
+    moves: FloatArray
+    radius: float
+    signs_start: FloatArray
+    signs: FloatArray
+
+
+def general_face(program: GeneralProgram, flow: FloatArray, y: FloatArray, L: float) -> GeneralFace:
+    """The optimal face from optimal multipliers of D g and of the constraint, in real units.
 
     Raises
     ------
     SolverError
-        Where there are too many regions, or the quadratic program finds no solution.
+        Where there are too many regions.
     """
     w = program.unit_weights * program.weight_scale
-    flat = np.abs(flow) < w * (1 - _TOLERANCE)
+    flat: BoolArray = np.abs(flow) < w * (1 - _TOLERANCE)
     regions = _regions(program, flat)
-    if regions.shape[1] * program.target.size > LARGEST:
-        raise SolverError(f"{regions.shape[1]} regions are too many for selection='closest'; take selection='vertex'.")
-    if regions.shape[1] == 0:
-        return np.zeros_like(g)
-    scale = program.scale
+    count = regions.shape[1]
+    if count * program.target.size > LARGEST:
+        raise SolverError(f"{count} regions make too large a problem; take selection='vertex'")
     indicators: FloatArray = regions.toarray()
-    columns = np.column_stack([program.forward(column) for column in indicators.T]) * (program.g_scale / scale)
-    target, radius = program.target / scale, L / scale
+    columns = np.empty((program.target.size, count))
+    for k, column in enumerate(indicators.T):
+        columns[:, k] = program.forward(column) * (program.g_scale / program.scale)
+    target, radius = program.target / program.scale, L / program.scale
     active = np.abs(y) > _TOLERANCE * np.abs(y).max(initial=0.0)
-    edge = np.sign(y[active]) * radius
-    fixed, wanted = columns[active], target[active] - edge
+    # free constants are fixed by mean 0, as everywhere
+    means = times(regions.T, program.free_constants).T
+    equations = np.vstack([columns[active], means])
+    wanted = np.concatenate([target[active] - np.sign(y[active]) * radius, np.zeros(means.shape[0])])
+    start, directions = _solutions(equations, wanted)
     signs: Any = sparse.diags_array(np.sign(flow[~flat])) @ program.difference[~flat] @ regions
-    signs = signs[np.diff(signs.indptr) > 0]
-    # a constant that nothing determines stays out
-    free = np.linalg.norm(columns, axis=0) > 1e-9 * np.abs(columns).max()
-    if free.any() and np.linalg.matrix_rank(fixed[:, free], tol=1e-9 * np.abs(columns).max()) == free.sum():
-        x = np.zeros(free.size)
-        x[free] = linalg.lstsq(fixed[:, free], wanted)[0]
-    else:
-        x = _quadratic(columns, target, radius, active, wanted, signs, centre)
-    return program.without_free_constants(times(regions, x) * program.g_scale)
+    rest = columns[~active]
+    return GeneralFace(regions, start, directions, target[~active] - rest @ start, rest @ directions, radius,
+                       times(signs, start), times(signs, directions))  # fmt: skip
 
 
-def _regions(program: GeneralProgram, flat: Any) -> Sparse:
-    """Indicator columns of the regions (p x R); those tied to a boundary of zeros by a flat edge are left out."""
+def _solutions(equations: FloatArray, wanted: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The shortest solution of consistent equations and an orthonormal basis of their null space, by pivoted QR."""
+    if not equations.size:
+        return np.zeros(equations.shape[1]), np.eye(equations.shape[1])
+    q, r, order = linalg.qr(equations.T, pivoting=True)
+    size = np.abs(np.diag(r))
+    rank = int((size > _RANK * size[0]).sum())
+    inner = linalg.solve_triangular(r[:rank, :rank], wanted[order[:rank]], trans="T")
+    return np.asarray(q[:, :rank] @ inner), np.asarray(q[:, rank:])
+
+
+def _regions(program: GeneralProgram, flat: BoolArray) -> Sparse:
     rows: Any = program.difference[flat]
     count, label = joined(rows.T @ rows)
     p = program.n_nodes
@@ -83,23 +106,55 @@ def _regions(program: GeneralProgram, flat: Any) -> Sparse:
     return as_rows(indicator.tocsc()[:, ~tied])
 
 
-def _quadratic(columns: FloatArray, target: FloatArray, radius: float, active: Any, wanted: FloatArray, signs: Any,
-               centre: bool) -> FloatArray:  # fmt: skip
+def selected_general(program: GeneralProgram, face: GeneralFace, centre: bool) -> FloatArray:
+    """The g of the face nearest to the data in least squares, or with `centre` an interior one, in real units.
+
+    Raises
+    ------
+    SolverError
+        Where the quadratic program finds no solution.
+    """
+    x = face.start
+    if face.directions.shape[1]:
+        x = x + face.directions @ _quadratic(face, centre)
+    return program.without_free_constants(times(face.regions, x) * program.g_scale)
+
+
+def _quadratic(face: GeneralFace, centre: bool) -> FloatArray:
     import cvxpy
 
     cp: Any = cvxpy  # its annotations cover a part of its names only
-    x = cp.Variable(columns.shape[1])
-    residual = target - columns @ x
-    # opposite inequalities of a face without interior stall an interior-point method: the active rows are equations
-    constraints = [columns[active] @ x == wanted, cp.abs(residual[np.flatnonzero(~active)]) <= radius]
-    if signs.shape[0]:
-        constraints.append(signs.tocsc() @ x >= 0)
+    t = cp.Variable(face.directions.shape[1])
+    residual = face.residual - face.moves @ t
+    moving = np.abs(face.signs).max(axis=1, initial=0.0) > _RANK
+    constraints = [cp.abs(residual) <= face.radius, face.signs[moving] @ t + face.signs_start[moving] >= 0]
     problem = cp.Problem(cp.Minimize(0 if centre else cp.sum_squares(residual)), constraints)
     tight = {"tol_gap_abs": 1e-13, "tol_gap_rel": 1e-13, "tol_feas": 1e-12}
     try:
         problem.solve(solver="CLARABEL", warm_start=False, **tight)
     except cp.SolverError as error:
-        raise SolverError(f"selection='closest' failed: {error}") from error
-    if x.value is None:
-        raise SolverError(f"selection='closest' failed: {problem.status}")
-    return np.asarray(x.value, dtype=np.float64)
+        raise SolverError(f"the quadratic program failed: {error}") from error
+    if t.value is None:
+        raise SolverError(f"the quadratic program is {problem.status}")
+    return np.asarray(t.value, dtype=np.float64)
+
+
+def widest_range_general(program: GeneralProgram, face: GeneralFace) -> float:
+    """Largest range of one entry of D g over the face, in real units: two small linear programs per moving edge."""
+    if face.directions.shape[1] == 0:
+        return 0.0
+    edges = np.unique(np.round(times(program.difference @ face.regions, face.directions), 12), axis=0)
+    edges = edges[np.abs(edges).max(axis=1) > _RANK]
+    rows = np.vstack([face.moves, -face.moves, -face.signs])
+    limits = np.concatenate([face.radius + face.residual, face.radius - face.residual, face.signs_start])
+    moving = np.abs(rows).max(axis=1) > _RANK
+    free = [(None, None)] * rows.shape[1]
+    widest = 0.0
+    for edge in edges:
+        ends: list[Any] = [
+            linprog(s * edge, rows[moving], limits[moving], bounds=free, method="highs-ds") for s in (1.0, -1.0)
+        ]
+        if any(end.status != 0 for end in ends):
+            return float("nan")
+        widest = max(widest, -float(ends[0].fun + ends[1].fun))
+    return widest * program.g_scale

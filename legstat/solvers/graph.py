@@ -40,7 +40,7 @@ def read_only(array: FloatArray) -> FloatArray:
 
 
 def times(matrix: Any, vector: FloatArray) -> FloatArray:
-    """matrix @ vector for a dense or sparse matrix."""
+    """matrix @ vector for a dense or sparse matrix; also for several columns."""
     return np.asarray(matrix @ vector, dtype=np.float64)
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from legstat._typing import JSON, FloatArray
-from legstat.errors import BackendUnavailableError, SolverError, invalid
+from legstat.errors import BackendUnavailableError, LegstatWarning, SolverError, invalid
 from legstat.solvers.certificate import Certificate, balanced, flow_certificate, general_certificate, slope_of_flow
 from legstat.solvers.cvxpy_engine import CvxpyFlow, CvxpyGeneral
 from legstat.solvers.engine import Engine, Raw, no_answer
 from legstat.solvers.face import flattened, regions_of_face
 from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.general_selection import closest_general
+from legstat.solvers.general_selection import general_face, selected_general
 from legstat.solvers.graph import read_only
 from legstat.solvers.highs import HighsFlow, HighsGeneral
 from legstat.solvers.linear_program import FlowProgram
@@ -95,7 +96,7 @@ class Session:
                 attempts.append(f"{name}{', cold' if cold else ''}: {raw.outcome}, {raw.message}")
                 stats: JSON = {"seconds": 0.0, "iterations": raw.iterations, "attempts": list(attempts)}
                 found = self._verified(raw, L, name, stats)
-                stats["seconds"] = time.perf_counter() - started
+                found.stats["seconds"] = time.perf_counter() - started
                 if found.ok:
                     return found
                 if best is None or found.certificate.gap < best.certificate.gap:
@@ -167,12 +168,26 @@ class Session:
         return self.selected(self._general_solution(program, g, flow, y, L, name, stats, failure, raw.precision))
 
     def selected(self, found: Solution) -> Solution:
-        """The point of the solution's optimal face that this session's selection names."""
+        """The point of the solution's optimal face that this session's selection names.
+
+        Where it cannot be had with a certificate, the engine's own certified point is returned with a warning, and its
+        `selection` says "vertex".
+        """
         if self.selection == "vertex" or not found.ok or found.engine == "closed form":
             return replace(found, selection=self.selection)
-        if isinstance(self.program, GeneralProgram):
-            return self._selected_general(self.program, found)
-        return self._selected_flow(self.program, found)
+        try:
+            if isinstance(self.program, GeneralProgram):
+                chosen = self._selected_general(self.program, found)
+            else:
+                chosen = self._selected_flow(self.program, found)
+            reason = "its certificate fails"
+        except (SolverError, np.linalg.LinAlgError) as error:
+            chosen, reason = None, str(error)
+        if chosen is not None and chosen.ok:
+            return chosen
+        text = f"selection={self.selection!r} is not available at L = {found.L:.6g}: {reason}"
+        warnings.warn(f"{text}. The engine's own optimum is returned.", LegstatWarning, stacklevel=2)
+        return found
 
     def _selected_flow(self, program: FlowProgram, found: Solution) -> Solution:
         g, flow, unit_L = found.g / program.scale, found.flow / program.weight_scale, found.L / program.scale
@@ -187,8 +202,8 @@ class Session:
         return replace(out, selection=self.selection, selection_error=chosen.error * program.scale)
 
     def _selected_general(self, program: GeneralProgram, found: Solution) -> Solution:
-        centre = self.selection == "interior"
-        g = closest_general(program, found.g, found.flow, found.multipliers, found.L, centre)
+        face = general_face(program, found.flow, found.multipliers, found.L)
+        g = selected_general(program, face, centre=self.selection == "interior")
         y, stats = found.multipliers, found.stats
         out = self._general_solution(program, g, found.flow, y, found.L, found.engine, stats, None, found.precision)
         return replace(out, selection=self.selection)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
+from legstat.errors import LegstatWarning
 from legstat.solvers import FlowProgram, GeneralProgram, solve
 from legstat.solvers.face import regions_of_face
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, regions
@@ -129,7 +130,41 @@ def test_the_face_is_found_whatever_point_describes_it() -> None:
     assert labels[0] == labels[1]
 
 
-def test_nonuniqueness_of_a_general_program_is_not_offered() -> None:
+@pytest.mark.parametrize("name", GENERALS)
+def test_nonuniqueness_of_general_programs(name: str) -> None:
+    program, A, a = GENERALS[name]()
+    L = 0.15 * program.L_max
+    solution = solve(program, L)
+    D = program.difference.toarray()
+    (m, p), unit, size = D.shape, program.scale / program.g_scale, program.scale
+    eye, none = np.eye(m), np.zeros((a.size, m))
+    blocks = ((D, -eye), (-D, -eye), (-A / unit, none), (A / unit, none), (np.zeros((1, p)), np.ones((1, m))))
+    rows = np.vstack([np.hstack(pair) for pair in blocks])
+    value = solution.objective / program.g_scale * (1 + 1e-10)
+    limits = np.concatenate([np.zeros(2 * m), (L - a) / size, (L + a) / size, [value]])
+    bounds = [(None, None)] * p + [(0, None)] * m
+    widest = 0.0
+    for edge in D:
+        cost = np.append(edge, np.zeros(m))
+        ends = [linprog(s * cost, A_ub=rows, b_ub=limits, bounds=bounds, method="highs-ds").fun for s in (1, -1)]
+        widest = max(widest, -sum(ends))
+    # the linear programs allow the objective 1e-10 and HiGHS' tolerance of 1e-7, times the condition of A
+    assert solution.nonuniqueness / program.g_scale == pytest.approx(widest, abs=1e-4)
+
+
+def test_nonunique_general_program() -> None:
+    # two equal steps, of which the constraint on the sum asks for one
+    D = np.array([[-1.0, 1.0, 0.0], [0.0, -1.0, 1.0]])
+    program = GeneralProgram.dense(D, np.array([[-1.0, 0.0, 1.0]]), np.array([3.0]))
+    solution = solve(program, 1.0)
+    assert solution.objective == pytest.approx(2.0, rel=1e-9)
+    assert solution.nonuniqueness == pytest.approx(2.0, rel=1e-9)
+
+
+def test_a_selection_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     program = GENERALS["isotropic"]()[0]
-    assert isinstance(program, GeneralProgram)
-    assert np.isnan(solve(program, 0.3 * program.L_max).nonuniqueness)
+    monkeypatch.setattr("legstat.solvers.general_selection.LARGEST", 10)
+    with pytest.warns(LegstatWarning, match="too large"):
+        solution = solve(program, 0.3 * program.L_max)
+    assert solution.ok
+    assert solution.selection == "vertex"
