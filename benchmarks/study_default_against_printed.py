@@ -19,7 +19,7 @@ import legstat as ls
 from legstat.estimators.heldout import r2_on
 
 
-def main(pictures: int = 5, budgets: tuple[int, ...] = (2000, 6000)) -> None:
+def main(pictures: int = 4, budgets: tuple[int, ...] = (2000, 6000)) -> None:
     """Run the study and save the table."""
     rows = []
     for name in NETWORKS:
@@ -60,4 +60,4 @@ def main(pictures: int = 5, budgets: tuple[int, ...] = (2000, 6000)) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5, tuple(map(int, sys.argv[2:])) or (2000, 6000))
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4, tuple(map(int, sys.argv[2:])) or (2000, 6000))
