@@ -90,6 +90,14 @@ class Moments:
         b = b.reshape(-1, p)
         b.flags.writeable = False
         object.__setattr__(self, "b", b)
+        if self.variances is not None:
+            variances = np.array(self.variances, dtype=np.float64)
+            if variances.size != b.size or not (np.isfinite(variances).all() and (variances >= 0).all()):
+                valid = f"finite, >= 0, one for each of the {b.size} entries of LEG"
+                raise ValueError(invalid("Moments", "variances", self.variances, valid))
+            variances = variances.reshape(b.shape)
+            variances.flags.writeable = False
+            object.__setattr__(self, "variances", variances)
 
     @property
     def gamma(self) -> FloatArray:

@@ -20,7 +20,8 @@ class HeldOut:
     Attributes
     ----------
     r2 : ndarray of shape (models,)
-        1 - (squared error on the folds left out) / (sum of squares there), over all folds.
+        1 - (squared error on the folds left out) / (sum of squares there), over all folds; 0 for a score that never
+        moved.
     std_errors : ndarray of shape (models,)
         Standard deviation of the folds' R^2 over the square root of their number.
     """
@@ -64,8 +65,13 @@ def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray]
         e, t = zip(*(_squares(u, maps, c, (fold, folds)) for c, u in enumerate(sample.units)), strict=True)
         errors.append(np.sum(e, axis=0))
         totals.append(np.sum(t))
-    by_fold = 1.0 - np.stack(errors) / np.array(totals)[:, None]
-    return HeldOut(1.0 - np.sum(errors, axis=0) / np.sum(totals), by_fold.std(axis=0, ddof=1) / np.sqrt(folds))
+    by_fold = np.stack([_r2(e, t) for e, t in zip(errors, totals, strict=True)])
+    return HeldOut(_r2(np.sum(errors, axis=0), np.sum(totals)), by_fold.std(axis=0, ddof=1) / np.sqrt(folds))
+
+
+def _r2(errors: FloatArray, total: np.float64) -> FloatArray:
+    """1 - errors / total; 0 where the score never moved, so that there is nothing to explain."""
+    return np.zeros_like(errors) if total == 0.0 else 1.0 - errors / total
 
 
 def r2_on(sample: QuerySample, params: FloatArray) -> float:
@@ -81,10 +87,10 @@ def r2_on(sample: QuerySample, params: FloatArray) -> float:
     Returns
     -------
     float
-        1 - squared error / sum of squares, of the odd part for antithetic samples.
+        1 - squared error / sum of squares, of the odd part for antithetic samples; 0 for a score that never moved.
     """
     parts = [_squares(units, params[None], c, None) for c, units in enumerate(sample.units)]
-    return float(1.0 - np.sum([e for e, _ in parts]) / np.sum([t for _, t in parts]))
+    return float(_r2(np.sum([e for e, _ in parts], axis=0), np.sum([t for _, t in parts]))[0])
 
 
 def _squares(units: Units, maps: FloatArray, channel: int, fold: tuple[int, int] | None) -> tuple[FloatArray, float]:

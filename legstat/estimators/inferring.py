@@ -70,8 +70,9 @@ class Inferring:
     @property
     def pvalues(self) -> FloatArray:
         """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
+        zstats = self.zstats
         check_units("LEGResults.pvalues", self.moments.n)
-        return two_sided_pvalues(self.zstats, self.df)
+        return two_sided_pvalues(zstats, self.df)
 
     @property
     def df(self) -> FloatArray:

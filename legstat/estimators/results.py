@@ -14,7 +14,7 @@ import scipy.sparse
 from scipy.sparse.csgraph import connected_components
 
 from legstat._io import load_arrays, save_arrays
-from legstat._typing import JSON, FloatArray
+from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.conventions import Conventions, get_conventions
 from legstat.designs import design_from_parameters
 from legstat.errors import InferenceUnavailableError, invalid
@@ -31,6 +31,13 @@ if TYPE_CHECKING:
     from statsmodels.iolib.summary import Summary
 
 REGION_TOLERANCE = 1e-6  # neighbours whose estimates differ by less than this share of their range are one region
+
+
+def _locked(array: AnyArray) -> FloatArray:
+    """That array in float64, read-only."""
+    locked = np.asarray(array, dtype=np.float64)
+    locked.flags.writeable = False
+    return locked
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,9 +62,7 @@ class Results:
     image: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        params = np.array(self.params, dtype=np.float64)
-        params.flags.writeable = False
-        object.__setattr__(self, "params", params)
+        object.__setattr__(self, "params", _locked(np.array(self.params)))
 
     @property
     def grid_shape(self) -> tuple[int, int]:
@@ -83,10 +88,9 @@ class Results:
         """
         maps = self.channel_maps
         if len(maps) == 1:
-            return np.array(maps[0])
+            return _locked(maps[0])
         absolute = np.abs(maps)
-        combined = absolute.mean(axis=0) if self._rules.aggregation == "mean" else absolute.sum(axis=0)
-        return np.asarray(combined, dtype=np.float64)
+        return _locked(absolute.mean(axis=0) if self._rules.aggregation == "mean" else absolute.sum(axis=0))
 
     @cached_property
     def heatmap(self) -> FloatArray:
@@ -103,11 +107,10 @@ class Results:
             )
         height, width = self.image.shape[-2:]
         if self._rules.resize == "nearest":
-            return np.asarray(self.moments.design.grid.lift(self.saliency, height, width), dtype=np.float64)
+            return _locked(self.moments.design.grid.lift(self.saliency, height, width))
         factors = (height / self.grid_shape[0], width / self.grid_shape[1])
         # pixel centres at half-integers and edges held, as cv2.resize does
-        zoomed = scipy.ndimage.zoom(self.saliency, factors, order=1, mode="nearest", grid_mode=True)
-        return np.asarray(zoomed, dtype=np.float64)
+        return _locked(scipy.ndimage.zoom(self.saliency, factors, order=1, mode="nearest", grid_mode=True))
 
     @property
     def _rules(self) -> Conventions:

@@ -127,7 +127,12 @@ def _summary(
     summary = Summary()
     summary.tables.append(SimpleTable(facts, title=title, txt_fmt={**text, "data_aligns": "lrlr"}))
     for heading, header, rows in tables:
-        summary.tables.append(SimpleTable(rows, headers=header, title=heading or None, txt_fmt=fmt_params))
+        # for LaTeX statsmodels joins the tables and knows the widths of as many columns as the narrowest one has
+        filling = [""] * (len(facts[0]) - len(header))
+        cells = [[*row, *filling] for row in rows]
+        summary.tables.append(
+            SimpleTable(cells, headers=[*header, *filling], title=heading or None, txt_fmt=fmt_params)
+        )
     if notes:
         summary.add_extra_txt([f"[{i}] {text}" for i, text in enumerate(notes, start=1)])
     return summary
