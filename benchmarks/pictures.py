@@ -20,7 +20,7 @@ def network(name: str, score: str = "log_odds") -> ls.Response:
 
 
 def classified(name: str, count: int, least: float = 0.3) -> list[tuple[str, FloatArray]]:
-    """The golden retriever and the first pictures of images/samples that the network classifies correctly with p > `least`."""
+    """The golden retriever and the first pictures of images/samples classified correctly with p > `least`."""
     f = network(name, score="probability")
     with (DATA / "labels" / "imagenet_samples.csv").open() as file:
         rows = list(csv.DictReader(file))
