@@ -145,8 +145,8 @@ class LEGTV:
         sample = self._data
         if isinstance(sample, Moments):
             raise InferenceUnavailableError(
-                "legstat.LEGTV.L_bootstrap: needs the responses; moments alone do not tell their noise. Make LEGTV from "
-                "the sample, or pass L=."
+                "legstat.LEGTV.L_bootstrap: needs the responses; moments alone do not tell their noise. Make LEGTV "
+                "from the sample, or pass L=."
             )
         check_units("LEGTV.L_bootstrap", min(sample.n_units))
         influence = sample.moments(self._kind).influence

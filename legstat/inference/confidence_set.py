@@ -41,7 +41,7 @@ def noise_draws(covariance: Covariance, design: Design, n_draws: int = N_DRAWS, 
         b = design.covariance(draws.reshape(len(draws), -1, p))
         # one channel at a time: the edges are twice as many as the cells
         largest = [np.abs(design.grid.pinv_transpose(b[:, c])).max(axis=1, initial=0.0) for c in range(b.shape[1])]
-        return np.max(largest, axis=0)
+        return np.asarray(np.max(largest, axis=0), dtype=np.float64)
 
     return np.concatenate(list(covariance.draws(n_draws, rng, supremum)))
 
