@@ -6,6 +6,7 @@ added to each budget. Its sparse row call (`getReducedRowSparse`) writes beyond 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -88,14 +89,25 @@ class _Model:
     def _run_watched(self) -> None:
         # the main thread waits in Python, where Ctrl-C is heard; HiGHS itself holds no interpreter lock
         self._stop.clear()
-        worker = threading.Thread(target=self.highs.run, daemon=True)
-        worker.start()
+        # an event of our own tells the end: an interrupted `join` of Python 3.11 takes a running thread for a dead one
+        done = threading.Event()
+
+        def work() -> None:
+            try:
+                self.highs.run()
+            finally:
+                done.set()
+
+        worker = threading.Thread(target=work, daemon=True)
         try:
-            while worker.is_alive():
-                worker.join(0.05)
+            worker.start()
+            while not done.wait(0.05):
+                pass
         except KeyboardInterrupt:
             self._stop.set()
-            worker.join()
+            while not done.is_set():  # HiGHS must have ended before its memory goes; a second Ctrl-C changes nothing
+                with contextlib.suppress(KeyboardInterrupt):
+                    done.wait(0.05)
             raise
 
     def solution(self) -> tuple[FloatArray, FloatArray]:

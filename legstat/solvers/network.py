@@ -44,6 +44,9 @@ class _Arcs:
         starts, ends = start[self._order].astype(np.int32), end[self._order].astype(np.int32)
         # warm repair stays at pylmcf's default, the dual one: the primal repair takes seconds at 112 x 112
         self._graph = _graph_class()(n_nodes, starts, ends)
+        # by default a repair is given up by the clock, and then another vertex comes out: the same bits every time need
+        # that it never is
+        self._graph.set_warm_repair_budget(0.0)
 
     def set_cost(self, cost: IntArray) -> None:
         self._graph.set_edge_costs(cost[self._order])
@@ -108,9 +111,8 @@ class NetworkFlow:
             self._planar = _Arcs(n_faces, start, end)
             self._planar.set_cost(np.concatenate([self._weights, self._weights]))
         low, high = self._centre - L, self._centre + L
-        base = np.where(low > 0, low, np.where(high < 0, high, 0))
+        base = np.where(low > 0, low, np.where(high < 0, high, 0))  # the bound towards 0 is reached already
         up, down = np.where(looped, 0, high - base), np.where(looped, 0, base - low)
-        up[base < 0], down[base > 0] = 0, 0  # towards 0 the bounds are already reached
         # whole numbers below 2^53 each, but their sums are not: bincount would add them as floats
         supply = np.zeros(n_faces, dtype=np.int64)
         np.subtract.at(supply, positive, base)

@@ -78,6 +78,21 @@ def test_value_is_decreasing_and_convex(u: np.ndarray, low: float, high: float) 
 
 
 @SETTINGS
+@given(potentials(), st.data())
+def test_slope_is_a_subgradient_where_an_edge_reaches_zero(u: np.ndarray, data: st.DataObject) -> None:
+    program = FlowProgram.from_potential(u.shape, u)
+    kinks = np.unique(np.abs(program.centre))
+    kinks = kinks[kinks > 0]
+    if kinks.size == 0:
+        return
+    tiny = 1e-9 * program.objective_unit * program.n_edges
+    at = solve(program, float(data.draw(st.sampled_from(list(kinks)))), selection="vertex")
+    for factor in (0.5, 0.99, 1.01, 1.5):
+        other = solve(program, factor * at.L, selection="vertex")
+        assert other.objective >= at.objective + at.slope * (other.L - at.L) - tiny
+
+
+@SETTINGS
 @given(potentials(), ratios, st.integers(0, 2**32 - 1))
 def test_any_circulation_is_a_lower_bound(u: np.ndarray, ratio: float, seed: int) -> None:
     program = FlowProgram.from_potential(u.shape, u)

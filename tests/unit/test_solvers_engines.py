@@ -16,7 +16,7 @@ import pytest
 
 import legstat.solvers
 from legstat.errors import BackendUnavailableError, SolverError
-from legstat.solvers import FlowProgram, Status, session, solve, solve_path
+from legstat.solvers import FlowProgram, Status, highs, session, solve, solve_path
 from legstat.solvers.engine import Raw, no_answer
 from legstat.solvers.highs import HighsFlow
 from legstat.solvers.network import NetworkFlow
@@ -182,15 +182,34 @@ def test_time_limit_is_per_solve_although_highs_counts_over_runs() -> None:
     assert used > 0
 
 
-def test_ctrl_c_stops_a_large_solve() -> None:
-    program = FlowProgram.from_potential((150, 150), regions((150, 150)))
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            solve(program, 0.1 * program.L_max, engine="highs", selection="vertex", options={"simplex_strategy": 4})
-    finally:
-        timer.cancel()
+def test_ctrl_c_stops_a_large_solve(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = FlowProgram.from_potential((224, 224), regions((224, 224)))
+    original, started = highs._Model._run_watched, []
+
+    def interrupted_while_running(model: highs._Model) -> None:
+        threading.Timer(0.5, _thread.interrupt_main).start()
+        started.append(time.perf_counter())
+        original(model)
+
+    monkeypatch.setattr(highs._Model, "_run_watched", interrupted_while_running)
+    with pytest.raises(KeyboardInterrupt):
+        # the primal simplex needs about a minute here
+        solve(program, 0.1 * program.L_max, engine="highs", selection="vertex", options={"simplex_strategy": 4})
+    assert 0.4 < time.perf_counter() - started[0] < 15
+
+
+def test_an_engine_that_died_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = FLOWS["5 x 7"]()
+    built: list[int] = []
+
+    def factory(program: FlowProgram, options: object, keep: bool) -> object:
+        built.append(1)
+        return _Liar(program, "died") if len(built) == 1 else HighsFlow(program)
+
+    monkeypatch.setitem(session.REGISTRY, "highs", factory)
+    solution = solve(program, 0.5 * program.L_max, engine="highs")
+    assert solution.ok
+    assert len(built) == len(solution.stats["attempts"]) == 2
 
 
 class _Interrupted:

@@ -7,6 +7,7 @@ import pytest
 
 from legstat.errors import SolverError
 from legstat.solvers import FlowProgram, GeneralProgram, Status, graph, solve, solve_path
+from legstat.solvers.certificate import flow_certificate
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, node_form_value
 
 
@@ -150,3 +151,33 @@ def test_infeasible_dense_program_says_so() -> None:
     with pytest.raises(SolverError, match="no g satisfies"):
         solve(program, 0.5)
     assert solve(program, 0.5, on_failure="return").status is Status.INFEASIBLE
+
+
+def test_each_part_of_the_certificate_counts() -> None:
+    # c = (1, 1) on a line: at L = 0.5 the optimum is h = (0.5, 0.5); on a line the only circulation is 0
+    program = FlowProgram.from_potential((1, 3), np.array([0.0, 1.0, 2.0]))
+    right = flow_certificate(program, np.array([0.0, 0.5, 1.0]), np.zeros(2), 0.5)
+    assert right.passed
+    assert (right.gap, right.primal_residual, right.dual_value) == (0.0, 0.0, 1.0)
+    infeasible = flow_certificate(program, np.array([0.0, 0.2, 1.0]), np.zeros(2), 0.5)
+    assert infeasible.gap <= 1e-15
+    # |0.8 - 1| is fine, |0.2 - 1| exceeds 0.5 by 0.3
+    assert infeasible.primal_residual == pytest.approx(0.3, rel=1e-12)
+    assert not infeasible.passed
+    suboptimal = flow_certificate(program, np.array([0.0, 0.6, 1.2]), np.zeros(2), 0.5)
+    assert suboptimal.gap == pytest.approx(0.2 / 1.2, rel=1e-12)
+    assert not suboptimal.passed
+    unbalanced = flow_certificate(program, np.array([0.0, 0.5, 1.0]), np.array([0.1, 0.0]), 0.5)
+    assert unbalanced.dual_residual == pytest.approx(0.1, rel=1e-12)
+    assert not unbalanced.passed
+
+
+def test_slope_at_ties() -> None:
+    # a square whose edges reach 0 exactly at L: the subgradient must lie between the slopes on both sides
+    for u in ([0.0, 1.0, 1.0, 3.0], [0.0, 1.0, 2.0, 2.0], [0.0, 2.0, 2.0, 1.0], [3.0, 0.0, 1.0, 1.0]):
+        program = FlowProgram.from_potential((2, 2), np.array(u))
+        for L in (0.5, 1.0, 1.5, 2.0):
+            at = solve(program, L, selection="vertex")
+            for other in np.linspace(0.0, 3.0, 25):
+                bound = at.objective + at.slope * (other - L)
+                assert solve(program, other, selection="vertex").objective >= bound - 1e-9
