@@ -26,7 +26,17 @@ from legstat.grids import Grid
 from legstat.moments import Moments
 from legstat.perturbations import Additive, Blend
 from legstat.record import Verification, verify
-from legstat.responses import Preprocessing, Response, as_response, onnx_response, torch_response
+from legstat.responses import (
+    Preprocessing,
+    QueryCache,
+    Response,
+    as_response,
+    inspect_model,
+    onnx_response,
+    reopen_onnx,
+    torch_response,
+    tune_batch_size,
+)
 from legstat.samples import QuerySample
 from legstat.sampling import query
 
@@ -49,6 +59,7 @@ __all__ = [
     "Moments",
     "NonFiniteResponseError",
     "Preprocessing",
+    "QueryCache",
     "QueryError",
     "QueryInterrupted",
     "QuerySample",
@@ -59,10 +70,13 @@ __all__ = [
     "Verification",
     "as_response",
     "explain",
+    "inspect_model",
     "onnx_response",
     "query",
+    "reopen_onnx",
     "simulate",
     "torch_response",
+    "tune_batch_size",
     "verify",
 ]
 __version__ = "0.1.0"

@@ -227,6 +227,7 @@ def explain(
     threads: Annotated[int | None, typer.Option(help="Threads of ONNX Runtime.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per call.")] = None,
     out: Annotated[Path, _OUT] = Path("out"),
+    cache: Annotated[Path | None, typer.Option(help="Folder of answers kept from run to run.", file_okay=False)] = None,
     resume: Annotated[Path | None, typer.Option(help="partial.npz of a run that stopped, to go on from.")] = None,
     quiet: Annotated[bool, _QUIET] = False,
     as_json: Annotated[bool, _JSON] = False,
@@ -266,6 +267,7 @@ def explain(
                 conventions=named,
                 rng=None if earlier is not None else seed or 0,
                 resume=earlier,
+                cache=cache,
                 progress=voice.progress,
             )
         out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args
 
@@ -18,6 +20,7 @@ from legstat.designs import BLOCK, Design, Key
 from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted, invalid
 from legstat.perturbations import Additive, Composer, Perturbation
 from legstat.responses.base import Response, as_response, check_whole
+from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples import QuerySample
 from legstat.segments import Ledger, Segment
 
@@ -38,6 +41,7 @@ def query(
     resume: QuerySample | None = None,
     first_block: int = 0,
     batch_size: int | None = None,
+    cache: QueryCache | str | Path | None = None,
     progress: bool = True,
 ) -> QuerySample:
     """Evaluate f at drawn perturbations of a picture.
@@ -72,6 +76,10 @@ def query(
         Number of the first block: runs with one seed and disjoint blocks can be merged.
     batch_size : int, optional
         Pictures handed over at once; the response's own unless given.
+    cache : QueryCache or str or Path, optional
+        Answers on disk (or the folder for them): what an earlier run of this experiment was answered is served from
+        there, what is new is kept. `n_queries` is then the size of the sample; `ledger.spent` says what was evaluated
+        and `ledger.cached` what was served.
     progress : bool, default True
         Show a progress bar if the output is a terminal.
 
@@ -120,13 +128,17 @@ def query(
     size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
     if resume is not None:
         plan.check_resumable(resume, rng if key is None else key, first_block)
-        settled, start = response.resolved(resume.response), resume
-        composer = operator.composer(picture, law.grid, settled.dtype)
     else:
         response.check_image(picture)
-        composer = operator.composer(picture, law.grid, response.dtype)
-        settled, start = _open(response, plan, composer, _key_from(rng, key))
-    return _run(settled, plan, composer, start, size, progress)
+    composer = operator.composer(picture, law.grid, response.dtype)
+    with ExitStack() as stack:
+        answers = None if cache is None else stack.enter_context(as_cache(cache).opened())
+        if resume is not None:
+            settled, start = response.resolved(resume.response), resume
+        else:
+            settled, start = _open(response, plan, composer, _key_from(rng, key), answers)
+        shelf = None if answers is None else plan.shelf(answers, settled, start.segments[0].key)
+        return _run(settled, plan, composer, start, size, shelf, progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +205,12 @@ class _Plan:
             units -= 1
         return units
 
+    def shelf(self, answers: Answers, response: Response, key: Key) -> Experiment:
+        """Where the cache keeps the answers of this experiment: all that determines them, but not how many."""
+        design, operator = self.design, self.perturbation
+        laws = [(type(law).__name__, law.parameters()) for law in (design, operator)]
+        return answers.experiment(response, self.image, *laws, self.antithetic, key)
+
     def check_resumable(self, sample: QuerySample, rng: Any, first_block: int) -> None:
         if rng is not None or first_block:
             raise ValueError(
@@ -220,7 +238,13 @@ class _Plan:
 
 
 def _run(
-    response: Response, plan: _Plan, composer: Composer, start: QuerySample, batch_size: int, progress: bool
+    response: Response,
+    plan: _Plan,
+    composer: Composer,
+    start: QuerySample,
+    batch_size: int,
+    shelf: Experiment | None,
+    progress: bool,
 ) -> QuerySample:
     """Evaluate what is missing from `start`, block by block, the streams in turn."""
     per = plan.per_unit
@@ -229,19 +253,22 @@ def _run(
     for segment in start.segments:
         known = np.concatenate([segment.responses.ravel(), segment.pending])
         scores[segment.channel, : len(known)] = known
-    first = start.segments[0]
-    answered, failed = start.ledger.perturbed, start.ledger.failed
+    first, size = start.segments[0], BLOCK * per
+    answered, failed, cached = start.ledger.perturbed, start.ledger.failed, start.ledger.cached
+    if shelf is not None:
+        wanted = scores[:, : plan.units * per]
+        cached += sum(shelf.fill(row, channel, first.first_block, size) for channel, row in enumerate(wanted))
 
     def sample() -> QuerySample:
         segments = tuple(
             Segment.of_run(first.key, channel, first.first_block, row, per) for channel, row in enumerate(scores)
         )
-        paid = Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), answered, failed)
+        paid = Ledger(plan.n_queries, start.ledger.x0, start.ledger.base, answered, failed, cached)
         return _with(start, segments, paid)
 
     bar = tqdm(
-        total=max(plan.units * per * plan.streams, answered),
-        initial=answered,
+        total=scores.size,
+        initial=int(np.isfinite(scores).sum()),
         unit="query",
         desc="queries",
         disable=None if progress else True,
@@ -256,6 +283,9 @@ def _run(
                 before = answered + failed
                 answered += int(finite.sum())
                 failed += int((~finite).sum())
+                if shelf is not None:
+                    block = int(rows[0]) // size
+                    shelf.keep(channel, first.first_block + block, size, rows - block * size, values)
                 if not finite.all():
                     bad = int(np.argmin(finite))
                     raise NonFiniteResponseError(
@@ -310,14 +340,26 @@ def _one_ahead(items: Iterator[_T]) -> Iterator[_T]:
             yield item
 
 
-def _open(response: Response, plan: _Plan, composer: Composer, key: Key) -> tuple[Response, QuerySample]:
+def _open(
+    response: Response, plan: _Plan, composer: Composer, key: Key, answers: Answers | None
+) -> tuple[Response, QuerySample]:
     """Pay for f(x0) and the base point: the settled response and a sample without units."""
+    paid = {"x0": 0, "base": 0, "cached": 0}
     try:
-        settled, f_x0 = response.anchor(plan.image)
+        anchored = None if answers is None else answers.anchor(response, plan.image)
+        settled, f_x0 = anchored or response.anchor(plan.image)
+        paid["cached" if anchored else "x0"] += 1
+        if answers is not None and not anchored:
+            answers.keep_anchor(response, plan.image, settled, f_x0)
         f_base = f_x0
         if plan.perturbation.needs_base:
+            shelf = None if answers is None else plan.shelf(answers, settled, key)
+            known = None if shelf is None else shelf.base()
             z0 = np.zeros((1, 1, *plan.design.grid.shape))
-            f_base = float(settled(composer(z0))[0])
+            f_base = float(settled(composer(z0))[0]) if known is None else known
+            paid["base" if known is None else "cached"] += 1
+            if shelf is not None and known is None:
+                shelf.keep_base(f_base)
     except (ValueError, TypeError, ImportError):
         raise
     except KeyboardInterrupt as error:
@@ -340,7 +382,7 @@ def _open(response: Response, plan: _Plan, composer: Composer, key: Key) -> tupl
         f_base=f_base,
         segments=tuple(Segment(key, c, plan.first_block, empty) for c in range(plan.streams)),
         response=settled.describe(),
-        ledger=Ledger(plan.n_queries, 1, int(plan.perturbation.needs_base), 0),
+        ledger=Ledger(plan.n_queries, perturbed=0, **paid),
     )
     return settled, sample
 

@@ -64,6 +64,8 @@ class Ledger:
         Evaluations of the picture itself, of the base point Phi(x0; 0) where it differs, and of perturbed pictures.
     failed : int
         Evaluations of perturbed pictures that gave NaN or infinity.
+    cached : int
+        Answers of any of these kinds that a `QueryCache` served: no evaluation was made for them.
     """
 
     n_queries: int
@@ -71,13 +73,14 @@ class Ledger:
     base: int
     perturbed: int
     failed: int = 0
+    cached: int = 0
 
     @property
     def spent(self) -> int:
-        """All evaluations."""
+        """All evaluations really made."""
         return self.x0 + self.base + self.perturbed + self.failed
 
     @property
     def unused(self) -> int:
-        """Evaluations of the ceiling that were left over: no whole unit fitted, or the run stopped early."""
-        return self.n_queries - self.spent
+        """What of the ceiling was neither spent nor served: no whole unit fitted, or the run stopped early."""
+        return self.n_queries - self.spent - self.cached

@@ -5,6 +5,7 @@
 
 from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.responses.batching import BatchTimings, measure_batch_sizes, tune_batch_size
+from legstat.responses.cache import QueryCache
 from legstat.responses.inspection import ModelReport, inspect_model
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx import OnnxResponse, onnx_response, reopen_onnx
@@ -19,6 +20,7 @@ __all__ = [
     "NetworkResponse",
     "OnnxResponse",
     "Preprocessing",
+    "QueryCache",
     "Response",
     "TorchResponse",
     "as_response",

@@ -304,6 +304,8 @@ class NetworkResponse(Response):
                 self._choices.score, stated, (target[0], target[1]) if isinstance(target, list) else int(target)
             )
             settled._x0 = {key: description[key] for key in _X0_KEYS if key in description}
+            if self._batch_open:  # it was the picture's size that settled it
+                settled.batch_size = check_batch_size(self._choices.where, description["batch_size"])
         if settled.fingerprint != description.get("fingerprint"):
             mine, theirs = self.describe(), description
             other = [key for key in _COMPARED if mine.get(key) != theirs.get(key)]

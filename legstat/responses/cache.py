@@ -1,0 +1,418 @@
+"""Answers kept on disk, so that a repeated, extended or resumed run pays only for what is new.
+
+One SQLite file holds, for every experiment (response, picture, design, perturbation, key), the scores of each block of
+draws, and f(x0) with what it settled. Every entry carries a SHA-256 over its place and its bytes: one that does not
+match is dropped and evaluated again, never served. An answer is on disk before the next batch is asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.errors import LegstatWarning, invalid
+from legstat.responses.base import Response
+from legstat.responses.digests import value_sha256
+
+FORMAT = 1
+"""Form of the entries, and of what determines them. Part of every key: entries of another form are not found."""
+
+_T = TypeVar("_T")
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS blocks (
+    experiment TEXT NOT NULL, stream INTEGER NOT NULL, block INTEGER NOT NULL,
+    scores BLOB NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (experiment, stream, block)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS anchors (anchor TEXT PRIMARY KEY, facts TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
+"""
+_WAIT = 30.0
+"""Seconds to wait for another process that is writing; one write takes a fraction of a millisecond."""
+_BASE = -1
+"""Stream under which the base point of a blend is kept."""
+# what a description says that does not determine scores, by the promise that ONNX Runtime on one machine gives
+_IDLE = ("batch_size", "threads", "saturated", "checks", "file")
+# what, besides, only says how the settled response came about
+_SETTLED = ("n_classes", "target_given", "target_label", "top_x0", "score_x0", "probability_x0", "logit_x0", "remark")
+_GROUNDS = ("output_kind_source", "output_kind_ground", "preprocessing_given")
+
+
+class QueryCache:
+    """Answers of black boxes in a folder on disk, for `query`, `explain` and the command line's ``--cache``.
+
+    What is asked twice is paid once: a repeated run costs nothing, one extended from 6,000 to 10,000 queries costs
+    4,000, and one that was killed costs what it had not been answered yet. Scores are served bit for bit as they came.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where the file ``answers.sqlite3`` lies or is to be made. Several processes may use one folder at once; it must
+        be on a disk of this machine (SQLite's locks do not hold on network file systems).
+
+    Raises
+    ------
+    ValueError
+        If the folder cannot be made, or is a file.
+
+    Notes
+    -----
+    An entry is found again only if all of this is the same: the response's fingerprint (model bytes, preprocessing,
+    target, score), its provider and the versions of what computes it; the picture; design, perturbation and pairing;
+    the generator's key; stream and number of the block. Batch size and threads are not asked about: on the CPU scores
+    do not depend on them. NaN and infinity are never kept. Nothing is ever thrown out: 64 queries take some 700 bytes.
+    Two processes that run the same experiment *at the same moment* both pay for what neither had kept before it began.
+
+    Examples
+    --------
+    >>> import tempfile, legstat as ls
+    >>> f, design = ls.simulate.linear(np.ones((4, 4))), ls.StructuredGaussian(grid=(4, 4), scale=0.02)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for n in (101, 101, 201):
+    ...         sample = ls.query(f, np.full((1, 8, 8), 0.5), design, n, rng=0, cache=ls.QueryCache(folder))
+    ...         print(sample.ledger.spent, sample.ledger.cached)
+    101 0
+    0 101
+    100 101
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        if not isinstance(folder, str | Path):
+            raise TypeError(invalid("QueryCache", "folder", folder, "the path of a folder"))
+        self.folder = Path(folder)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            text = f"It could not be made: {error}."
+            raise ValueError(
+                invalid("QueryCache", "folder", str(folder), "a folder, or a path for one", text)
+            ) from error
+
+    @property
+    def file(self) -> Path:
+        """The SQLite file."""
+        return self.folder / "answers.sqlite3"
+
+    @contextmanager
+    def opened(self) -> Iterator[Answers]:
+        """The answers, for the thread that opens them and until the end of the ``with`` block."""
+        answers = Answers(self.file)
+        try:
+            yield answers
+        finally:
+            answers.close()
+
+    def __repr__(self) -> str:
+        return f"QueryCache({str(self.folder)!r})"
+
+
+class Answers:
+    """An open cache.
+
+    Parameters
+    ----------
+    file : Path
+        The SQLite file; made where missing, set aside where broken.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be opened or made.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._inode: int | None = None
+        self._connection: sqlite3.Connection | None = None
+        try:
+            try:
+                self._open()
+            except sqlite3.OperationalError:  # no permission, locked, no room: nothing is wrong with the file
+                raise
+            except sqlite3.DatabaseError as error:
+                self._set_aside(error)
+        except (sqlite3.Error, OSError) as error:
+            text = f"Opening {file} failed: {error}."
+            raise ValueError(invalid("QueryCache", "folder", str(file.parent), "writable", text)) from error
+
+    def _open(self) -> None:
+        connection = sqlite3.connect(self._file, timeout=_WAIT, isolation_level=None)
+        try:
+            # readers and one writer at once; a killed process leaves whole transactions behind
+            _patiently(lambda: connection.execute("PRAGMA journal_mode=WAL"))
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.executescript(_SCHEMA)
+        except BaseException:
+            connection.close()
+            raise
+        self._connection, self._inode = connection, os.stat(self._file).st_ino
+
+    def _set_aside(self, error: Exception) -> None:
+        """Go on with a new file; the broken one stays beside it for whoever wants to look."""
+        self.close()
+        # another process may have put a new one there already
+        if self._inode is None or os.stat(self._file).st_ino == self._inode:
+            for tail in ("-wal", "-shm"):
+                Path(f"{self._file}{tail}").unlink(missing_ok=True)
+            self._file.replace(self._file.with_suffix(".broken"))
+            warnings.warn(
+                f"QueryCache: {self._file} is broken ({error}) and was set aside as a .broken file; "
+                "what it held is paid for again.",
+                LegstatWarning,
+                stacklevel=3,
+            )
+        self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _try(self, work: Callable[[sqlite3.Connection], _T], otherwise: _T) -> _T:
+        """Do something with the file; where that fails, go on without: no answer is lost by it, only not kept."""
+        if self._connection is None:
+            return otherwise
+        try:
+            try:
+                return work(self._connection)
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:
+                self._set_aside(error)
+                return work(self._connection)
+        except (sqlite3.Error, OSError) as error:
+            self.close()
+            warnings.warn(f"QueryCache: {error}; going on without the cache.", LegstatWarning, stacklevel=3)
+            return otherwise
+
+    # -- f(x0) -----------------------------------------------------------------------------------------------------
+
+    def anchor(self, response: Response, image: FloatArray) -> tuple[Response, float] | None:
+        """The settled response and f(x0), if they are known; see `Response.anchor`."""
+        key = _anchor_key(response, image)
+
+        def read(connection: sqlite3.Connection) -> JSON | None:
+            row = connection.execute("SELECT facts, digest FROM anchors WHERE anchor = ?", (key,)).fetchone()
+            if row is None:
+                return None
+            if not _is_text(row) or _digest(key, row[0].encode()) != row[1]:
+                _dropped("f(x0)")
+                connection.execute("DELETE FROM anchors WHERE anchor = ? AND digest IS ?", (key, row[1]))
+                return None
+            facts: JSON = json.loads(row[0])
+            return facts
+
+        facts = self._try(read, None)
+        if facts is None:
+            return None
+        return response.resolved(facts["description"]), float.fromhex(facts["value"])
+
+    def keep_anchor(self, response: Response, image: FloatArray, settled: Response, value: float) -> None:
+        """Keep f(x0) and what it settled about `response`."""
+        if not np.isfinite(value):
+            return
+        key = _anchor_key(response, image)
+        facts = json.dumps({"value": value.hex(), "description": settled.describe()})
+        row = (key, facts, _digest(key, facts.encode()))
+        self._try(lambda connection: connection.execute("INSERT OR REPLACE INTO anchors VALUES (?, ?, ?)", row), None)
+
+    # -- perturbed pictures ----------------------------------------------------------------------------------------
+
+    def experiment(self, response: Response, *parts: object) -> Experiment:
+        """The answers of one experiment.
+
+        Parameters
+        ----------
+        response : Response
+            Settled.
+        *parts : object
+            All else that determines what is evaluated, as `value_sha256` takes it.
+        """
+        return Experiment(self, value_sha256(FORMAT, _settled_key(response), *parts)[0])
+
+
+class Experiment:
+    """The answers of one experiment, by stream and block; from `Answers.experiment`."""
+
+    def __init__(self, answers: Answers, name: str) -> None:
+        self._answers, self._name = answers, name
+
+    def fill(self, scores: FloatArray, stream: int, first_block: int, size: int) -> int:
+        """Put what is known in place of NaN.
+
+        Parameters
+        ----------
+        scores : ndarray of shape (k,)
+            Answers of consecutive blocks of one stream, NaN where one is missing; changed in place.
+        stream, first_block : int
+            Whose answers they are.
+        size : int
+            Answers in one block.
+
+        Returns
+        -------
+        int
+            How many were put in.
+        """
+        last = first_block + -(-len(scores) // size) - 1
+
+        def read(connection: sqlite3.Connection) -> list[tuple[int, object, object]]:
+            text = (
+                "SELECT block, scores, digest FROM blocks WHERE experiment = ? AND stream = ? AND block BETWEEN ? AND ?"
+            )
+            return connection.execute(text, (self._name, stream, first_block, last)).fetchall()
+
+        before = int(np.isnan(scores).sum())
+        nothing: list[tuple[int, object, object]] = []
+        for block, payload, digest in self._answers._try(read, nothing):
+            known = self._checked(stream, block, payload, digest, size)
+            if known is None:
+                continue
+            at = (block - first_block) * size
+            here = scores[at : at + size]
+            np.copyto(here, known[: len(here)], where=np.isnan(here))
+        return before - int(np.isnan(scores).sum())
+
+    def keep(self, stream: int, block: int, size: int, at: AnyArray, values: FloatArray) -> None:
+        """Keep answers of one block; those at other places stay.
+
+        Parameters
+        ----------
+        stream, block : int
+            Which block.
+        size : int
+            Answers in it.
+        at : ndarray of shape (k,)
+            Places in the block.
+        values : ndarray of shape (k,)
+            Answers; NaN and infinity are left out.
+        """
+
+        def write(connection: sqlite3.Connection) -> None:
+            where = (self._name, stream, block)
+            text = "SELECT scores, digest FROM blocks WHERE experiment = ? AND stream = ? AND block = ?"
+            # the lock comes before the look: another process may be filling the same block
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                row: tuple[object, object] | None = connection.execute(text, where).fetchone()
+                known = None if row is None else self._checked(stream, block, *row, size)
+                scores = np.full(size, np.nan) if known is None else known
+                scores[at] = np.where(np.isfinite(values), values, scores[at])
+                payload = scores.astype("<f8").tobytes()
+                whole = (*where, payload, self._digest(stream, block, payload))
+                connection.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?)", whole)
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+        if np.isfinite(values).any():
+            self._answers._try(write, None)
+
+    def base(self) -> float | None:
+        """The score of the base point, if it is known."""
+        score = np.array([np.nan])
+        return float(score[0]) if self.fill(score, _BASE, 0, 1) else None
+
+    def keep_base(self, value: float) -> None:
+        """Keep the score of the base point."""
+        self.keep(_BASE, 0, 1, np.array([0]), np.array([value]))
+
+    def _digest(self, stream: int, block: int, payload: bytes) -> str:
+        return _digest(f"{self._name} {stream} {block}", payload)
+
+    def _checked(self, stream: int, block: int, payload: object, digest: object, size: int) -> FloatArray | None:
+        """An entry's scores, None where it is not what was written."""
+        if isinstance(payload, bytes) and len(payload) == 8 * size and self._digest(stream, block, payload) == digest:
+            scores: FloatArray = np.frombuffer(payload, dtype="<f8").astype(np.float64)
+            return scores
+        _dropped(f"block {block}")
+        return None
+
+
+def _patiently(work: Callable[[], object]) -> None:
+    """Do what SQLite does not wait for by itself: another process may be making the same file."""
+    end = time.monotonic() + _WAIT
+    while True:
+        try:
+            work()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        time.sleep(0.01)
+
+
+def _digest(place: str, payload: bytes) -> str:
+    return sha256(place.encode() + b"\n" + payload).hexdigest()
+
+
+def _is_text(row: tuple[object, ...]) -> bool:
+    return all(isinstance(cell, str) for cell in row)
+
+
+def _dropped(what: str) -> None:
+    warnings.warn(
+        f"QueryCache: the entry of {what} is corrupted and was dropped; it is evaluated again.",
+        LegstatWarning,
+        stacklevel=4,
+    )
+
+
+def _without(value: object, names: tuple[str, ...]) -> object:
+    """A JSON value without the entries of those names, at any depth."""
+    if isinstance(value, dict):
+        return {key: _without(inside, names) for key, inside in value.items() if key not in names}
+    return value
+
+
+def _settled_key(response: Response) -> str:
+    """What the scores of a settled response depend on."""
+    return _described(response, _IDLE + _SETTLED + _GROUNDS)
+
+
+def _anchor_key(response: Response, image: FloatArray) -> str:
+    """What f(x0), and what it settles, depends on."""
+    return value_sha256(FORMAT, _described(response, _IDLE), image)[0]
+
+
+def _described(response: Response, but: tuple[str, ...]) -> str:
+    about = response.describe()
+    if about.get("fingerprint_complete") is False:
+        raise ValueError(
+            invalid(
+                "query",
+                "cache",
+                f"with {response!r}",
+                "left out for a function that cannot be told from others",
+                "It is compiled code. Give it an attribute `fingerprint`: a string, another one for other scores.",
+            )
+        )
+    return json.dumps(_without({**about, "fingerprint": response.fingerprint}, but), sort_keys=True)
+
+
+def as_cache(cache: QueryCache | str | Path) -> QueryCache:
+    """A cache from itself or the path of its folder.
+
+    Parameters
+    ----------
+    cache : QueryCache or str or Path
+        What the user passed.
+
+    Returns
+    -------
+    QueryCache
+        The cache.
+    """
+    return cache if isinstance(cache, QueryCache) else QueryCache(cache)
