@@ -24,6 +24,7 @@ from legstat.moments import CROSSFIT_MINIMUM
 from legstat.perturbations import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
 from legstat.responses.base import Response, as_response
+from legstat.responses.cache import QueryCache
 from legstat.responses.onnx import OnnxResponse
 from legstat.samples import QuerySample
 from legstat.sampling import query
@@ -222,6 +223,7 @@ def explain(
     L: float | str | None = None,
     L_ratio: float | None = None,
     rng: Any = None,
+    cache: QueryCache | str | Path | None = None,
     progress: bool = True,
 ) -> Explanation:
     r"""Explain one picture: `query`, `LEG`, the path of `LEGTV` and the choice of L, nothing more.
@@ -256,6 +258,8 @@ def explain(
         L as a fraction of L_max; not together with `L`.
     rng : None, int, Generator or anything `numpy.random.default_rng` takes
         Source of the generator's key.
+    cache : QueryCache or str or Path, optional
+        Answers on disk, see `query`: what was asked before is not paid again.
     progress : bool, default True
         Show progress bars if the output is a terminal.
 
@@ -299,6 +303,7 @@ def explain(
         antithetic=antithetic,
         conventions=conventions,
         rng=rng,
+        cache=cache,
         progress=progress,
     )
     return Explanation.of(sample, L=L, L_ratio=L_ratio, progress=progress, **facts)
@@ -317,6 +322,7 @@ def query_for(
     conventions: ConventionsName | None = None,
     rng: Any = None,
     resume: QuerySample | None = None,
+    cache: QueryCache | str | Path | None = None,
     progress: bool = True,
 ) -> tuple[QuerySample, JSON]:
     """The first half of `explain`: everything checked, then the budget spent.
@@ -327,7 +333,7 @@ def query_for(
         As for `explain`.
     choice : mapping
         How L will be chosen (`choose_rule`), so that a budget too small for it is refused here.
-    grid, scale, n_queries, perturbation, antithetic, conventions, rng, progress : optional
+    grid, scale, n_queries, perturbation, antithetic, conventions, rng, cache, progress : optional
         As for `explain`.
     resume : QuerySample, optional
         A partial sample of this experiment, to go on from; what is left out above is taken from it.
@@ -377,6 +383,7 @@ def query_for(
         conventions=rules.name,
         rng=rng,
         resume=resume,
+        cache=cache,
         progress=progress,
     )
     seed = int(rng) if isinstance(rng, int | np.integer) and not isinstance(rng, bool) else None
