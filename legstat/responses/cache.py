@@ -104,7 +104,13 @@ class QueryCache:
 
     @contextmanager
     def opened(self) -> Iterator[Answers]:
-        """The answers, for the thread that opens them and until the end of the ``with`` block."""
+        """The answers, for the thread that opens them and until the end of the ``with`` block.
+
+        Yields
+        ------
+        Answers
+            What `query` asks and tells.
+        """
         answers = Answers(self.file)
         try:
             yield answers

@@ -142,7 +142,7 @@ def inspect_model(
         The model.
     image : str or Path or ndarray, optional
         A picture file, or (C, H, W) in [0, 1]; by default random pixels, from which no preset can be judged.
-    preprocessing, labels, input, output, output_kind, constants, provider, threads
+    preprocessing, labels, input, output, output_kind, constants, provider, threads : optional
         As for `onnx_response`.
     repeats : int
         Runs of the same picture in the determinism probe.
