@@ -356,9 +356,9 @@ def query_for(
     if resume is None:
         rules = get_conventions(conventions or "default", "explain")
         operator = _operator(perturbation, rules)
+        usual = BLEND_SCALE if isinstance(operator, Blend) else ADDITIVE_SCALE
         design: Design = StructuredGaussian(
-            grid or default_grid(*_size(picture)),
-            scale or (BLEND_SCALE if isinstance(operator, Blend) else ADDITIVE_SCALE),
+            default_grid(*_size(picture)) if grid is None else grid, usual if scale is None else scale
         ).under(rules)
         paired = rules.antithetic if antithetic is None else antithetic
     else:

@@ -1,0 +1,237 @@
+"""The command line: what it writes, says and refuses; that a stopped run can be resumed to the same bits."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import legstat as ls
+from legstat.cli import DIFFERENT, FAULT, INTERRUPTED, app
+from legstat.data import digits_model_path, load_digit
+from legstat.explain import FILES
+from legstat.responses.onnx import OnnxResponse
+
+
+@pytest.fixture
+def picture(tmp_path):
+    image, _ = load_digit(5)
+    path = tmp_path / "digit.png"
+    Image.fromarray(np.round(image[0] * 255).astype(np.uint8)).save(path)
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def explain(picture, out, *more):
+    fixed = ("--model", digits_model_path(), "--perturb", "mean", "--n-queries", 120)
+    return run("explain", picture, *fixed, "--out", out, *more)
+
+
+def results(out):
+    return json.loads((out / "record.json").read_text(encoding="utf-8"))["results"]
+
+
+def test_explain_writes_everything_and_says_the_summary(picture, tmp_path):
+    done = explain(picture, tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == sorted(FILES)
+    assert (tmp_path / "out" / "summary.txt").read_text(encoding="utf-8").strip() in done.stdout
+    assert done.stderr == ""  # no bars where stderr is no terminal
+
+
+def test_same_seed_same_bits_and_another_seed_others(picture, tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert explain(picture, tmp_path / name, "--seed", seed).exit_code == 0
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+    assert results(tmp_path / "a")["leg.params"] != results(tmp_path / "c")["leg.params"]
+
+
+@pytest.mark.parametrize("more", [("--batch-size", 7), ("--threads", 1)])
+def test_bits_do_not_depend_on_batches_and_threads(picture, tmp_path, more):
+    assert explain(picture, tmp_path / "a").exit_code == 0
+    assert explain(picture, tmp_path / "b", *more).exit_code == 0
+    assert results(tmp_path / "a") == results(tmp_path / "b")
+
+
+def test_command_is_the_python_call(picture, tmp_path):
+    assert explain(picture, tmp_path / "out").exit_code == 0
+    f = ls.onnx_response(digits_model_path())
+    found = ls.explain(f, picture, perturbation=ls.Blend("mean"), n_queries=120, rng=0)
+    assert found.record()["results"] == results(tmp_path / "out")
+
+
+def test_json_is_all_there_is_on_stdout(picture, tmp_path):
+    done = explain(picture, tmp_path / "out", "--json")
+    assert json.loads(done.stdout) == results(tmp_path / "out")
+
+
+def test_quiet_says_nothing(picture, tmp_path):
+    done = explain(picture, tmp_path / "out", "--quiet")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_verify_says_same_and_fails_on_a_difference(picture, tmp_path):
+    explain(picture, tmp_path / "out")
+    record = tmp_path / "out" / "record.json"
+    done = run("verify", record)
+    assert done.exit_code == 0, done.stdout
+    assert "VERIFIED" in done.stdout
+    record.write_text(record.read_text(encoding="utf-8").replace('"0x1', '"0x2', 1), encoding="utf-8")
+    done = run("verify", record)
+    assert done.exit_code == DIFFERENT
+    assert "DIFFERS" in done.stdout
+    assert run("verify", record, "--quiet").exit_code == DIFFERENT
+    assert json.loads(run("verify", record, "--json").stdout)["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--grid", "28"), "`--grid` must be rows x columns"),
+        (("--grid", "5x5"), "nearest that do: 4x4 or 8x8"),
+        (("--n-queries", "3"), "`n_queries` must be at least"),
+        (("--scale", "-1"), "`scale` must be"),
+        (("--target", "10"), "target"),
+        (("--target", "seven"), "target"),
+        (("--score", "difference"), "two classes, such as 207,208"),
+        (("--preprocessing", "vgg"), "preprocessing"),
+        (("--L", "bootstrap"), "`L` must be"),
+        (("--L", "0.1", "--L-ratio", "0.1"), "not given together"),
+        (("--at", "1.5"), "`at` must be"),
+        (("--conventions", "paper"), "perturbation"),
+        (("--output", "nothing"), "output"),
+        (("--labels", "no_such_file.txt"), "no_such_file.txt"),
+        (("--resume", "no_such_file.npz"), "no_such_file.npz"),
+        (("--threads", "0"), "threads"),
+    ],
+)
+def test_bad_argument_is_one_line_and_exit_code_2(picture, tmp_path, arguments, text, monkeypatch):
+    monkeypatch.setattr(OnnxResponse, "_forward", lambda *a: pytest.fail("evaluated"))
+    done = explain(picture, tmp_path / "out", *arguments)
+    assert done.exit_code == FAULT
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert text in lines[0]
+    assert done.stdout == ""
+
+
+def test_missing_model_and_picture_are_named(picture, tmp_path):
+    done = run("explain", picture, "--model", tmp_path / "no.onnx")
+    assert (done.exit_code, "no.onnx" in done.stderr) == (FAULT, True)
+    done = run("explain", tmp_path / "no.png", "--model", digits_model_path(), "--out", tmp_path / "out")
+    assert (done.exit_code, "no.png" in done.stderr) == (FAULT, True)
+
+
+def test_mask_level_makes_no_sense_for_additive(picture, tmp_path):
+    done = run("explain", picture, "--model", digits_model_path(), "--perturb", "additive", "--at", 0.3)
+    assert (done.exit_code, "`--at`" in done.stderr) == (FAULT, True)
+
+
+def test_debug_shows_where(picture, tmp_path):
+    done = explain(picture, tmp_path / "out", "--grid", "5x5", "--debug")
+    assert isinstance(done.exception, ValueError)
+
+
+@pytest.mark.parametrize("conventions", ["paper", "upstream"])
+def test_conventions_go_all_the_way(picture, tmp_path, conventions):
+    out = tmp_path / "out"
+    more = ("--conventions", conventions, "--perturb", "additive", "--n-queries", 200)
+    done = run("explain", picture, "--model", digits_model_path(), *more, "--out", out)
+    assert done.exit_code == 0, done.stderr
+    record = json.loads((out / "record.json").read_text(encoding="utf-8"))
+    assert record["experiment"]["conventions"] == conventions
+    assert record["experiment"]["perturbation"] == {
+        "class": "Additive", "clip": False, "quantise": conventions == "upstream"
+    }  # fmt: skip
+    assert record["estimators"]["choice"] == {"L_ratio": 0.1}
+
+
+class Stops:
+    """Lets an ONNX response answer `after` calls, then raises."""
+
+    def __init__(self, monkeypatch, after, error):
+        self.left, inner = after, OnnxResponse._forward
+
+        def forward(response, inputs):
+            self.left -= 1
+            if self.left < 0:
+                raise error
+            return inner(response, inputs)
+
+        monkeypatch.setattr(OnnxResponse, "_forward", forward)
+
+
+@pytest.mark.parametrize(("error", "code"), [(RuntimeError("the cable"), FAULT), (KeyboardInterrupt(), INTERRUPTED)])
+def test_stopped_run_is_kept_and_resumed_to_the_same_bits(picture, tmp_path, monkeypatch, error, code):
+    assert explain(picture, tmp_path / "whole", "--batch-size", 8, "--seed", 6).exit_code == 0
+    with monkeypatch.context() as patch:
+        Stops(patch, 7, error)
+        done = explain(picture, tmp_path / "out", "--batch-size", 8, "--seed", 6)
+    assert done.exit_code == code
+    kept = tmp_path / "out" / "partial.npz"
+    assert f"--resume {kept}" in done.stderr
+    assert 20 < ls.QuerySample.load(kept).ledger.spent < 120
+    # the same command, as the message says
+    done = explain(picture, tmp_path / "out", "--batch-size", 8, "--seed", 6, "--resume", kept)
+    assert done.exit_code == 0, done.stderr
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
+def test_resuming_another_experiment_is_refused(picture, tmp_path, monkeypatch):
+    assert explain(picture, tmp_path / "out", "--seed", 1).exit_code == 0
+    kept = tmp_path / "out" / "sample.npz"
+    for more, text in ((("--seed", 2), "`--seed`"), (("--scale", 0.1), "`scale`"), (("--grid", "4x4"), "`grid`")):
+        done = explain(picture, tmp_path / "again", "--resume", kept, *more)
+        assert (done.exit_code, text in done.stderr) == (FAULT, True), done.stderr
+
+
+def test_fault_in_the_estimates_keeps_the_queries(picture, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("legstat.estimators.leg.LEG.fit", lambda self: (_ for _ in ()).throw(ls.SolverError("no")))
+        done = explain(picture, tmp_path / "out")
+    assert done.exit_code == FAULT
+    assert "--resume" in done.stderr
+    with monkeypatch.context() as patch:  # everything is paid for: nothing may be evaluated again
+        patch.setattr(OnnxResponse, "_forward", lambda *a: pytest.fail("evaluated"))
+        done = explain(picture, tmp_path / "out", "--resume", tmp_path / "out" / "sample.npz")
+    assert done.exit_code == 0, done.stderr
+
+
+def test_constant_score_is_one_line_of_warning(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr(OnnxResponse, "__call__", lambda self, images: np.full(len(images), 2.0))
+    done = explain(picture, tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith("warning: ")
+    assert "the score does not move" in line
+    assert "WARNING" in done.stdout
+
+
+def test_demo_runs_without_any_download(tmp_path):
+    done = run("demo", "--out", tmp_path / "demo")
+    assert done.exit_code == 0, done.stderr
+    assert "held-out digits are classified correctly" in done.stdout
+    assert "LEG-TV, strongest cells" in done.stdout
+    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == sorted(FILES)
+    with Image.open(tmp_path / "demo" / "explanation.png") as panel:
+        assert panel.width > 1500
+
+
+def test_inspect_tells_what_the_file_is():
+    done = run("inspect", digits_model_path())
+    assert done.exit_code == 0, done.stderr
+    assert "logits" in done.stdout
+    assert run("inspect", "no.onnx").exit_code == FAULT
+
+
+def test_help_lists_the_commands():
+    done = run("--help")
+    for command in ("explain", "demo", "inspect", "verify"):
+        assert command in done.stdout

@@ -1,0 +1,209 @@
+"""Records: what they hold, that they repeat bit for bit, and that any change shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import legstat as ls
+from legstat.data import digits_model_path, load_digit
+from legstat.record import array_sha256, read_record
+
+
+def digit_file(folder, index=3):
+    image, _ = load_digit(index)
+    path = folder / f"digit{index}.png"
+    Image.fromarray(np.round(image[0] * 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Folder of an explanation of a digit by the shipped network, model and picture beside it."""
+    model = tmp_path / "model.onnx"
+    model.write_bytes(digits_model_path().read_bytes())
+    found = ls.explain(ls.onnx_response(model), digit_file(tmp_path), perturbation=ls.Blend("mean"), n_queries=120,
+                       rng=5, progress=False)  # fmt: skip
+    found.save(tmp_path / "out", command=["legstat", "explain"])
+    return tmp_path / "out"
+
+
+def edited(folder, change):
+    record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    change(record)
+    (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
+    return folder / "record.json"
+
+
+def test_array_hash_is_that_of_the_plain_bytes():
+    expected = hashlib.sha256(struct.pack("<3d", 1.0, -0.0, 2.5)).hexdigest()
+    assert array_sha256(np.array([1.0, -0.0, 2.5])) == expected
+    assert array_sha256(np.array([[1.0, -0.0, 2.5]], order="F")) == expected
+    assert array_sha256(np.array([1.0, 0.0, 2.5])) != expected  # the sign of zero is a bit
+
+
+def test_record_holds_what_a_repetition_needs(saved):
+    record = read_record(saved / "record.json")
+    assert record["inputs"]["model"]["sha256"] == hashlib.sha256(digits_model_path().read_bytes()).hexdigest()
+    picture = (saved.parent / "digit3.png").read_bytes()
+    assert record["inputs"]["picture"]["sha256"] == hashlib.sha256(picture).hexdigest()
+    assert record["experiment"]["seed"] == 5
+    assert record["experiment"]["design"]["grid"] == [8, 8]
+    assert record["experiment"]["perturbation"] == {"class": "Blend", "baseline": "mean", "at": 0.5, "blur_sigma": None}
+    assert record["ledger"]["spent"] == 120
+    assert record["response"]["preprocessing"]["scale"] == 1.0
+    assert {"numpy", "scipy", "onnxruntime", "legstat"} <= set(record["environment"]["versions"])
+    assert record["provenance"]["command"] == ["legstat", "explain"]
+    assert set(record["provenance"]["seconds"]) == {"query", "leg", "path", "choice"}
+
+
+def test_scalars_are_exact_and_arrays_are_those_beside(saved):
+    record = read_record(saved / "record.json")
+    for entry in record["results"].values():
+        if "sha256" in entry:
+            with np.load(saved / entry["file"]) as archive:
+                array = archive[entry["array"]]
+            assert list(array.shape) == entry["shape"]
+            assert hashlib.sha256(array.astype("<f8").tobytes()).hexdigest() == entry["sha256"]
+        elif entry["value"] is not None:
+            assert float.fromhex(entry["hex"]) == entry["value"]
+
+
+def test_clock_and_paths_stand_apart(saved):
+    record = read_record(saved / "record.json")
+    del record["provenance"]
+    text = json.dumps(record)
+    assert str(saved.parent) not in text
+
+
+def test_verify_repeats_every_bit(saved):
+    outcome = ls.verify(saved / "record.json")
+    assert outcome.passed
+    assert len(outcome.results) >= 15
+    assert outcome.as_text().endswith("bit for bit.")
+    assert outcome.to_dict()["passed"] is True
+
+
+def test_verify_shows_a_number_that_was_changed(saved):
+    def change(record):
+        record["results"]["legtv.L"]["hex"] = float.hex(1.0)
+        record["results"]["legtv.L"]["value"] = 1.0
+
+    outcome = ls.verify(edited(saved, change))
+    assert not outcome.passed
+    assert [check.name for check in outcome.results if not check.same] == ["legtv.L"]
+    assert "DIFFERS legtv.L: 1.0 in the record" in outcome.as_text()
+
+
+def test_verify_shows_another_key(saved):
+    outcome = ls.verify(edited(saved, lambda record: record["experiment"].update(key=["1", "2"])))
+    different = {check.name for check in outcome.results if not check.same}
+    assert {"sample.responses.0", "leg.params", "legtv.params"} <= different
+    assert "f_x0" not in different  # the picture and the network are the same
+
+
+def test_another_model_is_seen_before_any_evaluation(saved, monkeypatch):
+    model = saved.parent / "model.onnx"
+    model.write_bytes(model.read_bytes() + b"\x00")  # still readable to a lenient reader, another file all the same
+    changed = hashlib.sha256(model.read_bytes()).hexdigest()
+    monkeypatch.setattr("legstat.record.verification.query", lambda *a, **k: pytest.fail("evaluated"))
+    monkeypatch.setattr("legstat.record.verification.reopen_onnx", lambda *a, **k: pytest.fail("opened"))
+    with monkeypatch.context() as patch:
+        facts = type("Facts", (), {"sha256": changed})
+        patch.setattr("legstat.record.verification.read_model", lambda *a, **k: facts)
+        outcome = ls.verify(saved / "record.json")
+    assert not outcome.passed
+    assert outcome.results == ()
+    assert "DIFFERS model" in outcome.as_text()
+    assert "nothing was evaluated" in outcome.as_text()
+
+
+def test_another_picture_is_seen_before_any_evaluation(saved, monkeypatch):
+    other = digit_file(saved.parent, 9)
+    monkeypatch.setattr("legstat.record.verification.query", lambda *a, **k: pytest.fail("evaluated"))
+    outcome = ls.verify(saved / "record.json", picture=other)
+    assert not outcome.passed
+    assert [check.name for check in outcome.inputs if not check.same] == ["picture file", "picture"]
+
+
+@pytest.mark.parametrize(("name", "what"), [("model.onnx", "model"), ("digit3.png", "picture")])
+def test_missing_file_is_named(saved, name, what):
+    (saved.parent / name).unlink()
+    with pytest.raises(ValueError, match=rf"`{what}` must be an existing file.*{name}"):
+        ls.verify(saved / "record.json")
+
+
+def test_files_that_moved_are_found_beside_the_record_or_as_told(saved):
+    (saved.parent / "model.onnx").rename(saved / "model.onnx")
+    (saved.parent / "digit3.png").rename(saved.parent / "elsewhere.png")
+    assert ls.verify(saved / "record.json", picture=saved.parent / "elsewhere.png").passed
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"legstat_record": 99}', "{nonsense"])
+def test_what_is_no_record_is_refused(tmp_path, text):
+    path = tmp_path / "record.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"legstat\.record: "):
+        ls.verify(path)
+
+
+def test_missing_record_is_named(tmp_path):
+    with pytest.raises(ValueError, match="nowhere"):
+        ls.verify(tmp_path / "nowhere.json")
+
+
+def explained(f, folder, **more):
+    image = np.random.default_rng(3).random((3, 12, 12))
+    found = ls.explain(f, image, **{"grid": (6, 6), "n_queries": 90, "rng": 2, **more})
+    found.save(folder)
+    return folder / "record.json"
+
+
+def nonlinear(images):
+    return np.tanh(images[:, 0].mean(axis=(1, 2)) * 3.0) + images[:, 1, :4].max(axis=(1, 2))
+
+
+def test_callable_is_verified_with_the_function(tmp_path):
+    record = explained(nonlinear, tmp_path)
+    assert ls.verify(record, f=nonlinear).passed
+    with pytest.raises(ValueError, match="Pass the function"):
+        ls.verify(record)
+    with pytest.raises(ValueError, match="the very function"):
+        ls.verify(record, f=lambda images: images.mean(axis=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("conventions", ["paper", "upstream"])
+def test_other_conventions_are_verified(tmp_path, conventions):
+    assert ls.verify(explained(nonlinear, tmp_path, conventions=conventions), f=nonlinear).passed
+
+
+def test_array_baseline_comes_from_the_saved_sample(tmp_path):
+    baseline = np.random.default_rng(4).random((3, 12, 12))
+    record = explained(nonlinear, tmp_path, perturbation=ls.Blend(baseline))
+    assert "sha256" in read_record(record)["experiment"]["perturbation"]["baseline"]
+    assert ls.verify(record, f=nonlinear).passed
+
+
+def test_generator_as_rng_is_verified_by_its_key(tmp_path):
+    record = explained(nonlinear, tmp_path, rng=np.random.default_rng(11))
+    assert read_record(record)["experiment"]["seed"] is None
+    assert ls.verify(record, f=nonlinear).passed
+
+
+def test_given_L_is_verified(tmp_path):
+    record = explained(nonlinear, tmp_path, L_ratio=0.3)
+    assert read_record(record)["estimators"]["choice"] == {"L_ratio": 0.3}
+    assert ls.verify(record, f=nonlinear).passed
+
+
+def test_sample_from_arrays_has_no_record(rng):
+    design = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
+    z = rng.normal(size=(60, 4, 4))
+    sample = ls.QuerySample.from_arrays(z, z.sum(axis=(1, 2)), design)
+    with pytest.raises(ValueError, match="sample of one run"):
+        ls.Explanation.of(sample, L_ratio=0.1).record()
