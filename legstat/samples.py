@@ -58,6 +58,14 @@ class QuerySample:
         What the response said of itself (`Response.describe`).
     ledger : Ledger
         Every evaluation that was made.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> f, design = ls.simulate.linear(np.eye(4)), ls.StructuredGaussian(grid=(4, 4), scale=0.05)
+    >>> sample = ls.query(f, np.full((1, 4, 4), 0.5), design, n_queries=201, rng=0)
+    >>> sample.draws().shape, sample.responses.shape, sample.n_units
+    ((200, 1, 4, 4), (200,), (100,))
     """
 
     design: Design

@@ -35,6 +35,12 @@ class SimulatedResponse:
     Notes
     -----
     Works on pictures of any size that the grid divides, as ``f(images) -> (n,)``.
+
+    Examples
+    --------
+    >>> f = SimulatedResponse(np.ones((2, 2)), offset=1.0)
+    >>> f(np.full((2, 1, 4, 4), 0.25))
+    array([2., 2.])
     """
 
     def __init__(self, gamma: FloatArray, curvature: float = 0.0, offset: float = 0.0, link: Link = "identity") -> None:

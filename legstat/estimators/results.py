@@ -222,6 +222,16 @@ class LEGResults(Inferring, Results):
         What it was estimated from, for covariances between cells; None for a result from moments alone or from a file.
     use_t : bool
         Whether intervals and p-values are Student's, with the degrees of freedom of each standard error, or normal.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> f, design = ls.simulate.linear(np.eye(4)), ls.StructuredGaussian(grid=(4, 4), scale=0.05)
+    >>> result = ls.LEG(ls.query(f, np.full((1, 4, 4), 0.5), design, n_queries=201, rng=0)).fit()
+    >>> result
+    <LEGResults 4x4 n=100 moments=crossfit>
+    >>> result.saliency.shape, result.std_errors.shape, result.conf_int(level=0.9).shape
+    ((4, 4), (16,), (16, 2))
     """
 
     sample: QuerySample | None = None
@@ -264,6 +274,14 @@ class LEGTVResults(Results):
         What solved it, and which point of the optimal face it is.
     nonuniqueness : float or None
         Largest range that one difference between neighbours has over all optimal maps; None where it was not computed.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> f, design = ls.simulate.linear(np.eye(4)), ls.StructuredGaussian(grid=(4, 4), scale=0.05)
+    >>> result = ls.LEGTV(ls.query(f, np.full((1, 4, 4), 0.5), design, n_queries=201, rng=0)).fit(L_ratio=0.5)
+    >>> result.certificate.passed, round(result.L_ratio, 6)
+    (True, 0.5)
     """
 
     L_per_row: FloatArray
@@ -294,18 +312,25 @@ class LEGTVResults(Results):
         return max(self.certificates, key=lambda c: c.gap)
 
     @cached_property
+    def regions(self) -> IntArray:
+        """Connected regions of constant estimate, shape (P, p1, p2): numbered from 0 over all channels."""
+        grid = Grid(self.grid_shape)  # neighbours within the grid, whatever the design's boundary
+        tail, head = grid.edges
+        labels, total = np.empty((len(self.channel_maps), grid.n_cells), dtype=np.int64), 0
+        for channel, row in enumerate(self.channel_maps.reshape(-1, grid.n_cells)):
+            same = np.abs(row[head] - row[tail]) <= REGION_TOLERANCE * float(np.ptp(row))
+            ends = (tail[same], head[same])
+            links = scipy.sparse.csr_array((np.ones(len(ends[0])), ends), shape=(grid.n_cells,) * 2)
+            count, numbers = connected_components(links, directed=False)
+            labels[channel] = total + np.asarray(numbers)
+            total += int(count)
+        labels.flags.writeable = False
+        return labels.reshape(self.channel_maps.shape)
+
+    @property
     def n_regions(self) -> int:
         """Connected regions of constant estimate, added up over channels."""
-        grid = self.moments.design.grid
-        tail, head = Grid(grid.shape).edges  # neighbours within the grid, whatever the design's boundary
-        total = 0
-        for row in self.channel_maps.reshape(-1, grid.n_cells):
-            same = np.abs(row[head] - row[tail]) <= REGION_TOLERANCE * float(np.ptp(row))
-            links = scipy.sparse.csr_array(
-                (np.ones(int(same.sum())), (tail[same], head[same])), shape=(grid.n_cells,) * 2
-            )
-            total += int(connected_components(links, directed=False)[0])
-        return total
+        return int(self.regions.max()) + 1
 
     def replace(self, **changes: Any) -> Self:
         """The same result with some attributes changed."""
