@@ -28,7 +28,7 @@ _CAREFUL = {"solver": "simplex", "simplex_strategy": 1,
 # the interior point without crossover: its own default tolerance 1e-8 is our limit for the gap, so ask for more
 _INTERIOR = {"solver": "ipx", "run_crossover": "off", "ipm_optimality_tolerance": 1e-11}
 _WATCHED_COLUMNS = 5000  # a smaller program is solved in some 10 ms: Ctrl-C may wait, the callback's cost may not
-_DENSE_UNKNOWNS = 200  # with more unknowns on dense rows the interior point is faster than the simplex
+_INTERIOR_UNKNOWNS = 200  # with more of them the interior point is faster than the simplex
 
 
 Bounds = tuple[FloatArray, FloatArray]
@@ -218,14 +218,17 @@ class HighsFlow:
 class HighsGeneral:
     """A general program in HiGHS: rows D g = h+ - h-, the extra equations, and the constraint as row bounds.
 
-    Dense rows with more than 200 unknowns go to the interior-point method without crossover (seconds at 784 unknowns,
-    where the simplex takes half a minute), everything else to the dual simplex.
+    With more than 200 unknowns a dense program, and a single solve of a lifted one, go to the interior-point method
+    without crossover (half a second and less for a lifted one of 784 unknowns, seconds for a dense one, where the
+    simplex takes twice and six times as long); everything else goes to the dual simplex, which keeps its basis.
     """
 
     name = "highs"
 
-    def __init__(self, program: GeneralProgram, options: JSON | None = None) -> None:
+    def __init__(self, program: GeneralProgram, options: JSON | None = None, keep: bool = False) -> None:
         self.program, self.options = program, dict(options or {})
+        large = program.n_nodes > _INTERIOR_UNKNOWNS
+        self._interior = large and (program.kind == "dense" or (program.kind == "lifted" and not keep))
         if self.options:
             _Model(self.options)  # an option that HiGHS refuses shows here
         self._kept: _Model | None = None
@@ -237,10 +240,10 @@ class HighsGeneral:
         row_low = np.concatenate([np.zeros(m), form.right, form.centre - unit_L])
         row_high = np.concatenate([np.zeros(m), form.right, form.centre + unit_L])
         if self._kept is None or cold:
-            dense = program.kind == "dense" and p > _DENSE_UNKNOWNS
-            # a second, cold attempt on dense rows adds the crossover, which ends in an exact vertex
+            # a second, cold attempt of the interior-point method adds the crossover, which ends in an exact vertex
             interior = {**_INTERIOR, "run_crossover": "on" if cold else "off"}
-            self._kept = _Model({**(interior if dense else _CAREFUL if cold else _SIMPLEX), **self.options})
+            method = interior if self._interior else _CAREFUL if cold else _SIMPLEX
+            self._kept = _Model({**method, **self.options})
             self._load(self._kept, row_low, row_high)
         else:
             rows = np.arange(m + extras, row_low.size, dtype=np.int32)

@@ -28,6 +28,7 @@ from legstat.solvers.solution import Program, Solution, Status, objective_of
 ENGINES = ("auto", "network", "highs", "cvxpy")
 
 _OUTCOMES = {"time_limit": Status.TIME_LIMIT, "infeasible": Status.INFEASIBLE, "failed": Status.FAILED}
+_NOTICE_SECONDS = 60.0  # a general program that will take longer says so before it starts
 _FINISHED_FLAT = 1e-10  # an edge that the selection brings this near to 0, with max|c| about 1, is flat
 
 EngineFactory = Callable[[Program, JSON | None, bool], Engine]
@@ -43,7 +44,9 @@ def _network(program: Program, options: JSON | None, keep: bool) -> Engine:
 
 
 def _highs(program: Program, options: JSON | None, keep: bool) -> Engine:
-    return HighsFlow(program, options, keep) if isinstance(program, FlowProgram) else HighsGeneral(program, options)
+    if isinstance(program, FlowProgram):
+        return HighsFlow(program, options, keep)
+    return HighsGeneral(program, options, keep)
 
 
 def _cvxpy(program: Program, options: JSON | None, keep: bool) -> Engine:
@@ -69,6 +72,11 @@ class Session:
     def __init__(self, program: Program, engine: str, selection: str, options: JSON | None, keep: bool) -> None:
         self.program, self.selection, self.options, self.keep = program, selection, options, keep
         self._engines: dict[str, Engine] = {}
+        if isinstance(program, GeneralProgram) and program.seconds > _NOTICE_SECONDS:
+            text = f"A {program.kind.replace('_', ' ')} program with {program.n_nodes} unknowns takes about"
+            cost = f"{program.seconds / 60:.0f} minutes and {program.gigabytes:.1f} GB per L"
+            remedy = "A coarser grid, or the structured design with free boundary, takes seconds."
+            warnings.warn(f"{text} {cost}. {remedy}", LegstatWarning, stacklevel=3)
         if engine != "auto":
             self.order: list[str] = [engine]
             self._engine(engine)  # a missing package or an engine that does not apply shows before anything is solved

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import legstat.solvers
-from legstat.errors import BackendUnavailableError, SolverError
+from legstat.errors import BackendUnavailableError, LegstatWarning, SolverError
 from legstat.solvers import FlowProgram, Status, highs, session, solve, solve_path
 from legstat.solvers.engine import Raw, no_answer
 from legstat.solvers.highs import HighsFlow
@@ -268,3 +268,12 @@ def test_certificate_is_scale_free() -> None:
         assert solution.ok
         # data scaled by a number that is no power of two: one rounding per entry
         np.testing.assert_allclose(solution.g / size, base[1.0].g, rtol=0, atol=1e-9)
+
+
+def test_a_costly_program_says_so_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = GENERALS["empirical"]()[0]
+    monkeypatch.setattr(session, "_NOTICE_SECONDS", 0.0)
+    with pytest.warns(LegstatWarning, match=r"dense program with 20 unknowns takes about 0 minutes and 0.0 GB"):
+        solve(program, 0.5 * program.L_max)
+    # the law behind it: 5 s at 28 x 28, about three hours at 112 x 112
+    assert program.seconds == pytest.approx(5.0 * (20 / 784) ** 3, rel=1e-12)

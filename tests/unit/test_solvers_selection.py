@@ -5,11 +5,13 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 import pytest
+from scipy import sparse
 from scipy.optimize import linprog
 
 from legstat.errors import LegstatWarning
-from legstat.solvers import FlowProgram, GeneralProgram, solve
+from legstat.solvers import FlowProgram, GeneralProgram, solve, solve_path
 from legstat.solvers.face import regions_of_face
+from legstat.solvers.graph import grid_edges, incidence
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, regions
 from tests.unit.test_solvers_engines import FLOW_ENGINES
 
@@ -168,3 +170,17 @@ def test_a_selection_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         solution = solve(program, 0.3 * program.L_max)
     assert solution.ok
     assert solution.selection == "vertex"
+
+
+def test_interior_point_answers_of_a_larger_program_are_selected_like_vertices() -> None:
+    shape = (16, 16)
+    D = incidence(*grid_edges(shape), 256)
+    b = D.T @ (D @ regions(shape))
+    program = GeneralProgram.lifted(D.T @ D, D, sparse.eye_array(256), b)
+    for ratio in (0.3, 0.1):
+        L = ratio * program.L_max
+        one = solve(program, L)  # interior point, since a single solve
+        (other,) = solve_path(program, [L])  # simplex
+        assert one.ok
+        assert other.ok
+        np.testing.assert_allclose(one.g, other.g, rtol=0, atol=1e-6 * program.g_scale)
