@@ -20,9 +20,15 @@ from legstat.errors import (
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath
+from legstat.estimators.regions import RegionInference, region_inference
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.explain import Explanation, explain
 from legstat.grids import Grid
+from legstat.inference.contrasts import Contrasts, WaldTest
+from legstat.inference.multiplicity import MultipleTest
+from legstat.inference.power import solve_half_width, solve_power, solve_queries
+from legstat.inference.probe import NoiseProbe, noise_probe
+from legstat.inference.splitting import split_sample
 from legstat.moments import Moments
 from legstat.perturbations import Additive, Blend
 from legstat.record import Verification, verify
@@ -47,6 +53,7 @@ __all__ = [
     "BackendUnavailableError",
     "Blend",
     "ConstantScoreWarning",
+    "Contrasts",
     "Explanation",
     "GaussianDesign",
     "Grid",
@@ -57,24 +64,34 @@ __all__ = [
     "LEGTVResults",
     "LegstatWarning",
     "Moments",
+    "MultipleTest",
+    "NoiseProbe",
     "NonFiniteResponseError",
     "Preprocessing",
     "QueryCache",
     "QueryError",
     "QueryInterrupted",
     "QuerySample",
+    "RegionInference",
     "Response",
     "SmallSampleWarning",
     "SolverError",
     "StructuredGaussian",
     "Verification",
+    "WaldTest",
     "as_response",
     "explain",
     "inspect_model",
+    "noise_probe",
     "onnx_response",
     "query",
+    "region_inference",
     "reopen_onnx",
     "simulate",
+    "solve_half_width",
+    "solve_power",
+    "solve_queries",
+    "split_sample",
     "torch_response",
     "tune_batch_size",
     "verify",

@@ -14,7 +14,7 @@ import scipy.sparse
 from scipy.sparse.csgraph import connected_components
 
 from legstat._io import load_arrays, save_arrays
-from legstat._typing import JSON, AnyArray, FloatArray
+from legstat._typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.conventions import Conventions, get_conventions
 from legstat.designs import design_from_parameters
 from legstat.errors import InferenceUnavailableError, invalid

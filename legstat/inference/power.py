@@ -1,0 +1,409 @@
+"""How many queries: for a given error, for intervals of a given width, for the power to see a region; and back.
+
+Each function takes exactly one of its arguments as None and returns that one, as statsmodels' power functions do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+import scipy.optimize
+import scipy.stats
+
+from legstat._typing import AnyArray, FloatArray
+from legstat.conventions import Channels
+from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
+from legstat.errors import InferenceUnavailableError, invalid
+from legstat.inference.bounds import BoundForm, error_bound
+from legstat.inference.contrasts import Box, region_weights
+from legstat.inference.covariance import SEED, Covariance
+from legstat.inference.intervals import (
+    bonferroni_quantile,
+    check_level,
+    max_t_draws,
+    normal_quantile,
+)
+from legstat.samples import QuerySample
+
+_MOST_UNITS = 10**15
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How queries become statistical units.
+
+    Attributes
+    ----------
+    antithetic : bool
+        Whether a unit is a pair.
+    streams : int
+        Channels with a budget of their own: C for a "separate" design, else 1.
+    overhead : int
+        f(x0), and the base point of `Blend`.
+    """
+
+    antithetic: bool = True
+    streams: int = 1
+    overhead: int = 1
+
+    @property
+    def per_unit(self) -> int:
+        """Queries that one unit in each stream takes."""
+        return self.streams * (2 if self.antithetic else 1)
+
+    def queries(self, units: float) -> int:
+        """Fewest queries with at least so many units in each stream."""
+        return self.overhead + self.per_unit * int(np.ceil(units - 1e-9))
+
+    def units(self, n_queries: float) -> int:
+        """Units in each stream that so many queries pay for."""
+        return max(0, int(n_queries - self.overhead) // self.per_unit)
+
+
+def solve_queries(
+    *,
+    error: float | None = None,
+    n_queries: int | None = None,
+    sparsity: int | None = None,
+    probability: float | None = None,
+    grid: tuple[int, int],
+    scale: float,
+    design: Literal["structured", "isotropic"] = "structured",
+    L: Literal["theorem", "structured"] = "theorem",
+    form: BoundForm = "proof",
+    antithetic: bool = False,
+    channels: Channels = "shared",
+    n_channels: int = 3,
+) -> float:
+    """Queries, error, sparsity or probability by Theorem 1, exactly one of the four being None.
+
+    Parameters
+    ----------
+    error : float, optional
+        Bound on the Frobenius norm of gamma-tilde - gamma up to its mean, in units of gamma (score per unit of z).
+    n_queries : int, optional
+        Model evaluations, f(x0) included.
+    sparsity : int, optional
+        s, pairs of neighbours whose gamma differs.
+    probability : float, optional
+        1 - eps with which the bound holds.
+    grid : tuple of int
+        (p1, p2).
+    scale : float
+        sigma of the design.
+    design : {"structured", "isotropic"}, default "structured"
+        Which kappa.
+    L : {"theorem", "structured"}, default "theorem"
+        See `error_bound`; both need a score within [-1, 1].
+    form : {"proof", "printed"}, default "proof"
+        What the right-hand side bounds; see `error_bound`.
+    antithetic, channels, n_channels : optional
+        How queries become independent draws: the theorem counts units.
+
+    Returns
+    -------
+    float
+        The argument that was None: a whole number of queries, the largest sparsity that meets the error, the error, or
+        the probability.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one is None, one is out of range, or no value can reach the target.
+
+    Notes
+    -----
+    A worst-case bound: usually far above what `solve_half_width` says from a pilot sample.
+
+    Examples
+    --------
+    >>> n = solve_queries(error=0.5, sparsity=12, probability=0.95, grid=(6, 6), scale=0.5, L="structured")
+    >>> n
+    178469.0
+    >>> solve_queries(n_queries=178469, sparsity=12, probability=0.95, grid=(6, 6), scale=0.5, L="structured") <= 0.5
+    True
+    """
+    where = "solve_queries"
+    given = {"error": error, "n_queries": n_queries, "sparsity": sparsity, "probability": probability}
+    missing = _missing(where, given)
+    law: Design = (StructuredGaussian if design == "structured" else IsotropicGaussian)(grid, scale)
+    budget = Budget(antithetic, n_channels if channels == "separate" else 1)
+
+    def bound(s: float, units: float, p: float) -> float:
+        # the bound is a power of s / n times a logarithm: evaluate at one draw and scale, so that s and n may be real
+        exponent = 0.5 if form == "proof" else 0.25
+        at_one = error_bound(law, 1, 1, p, form=form, L=L)
+        return float(at_one * (s / units) ** exponent)
+
+    if missing != "error" and not (np.isfinite(cast("float", error)) and cast("float", error) > 0):
+        raise ValueError(invalid(where, "error", error, "a finite number > 0"))
+    if missing != "probability":
+        check_level(where, probability, "probability")
+    if missing != "sparsity" and not 1 <= cast("int", sparsity) <= law.grid.n_edges:
+        raise ValueError(invalid(where, "sparsity", sparsity, f"from 1 to the {law.grid.n_edges} edges"))
+    units = 1 if n_queries is None else _units(where, budget, n_queries)
+    s, p, target = float(sparsity or 1), probability or 0.5, error or 1.0
+    power = 2.0 if form == "proof" else 4.0
+    if missing == "error":
+        return bound(s, units, p)
+    if missing == "n_queries":
+        return float(budget.queries((bound(s, 1.0, p) / target) ** power))
+    if missing == "sparsity":
+        most = np.floor((target / bound(1.0, units, p)) ** power)
+        if most < 1:
+            raise ValueError(invalid(where, "n_queries", n_queries, "large enough for s = 1 at this error"))
+        return float(min(most, law.grid.n_edges))
+    low, high = 1e-12, 1.0 - 1e-12
+    if bound(s, units, low) > target:
+        raise ValueError(invalid(where, "n_queries", n_queries, "large enough for some probability at this error"))
+    if bound(s, units, high) <= target:
+        return high
+    return float(scipy.optimize.brentq(lambda x: bound(s, units, x) - target, low, high, xtol=1e-14))
+
+
+def solve_half_width(
+    pilot: QuerySample | None = None,
+    *,
+    half_width: float | None = None,
+    n_queries: int | None = None,
+    level: float | None = None,
+    noise: float | None = None,
+    design: Design | None = None,
+    simultaneous: bool = False,
+    antithetic: bool = True,
+    rng: Any = SEED,
+) -> float:
+    """Queries, half-width or level of LEG's intervals, exactly one of the three being None.
+
+    Parameters
+    ----------
+    pilot : QuerySample, optional
+        A sample of the experiment: its standard errors are scaled by root n.
+    half_width : float, optional
+        Of the widest interval over all cells and channels, in units of gamma.
+    n_queries : int, optional
+        Model evaluations, f(x0) and the base point included.
+    level : float, optional
+        Coverage of each interval, or of all.
+    noise : float, optional
+        Instead of a pilot: standard deviation of what the linear map does not explain of a unit's response (pairs: of
+        (f(z) - f(-z)) / 2).
+    design : Design, optional
+        With `noise`: the design.
+    simultaneous : bool, default False
+        Whether the intervals shall hold for all cells at once: max-t from a pilot, Bonferroni from a noise level.
+    antithetic : bool, default True
+        With `noise`: whether units are pairs. A pilot knows its own.
+    rng : None, int, Generator or anything `numpy.random.default_rng` takes
+        Source of the bootstrap's multipliers.
+
+    Returns
+    -------
+    float
+        The argument that was None.
+
+    Raises
+    ------
+    ValueError
+        If not exactly one is None, or not exactly one of pilot and noise is given.
+
+    Notes
+    -----
+    Normal quantiles. The pilot's own residuals stand for those of the larger sample, whose cross-fitted pilot map is
+    better: the answer is on the safe side.
+
+    Examples
+    --------
+    >>> from legstat import StructuredGaussian
+    >>> design = StructuredGaussian(grid=(8, 8), scale=0.05)
+    >>> n = solve_half_width(half_width=0.2, level=0.95, noise=0.01, design=design)
+    >>> bool(solve_half_width(n_queries=int(n), level=0.95, noise=0.01, design=design) <= 0.2)
+    True
+    """
+    where = "solve_half_width"
+    missing = _missing(where, {"half_width": half_width, "n_queries": n_queries, "level": level})
+    deviations, covariance, budget = _deviations(where, pilot, noise, design, antithetic)
+    widest = float(deviations.max())
+    if missing != "half_width" and not (np.isfinite(cast("float", half_width)) and cast("float", half_width) > 0):
+        raise ValueError(invalid(where, "half_width", half_width, "a finite number > 0"))
+    maxima = np.empty(0)
+    if simultaneous and covariance is not None:
+        maxima = max_t_draws(covariance, np.sqrt(covariance.variances), rng=rng)
+
+    def quantile(x: float) -> float:
+        if not simultaneous:
+            return normal_quantile(x)
+        return float(np.quantile(maxima, x)) if maxima.size else bonferroni_quantile(x, deviations.size)
+
+    if missing == "level":
+        reach = cast("float", half_width) * np.sqrt(_units(where, budget, cast("int", n_queries))) / widest
+        if not simultaneous:
+            return float(1.0 - 2.0 * scipy.stats.norm.sf(reach))
+        if maxima.size:
+            return float((maxima <= reach).mean())
+        return float(max(0.0, 1.0 - 2.0 * deviations.size * scipy.stats.norm.sf(reach)))
+    c = quantile(check_level(where, level))
+    if missing == "half_width":
+        return c * widest / float(np.sqrt(_units(where, budget, cast("int", n_queries))))
+    return float(budget.queries((c * widest / cast("float", half_width)) ** 2))
+
+
+def solve_power(
+    pilot: QuerySample | None = None,
+    *,
+    region: AnyArray | Box,
+    contrast: float | None = None,
+    n_queries: int | None = None,
+    alpha: float | None = None,
+    power: float | None = None,
+    noise: float | None = None,
+    design: Design | None = None,
+    antithetic: bool = True,
+) -> float:
+    """Contrast, queries, level or power of the test that a region's mean is 0, exactly one of the four being None.
+
+    Parameters
+    ----------
+    pilot : QuerySample, optional
+        A sample of the experiment.
+    region : ndarray of shape (p1, p2) or tuple of four int
+        A mask or a box (see `LEGResults.region`), named in advance.
+    contrast : float, optional
+        The mean of gamma over the region that shall be seen.
+    n_queries : int, optional
+        Model evaluations.
+    alpha : float, optional
+        Level of the two-sided test.
+    power : float, optional
+        Probability to reject.
+    noise, design, antithetic : optional
+        Instead of a pilot; see `solve_half_width`.
+
+    Returns
+    -------
+    float
+        The argument that was None (a contrast > 0).
+
+    Raises
+    ------
+    ValueError
+        If not exactly one is None, an argument is out of range, or the region is several.
+
+    Notes
+    -----
+    The two-sided z-test of statsmodels' ``NormalIndPower`` with one sample (``ratio=0``): its effect size is the
+    contrast over the standard error times root n, its observations are units.
+    With several channels, the least favourable one.
+
+    Examples
+    --------
+    >>> from legstat import StructuredGaussian
+    >>> known = {"region": (2, 4, 2, 4), "alpha": 0.05, "noise": 0.01, "design": StructuredGaussian((8, 8), scale=0.05)}
+    >>> need = solve_power(contrast=0.1, power=0.8, **known)
+    >>> solve_power(contrast=0.1, n_queries=int(need), **known) >= 0.8
+    True
+    """
+    where = "solve_power"
+    given = {"contrast": contrast, "n_queries": n_queries, "alpha": alpha, "power": power}
+    missing = _missing(where, given)
+    for name in ("alpha", "power"):
+        if given[name] is not None:
+            check_level(where, given[name], name)
+    law = pilot.design if pilot is not None else design
+    deviation = np.nan
+    budget = Budget()
+    if law is not None:
+        labels, weights = region_weights(where, region, law.grid.shape, "mean")
+        if len(labels) != 1:
+            raise ValueError(invalid(where, "region", f"{len(labels)} regions", "one region"))
+        deviations, _, budget = _deviations(where, pilot, noise, design, antithetic, weights)
+        deviation = float(deviations.max())
+    else:
+        _deviations(where, pilot, noise, design, antithetic)
+    if contrast is not None and not (np.isfinite(contrast) and contrast != 0):
+        raise ValueError(invalid(where, "contrast", contrast, "a finite number other than 0"))
+
+    def reached(effect: float, units: float, a: float) -> float:
+        c, shift = scipy.stats.norm.isf(a / 2.0), abs(effect) * np.sqrt(units) / deviation
+        return float(scipy.stats.norm.sf(c - shift) + scipy.stats.norm.cdf(-c - shift))
+
+    units = 1.0 if n_queries is None else float(_units(where, budget, n_queries))
+    if missing == "power":
+        return reached(cast("float", contrast), units, cast("float", alpha))
+    target = cast("float", power)
+    if alpha is not None and target <= alpha:
+        raise ValueError(invalid(where, "power", power, f"above alpha = {alpha}, which no effect at all reaches"))
+    if missing == "contrast":
+        a = cast("float", alpha)
+        return _root(lambda x: reached(x, units, a) - target, deviation / np.sqrt(units))
+    if missing == "alpha":
+        effect = cast("float", contrast)
+        return float(scipy.optimize.brentq(lambda a: reached(effect, units, a) - target, 1e-15, target, xtol=1e-15))
+    a, effect = cast("float", alpha), cast("float", contrast)
+    return float(budget.queries(_root(lambda n: reached(effect, n, a) - target, (deviation / effect) ** 2)))
+
+
+def _missing(where: str, given: dict[str, float | int | None]) -> str:
+    """The one argument that is None."""
+    absent = [name for name, value in given.items() if value is None]
+    if len(absent) != 1:
+        raise ValueError(invalid(where, ", ".join(given), given, "all given but one, which is solved for"))
+    return absent[0]
+
+
+def _units(where: str, budget: Budget, n_queries: int) -> int:
+    units = budget.units(n_queries)
+    if units < 1:
+        raise ValueError(
+            invalid(where, "n_queries", n_queries, f"at least {budget.queries(1)}, which pays for one unit")
+        )
+    return units
+
+
+def _deviations(
+    where: str,
+    pilot: QuerySample | None,
+    noise: float | None,
+    design: Design | None,
+    antithetic: bool,
+    weights: FloatArray | None = None,
+) -> tuple[FloatArray, Covariance | None, Budget]:
+    """Root n times the standard error of each cell, or of each channel's contrast; the covariance; the budget."""
+    if (pilot is None) == (noise is None):
+        raise ValueError(invalid(where, "pilot, noise", (pilot, noise), "exactly one of the two"))
+    if pilot is not None:
+        moments = pilot.moments("crossfit" if pilot.conventions == "default" else None)
+        if moments.variances is None or moments.influence is None:
+            raise InferenceUnavailableError(f"legstat.{where}: {moments.kind} moments carry no variance.")
+        covariance = Covariance(pilot.units, moments.influence)
+        budget = Budget(pilot.antithetic, pilot.n_channels, 1 + int(pilot.perturbation.needs_base))
+        if weights is None:
+            return np.sqrt(moments.variances.ravel() * moments.n), covariance, budget
+        rows = len(moments.b)
+        contrasts = np.asarray(np.kron(np.eye(rows), weights), dtype=np.float64)
+        return np.sqrt(np.diag(covariance.of(contrasts)[0]) * moments.n), covariance, budget
+    if design is None:
+        raise ValueError(invalid(where, "design", design, "the design, with a noise level"))
+    if not (np.isfinite(cast("float", noise)) and cast("float", noise) > 0):
+        raise ValueError(invalid(where, "noise", noise, "a finite standard deviation > 0"))
+    if weights is None:
+        p = design.grid.n_cells
+        # row by row in blocks, so that no p x p matrix is held
+        blocks = [(i, min(i + 256, p)) for i in range(0, p, 256)]
+        precision = np.concatenate([np.diagonal(design.solve(np.eye(b - a, p, k=a))[:, a:b]) for a, b in blocks])
+    else:
+        precision = np.einsum("ij,ij->i", weights, design.solve(weights))
+    return cast("float", noise) * np.sqrt(precision), None, Budget(antithetic)
+
+
+def _root(function: Callable[[float], float], start: float) -> float:
+    """The root of an increasing function on (0, infinity), searched outwards from `start`."""
+    low = high = start
+    while function(low) > 0 and low > 1e-300:
+        low /= 4.0
+    while function(high) < 0 and high < _MOST_UNITS * max(start, 1.0):
+        high *= 4.0
+    return float(scipy.optimize.brentq(function, low, high, xtol=1e-300, rtol=1e-14))
