@@ -22,7 +22,7 @@ from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.regions import RegionInference, region_inference
 from legstat.estimators.results import LEGResults, LEGTVResults
-from legstat.explain import Explanation, explain
+from legstat.explanation import Explanation, explain
 from legstat.grids import Grid
 from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest

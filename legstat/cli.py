@@ -18,8 +18,8 @@ import typer
 from legstat.conventions import ConventionsName
 from legstat.data import digits_info, digits_model_path, load_digit
 from legstat.errors import LegstatWarning, QueryError, QueryInterrupted, invalid
-from legstat.explain import Explanation, choose_rule, query_for
-from legstat.explain import explain as explain_picture
+from legstat.explanation import Explanation, choose_rule, query_for
+from legstat.explanation import explain as explain_picture
 from legstat.perturbations import Additive, Baseline, Blend, Perturbation
 from legstat.record import verify as verify_record
 from legstat.responses.inspection import inspect_model

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import legstat as ls
 from legstat.cli import DIFFERENT, FAULT, INTERRUPTED, app
 from legstat.data import digits_model_path, load_digit
-from legstat.explain import FILES
+from legstat.explanation import FILES
 from legstat.responses.onnx import OnnxResponse
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
-from legstat.explain import FILES, choose_rule, default_grid
+from legstat.explanation import FILES, choose_rule, default_grid
 
 
 def truth(rows: int = 6, columns: int = 6) -> np.ndarray:
