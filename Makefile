@@ -55,7 +55,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.created
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.created
-	$(INSTALL) --editable '.[test,onnx,torch,fast]'
+	$(INSTALL) --editable '.[test,onnx,torch,fast,http]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.created

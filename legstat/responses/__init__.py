@@ -6,6 +6,7 @@
 from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.responses.batching import BatchTimings, measure_batch_sizes, tune_batch_size
 from legstat.responses.cache import QueryCache
+from legstat.responses.http import HttpResponse, http_response
 from legstat.responses.inspection import ModelReport, inspect_model
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx import OnnxResponse, onnx_response, reopen_onnx
@@ -16,6 +17,7 @@ __all__ = [
     "PRESETS",
     "BatchTimings",
     "CallableResponse",
+    "HttpResponse",
     "ModelReport",
     "NetworkResponse",
     "OnnxResponse",
@@ -24,6 +26,7 @@ __all__ = [
     "Response",
     "TorchResponse",
     "as_response",
+    "http_response",
     "inspect_model",
     "measure_batch_sizes",
     "onnx_response",

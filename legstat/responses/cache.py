@@ -401,8 +401,10 @@ def _described(response: Response, but: tuple[str, ...]) -> str:
                 "query",
                 "cache",
                 f"with {response!r}",
-                "left out for a function that cannot be told from others",
-                "It is compiled code. Give it an attribute `fingerprint`: a string, another one for other scores.",
+                "left out for a response that cannot be told from others",
+                "Name the model's version."
+                if about.get("kind") == "http"
+                else "It is compiled code. Give it an attribute `fingerprint`: a string, another one for other scores.",
             )
         )
     return json.dumps(_without({**about, "fingerprint": response.fingerprint}, but), sort_keys=True)

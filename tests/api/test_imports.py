@@ -12,7 +12,7 @@ from legstat.data import digits_model_path
 
 HEAVY = ["torch", "onnxruntime", "onnx", "cvxpy", "matplotlib", "statsmodels", "pandas"]
 # optional package -> extra that brings it
-OPTIONAL = {"torch": "torch", "onnxruntime": "onnx", "onnx": "onnx", "pylmcf": "fast"}
+OPTIONAL = {"torch": "torch", "onnxruntime": "onnx", "onnx": "onnx", "pylmcf": "fast", "urllib3": "http"}
 
 HIDE = """
 import sys
