@@ -48,7 +48,7 @@ def array_sha256(array: AnyArray) -> str:
     Examples
     --------
     >>> array_sha256(np.array([1.0, 2.0]))[:16]
-    'f1d33fab9f9e3f72'
+    'dc91ce9a50ddc828'
     """
     return sha256(np.ascontiguousarray(array, dtype="<f8").tobytes()).hexdigest()
 
