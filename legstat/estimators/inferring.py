@@ -10,16 +10,15 @@ import numpy as np
 
 from legstat._typing import AnyArray, FloatArray
 from legstat.conventions import MomentKind
-from legstat.errors import invalid
+from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.contrasts import Box, Contrasts, WaldTest, region_weights
 from legstat.inference.covariance import SEED, Covariance, contrast_matrix, covariance_of, no_variance
 from legstat.inference.intervals import (
-    MINIMUM_UNITS,
     N_DRAWS,
     absolute_sum_intervals,
     bonferroni_quantile,
+    check_kind,
     check_level,
-    check_units,
     max_t_draws,
     normal_quantile,
     symmetric,
@@ -71,7 +70,7 @@ class Inferring:
     def pvalues(self) -> FloatArray:
         """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
         zstats = self.zstats
-        check_units("LEGResults.pvalues", self.moments.n)
+        self._check("LEGResults.pvalues")
         return two_sided_pvalues(zstats, self.df)
 
     @property
@@ -87,7 +86,17 @@ class Inferring:
     @property
     def has_intervals(self) -> bool:
         """Whether `conf_int` and `pvalues` are offered: the moments carry variances and the units are enough."""
-        return self.moments.variances is not None and self.moments.n >= MINIMUM_UNITS
+        try:
+            self._check("LEGResults")
+        except InferenceUnavailableError:
+            return False
+        return self.moments.variances is not None
+
+    def _check(self, where: str, joint: bool = False) -> None:
+        """InferenceUnavailableError where intervals would not hold what they say."""
+        design = self.moments.design
+        unknowns = self.params.size if design.channels == "joint" else design.grid.n_cells
+        check_kind(where, self.cov_type, self.moments.n, unknowns, joint)
 
     @cached_property
     def covariance(self) -> Covariance:
@@ -151,7 +160,7 @@ class Inferring:
         """
         checked = check_level("LEGResults.conf_int", level)
         errors = self.std_errors
-        check_units("LEGResults.conf_int", self.moments.n)
+        self._check("LEGResults.conf_int", simultaneous)
         if method not in ("max-t", "bonferroni"):
             raise ValueError(invalid("LEGResults.conf_int", "method", method, '"max-t" or "bonferroni"'))
         if not simultaneous:
@@ -190,7 +199,7 @@ class Inferring:
             flat = self.conf_int(level, True, n_draws=n_draws, rng=rng)
         else:
             quantile = bonferroni_quantile(check_level("LEGResults.saliency_conf_int", level), len(maps))
-            check_units("LEGResults.saliency_conf_int", self.moments.n)
+            self._check("LEGResults.saliency_conf_int")
             flat = symmetric(self.params, t_quantiles(quantile, self.df) * self.std_errors)
         summed = absolute_sum_intervals(flat.reshape(len(maps), -1, 2))
         mean = self.moments.source.get("conventions") == "upstream"
@@ -228,11 +237,14 @@ class Inferring:
         InferenceUnavailableError
             As `conf_int`.
         """
+        rate = rate_and_method("LEGResults.test", fdr, fwer, method)
+        errors = self.std_errors
+        self._check("LEGResults.test", joint=rate[0] == "fwer")
         return multiple_test(
             self.params,
-            self.std_errors,
+            errors,
             self.pvalues,
-            rate_and_method("LEGResults.test", fdr, fwer, method),
+            rate,
             self.moments.design.grid.shape,
             covariance=lambda: self.covariance,
             n_draws=n_draws,

@@ -13,6 +13,10 @@ from legstat.inference.covariance import SEED, Covariance
 
 MINIMUM_UNITS = 100
 """Units from which intervals and tests are offered."""
+MINIMUM_JOINT_UNITS = 300
+"""Units from which cross-fitted estimates offer bands and FWER tests: the tails of many t need more."""
+HC0_UNITS_PER_UNKNOWN = 40
+"""HC0 takes residuals for errors, which shrinks them by n / (n - unknowns): units for each unknown that it needs."""
 N_DRAWS = 2000
 """Multiplier draws: the 95 % quantile of the maximum is then known to within 0.5 % of probability."""
 
@@ -31,6 +35,36 @@ def check_units(where: str, n: int) -> None:
             f"legstat.{where}: {n} units a channel (draws, or pairs if antithetic) are too few: below "
             f"{MINIMUM_UNITS} the intervals were measured to cover less than they say. Raise n_queries; "
             "`std_errors` are there without it."
+        )
+
+
+def check_kind(where: str, cov_type: str, n: int, unknowns: int, joint: bool) -> None:
+    """InferenceUnavailableError where an estimate of variance was measured to cover less than it says.
+
+    Parameters
+    ----------
+    where : str
+        Call to name in the error.
+    cov_type : str
+        Which estimate.
+    n : int
+        Units behind each stream.
+    unknowns : int
+        Unknowns of a stream.
+    joint : bool
+        Whether many parameters are to hold at once.
+    """
+    check_units(where, n)
+    if cov_type == "HC0" and n < HC0_UNITS_PER_UNKNOWN * unknowns:
+        raise InferenceUnavailableError(
+            f"legstat.{where}: intervals by HC0 cover too little below {HC0_UNITS_PER_UNKNOWN} units an unknown "
+            f"(here {n} for {unknowns}). Use cov_type='HC2' or 'HC3'; HC0's std_errors are there for comparison."
+        )
+    if joint and cov_type == "crossfit" and n < MINIMUM_JOINT_UNITS:
+        raise InferenceUnavailableError(
+            f"legstat.{where}: cross-fitted estimates hold for all cells at once from {MINIMUM_JOINT_UNITS} units "
+            f"(here {n}). Raise n_queries, or use LEG(sample).fit(cov_type='sandwich'), or 'HC2' with more units than "
+            "cells."
         )
 
 
