@@ -69,7 +69,7 @@ class QueryCache:
     An entry is found again only if all of this is the same: the response's fingerprint (model bytes, preprocessing,
     target, score), its provider and the versions of what computes it; the picture; design, perturbation and pairing;
     the generator's key; stream and number of the block. Batch size and threads are not asked about: on the CPU scores
-    do not depend on them. NaN and infinity are never kept. Nothing is ever thrown out: 64 queries take some 700 bytes.
+    do not depend on them. NaN and infinity are never kept. Nothing is ever thrown out: 6,000 queries take some 80 kB.
     Two processes that run the same experiment *at the same moment* both pay for what neither had kept before it began.
 
     Examples
