@@ -35,7 +35,7 @@ class NoiseProbe:
     @property
     def variances(self) -> FloatArray:
         """Sample variance of the repeats of each picture, shape (inputs,)."""
-        return np.asarray(self.scores.var(axis=1, ddof=1), dtype=np.float64)
+        return np.asarray((self.scores - self.scores[:, :1]).var(axis=1, ddof=1), dtype=np.float64)
 
     @property
     def variance(self) -> float:

@@ -20,7 +20,7 @@ import numpy as np
 
 import legstat as ls
 from legstat.estimators.results import LEGResults
-from legstat.inference.intervals import max_t_draws, normal_quantile, t_quantiles
+from legstat.inference.intervals import max_t_draws, normal_quantile, t_quantiles, two_sided_pvalues
 from legstat.inference.multiplicity import multiple_test
 
 SHAPE = (4, 4)
@@ -121,7 +121,7 @@ def run(experiment: Experiment, replicates: int, *, n_draws: int = 300, seed: in
             maxima = max_t_draws(fitted.covariance, errors, n_draws, replicate)
             row = [float((t <= t_quantiles(normal_quantile(c), df)).mean()) for c in LEVELS]
             row += [float((t <= t_quantiles(float(np.quantile(maxima, c)), df)).all()) for c in LEVELS]
-            pvalues = fitted.pvalues
+            pvalues = two_sided_pvalues(fitted.zstats, df)  # past the refusals, whose reasons are measured here
             for rate, q, method in (("fwer", 0.05, "step-down"), ("fdr", 0.1, "BH")):
                 reject = multiple_test(
                     fitted.params,

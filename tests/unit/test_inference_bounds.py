@@ -99,7 +99,7 @@ def test_bound_printed_and_proved() -> None:
 
 
 def test_the_bound_holds() -> None:
-    """LEG-TV at a bootstrap L is within 4 L sqrt(s) / (kappa C_d) of gamma, up to the mean, wherever gamma is in the set."""
+    """LEG-TV at L is within 4 L sqrt(s) / (kappa C_d) of gamma, up to the mean, wherever gamma is in the set."""
     gamma = ls.simulate.piecewise_constant((5, 5), 8, rng=1)
     f, image = ls.simulate.logistic(gamma), np.full((1, 5, 5), 0.5)
     design = ls.StructuredGaussian(grid=(5, 5), scale=0.3)
