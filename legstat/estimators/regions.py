@@ -36,6 +36,15 @@ class RegionInference:
         The map that the regions come from, fitted to the first part.
     estimation : LEGResults
         LEG of the second part.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> gamma = np.zeros((4, 4)); gamma[1:3, 1:3] = 2.0
+    >>> design = ls.StructuredGaussian(grid=(4, 4), scale=0.2)
+    >>> sample = ls.query(ls.simulate.logistic(gamma), np.full((1, 4, 4), 0.5), design, n_queries=1201, rng=0)
+    >>> region_inference(sample, L_ratio=0.5).selection.n
+    288
     """
 
     labels: IntArray

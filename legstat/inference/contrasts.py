@@ -46,6 +46,15 @@ class WaldTest:
         Units that estimated V, less k.
     pvalue : float
         From Hotelling's law: statistic (n - k) / (k (n - 1)) as F(k, n - k). It tends to chi-squared with n.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> gamma = np.zeros((4, 4)); gamma[1:3, 1:3] = 2.0
+    >>> design = ls.StructuredGaussian(grid=(4, 4), scale=0.2)
+    >>> sample = ls.query(ls.simulate.logistic(gamma), np.full((1, 4, 4), 0.5), design, n_queries=1201, rng=0)
+    >>> bool(ls.LEG(sample).fit().wald_test(np.eye(16)[5:7]).pvalue < 1e-6)
+    True
     """
 
     statistic: float
@@ -73,6 +82,18 @@ class Contrasts:
         Degrees of freedom of their variances.
     n : int
         Units behind them.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> gamma = np.zeros((4, 4)); gamma[1:3, 1:3] = 2.0
+    >>> design = ls.StructuredGaussian(grid=(4, 4), scale=0.2)
+    >>> sample = ls.query(ls.simulate.logistic(gamma), np.full((1, 4, 4), 0.5), design, n_queries=1201, rng=0)
+    >>> inner = ls.LEG(sample).fit().compare_regions((1, 3, 1, 3), (0, 1, 0, 4))
+    >>> inner
+    <Contrasts 1: rows 1:3, columns 1:3 - rows 0:1, columns 0:4>
+    >>> bool(inner.conf_int(0.99)[0, 0] > 0)
+    True
     """
 
     labels: tuple[str, ...]

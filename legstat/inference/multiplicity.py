@@ -49,6 +49,16 @@ class MultipleTest:
         How.
     grid_shape : tuple of int
         (p1, p2), or (1, Q) where the hypotheses are not cells.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> gamma = np.zeros((4, 4)); gamma[1:3, 1:3] = 2.0
+    >>> design = ls.StructuredGaussian(grid=(4, 4), scale=0.2)
+    >>> sample = ls.query(ls.simulate.logistic(gamma), np.full((1, 4, 4), 0.5), design, n_queries=1201, rng=0)
+    >>> found = ls.LEG(sample).fit().test(fwer=0.05)
+    >>> bool(found.significant[0, 1:3, 1:3].all())
+    True
     """
 
     reject: BoolArray

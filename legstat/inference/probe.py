@@ -27,6 +27,15 @@ class NoiseProbe:
         Scores of each probed picture, the unperturbed one first.
     ledger : Ledger
         The evaluations that the probe spent; subtract ``ledger.spent`` from the budget of `query`.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> noise = np.random.default_rng(0)
+    >>> f = lambda images: 1e-3 * noise.standard_normal(len(images))
+    >>> probe = noise_probe(f, np.full((1, 4, 4), 0.5), ls.StructuredGaussian(grid=(4, 4)), repeats=50, rng=0)
+    >>> probe.ledger.spent, bool(8e-4 < probe.variance**0.5 < 1.2e-3)
+    (251, True)
     """
 
     scores: FloatArray
