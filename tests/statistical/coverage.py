@@ -162,6 +162,51 @@ def experiments(units: tuple[int, ...] = (100, 320)) -> list[Experiment]:
     return [Experiment(*parts) for parts in itertools.product(RESPONSES, DESIGNS, PERTURBATIONS, (True, False), units)]
 
 
+COLUMNS = {
+    "pointwise_0.9": "90 %",
+    "pointwise_0.95": "95 %",
+    "pointwise_0.99": "99 %",
+    "simultaneous_0.9": "all 90 %",
+    "simultaneous_0.95": "all 95 %",
+    "simultaneous_0.99": "all 99 %",
+    "fwer_step_down": "FWER (5 %)",
+    "fdr_bh": "FDR (10 %)",
+    "power_bh": "power of BH",
+}
+
+
+def markdown(rows: list[dict[str, object]], replicates: int) -> str:
+    """The table by response, perturbation, units and estimate of variance, averaged over designs and pairs or draws."""
+    groups: dict[tuple[object, ...], list[dict[str, object]]] = {}
+    for row in rows:
+        name = row["cov_type"] if row["moments"] == "least_squares" else row["moments"]
+        groups.setdefault((row["response"], row["perturbation"], row["units"], name), []).append(row)
+    lines = [
+        "# Coverage of intervals, error rates of tests",
+        "",
+        f"4 x 4 cells, {replicates} samples for each experiment; a row is the mean over three designs (structured,",
+        "isotropic, general) and over pairs and single draws, with the lowest 95 % coverage of these experiments behind it.",
+        "100 units are the fewest for which intervals are offered, 320 are 20 for each unknown. The Monte Carlo error of a",
+        "row's pointwise coverage is some 0.003 at 95 %, of its simultaneous coverage and of FWER 0.006 (0.015 in one",
+        "experiment). FWER and FDR are counted where gamma is exactly 0 in some cells. `null` has gamma = 0 everywhere.",
+        "HC0, and bands and FWER of `crossfit`, are refused at 100 units for the reason that their rows show.",
+        "",
+        "    python -m tests.statistical.coverage --replicates 200 --out docs/studies/coverage",
+        "",
+        "| response | perturbation | units | variance | " + " | ".join(COLUMNS.values()) + " | lowest 95 % |",
+        "|---|---|---|---|" + "---|" * (len(COLUMNS) + 1),
+    ]
+    for (response, perturbation, units, name), group in groups.items():
+        cells = []
+        for column in COLUMNS:
+            zeros = column not in ("fwer_step_down", "fdr_bh") or group[0]["exact_zeros"]
+            values = [float(r[column]) for r in group if zeros and np.isfinite(float(r[column]))]
+            cells.append(f"{np.mean(values):.3f}" if values else "-")
+        lowest = min(float(r["pointwise_0.95"]) for r in group)
+        lines.append(f"| {response} | {perturbation} | {units} | {name} | " + " | ".join(cells) + f" | {lowest:.3f} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Run the study and write its table."""
     parser = argparse.ArgumentParser()
@@ -175,6 +220,7 @@ def main() -> None:
         arguments.out.with_suffix(".json").write_text(
             json.dumps({"replicates": arguments.replicates, "experiments": i + 1, "rows": rows}, indent=0) + "\n"
         )
+        arguments.out.with_suffix(".md").write_text(markdown(rows, arguments.replicates))
         print(f"{i + 1} experiments, {time.perf_counter() - started:.0f} s", flush=True)  # noqa: T201
 
 
