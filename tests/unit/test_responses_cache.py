@@ -8,6 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -331,6 +333,26 @@ def test_killed_from_outside_loses_one_batch_at_most(tmp_path: Path) -> None:
     # the answer of the batch in flight may have come without having been kept: nobody can do better from outside f
     assert len(evaluated) - len(set(evaluated)) <= 4
     assert out.split()[2] == run(smooth, 201).responses.tobytes().hex()
+
+
+def test_many_writers_make_one_file_and_fill_one_block(tmp_path: Path) -> None:
+    f, writers = ls.as_response(smooth), 6
+    together = threading.Barrier(writers)
+
+    def write(mine: int) -> None:
+        together.wait()
+        with ls.QueryCache(tmp_path).opened() as answers:  # all make the file at once, each by a connection of its own
+            shelf = answers.experiment(f, "experiment")
+            for place in range(mine, 60, writers):
+                shelf.keep(0, 0, 60, np.array([place]), np.array([place / 8]))
+
+    with ThreadPoolExecutor(writers) as pool:
+        for done in [pool.submit(write, mine) for mine in range(writers)]:
+            done.result()
+    scores = np.full(60, np.nan)
+    with ls.QueryCache(tmp_path).opened() as answers:
+        assert answers.experiment(f, "experiment").fill(scores, 0, 0, 60) == 60
+    assert np.array_equal(scores, np.arange(60) / 8)
 
 
 def test_two_processes_on_one_cache(tmp_path: Path) -> None:
