@@ -22,6 +22,7 @@ import legstat as ls
 from legstat.cli import app
 from legstat.data import digits_model_path, load_digit
 from legstat.errors import LegstatWarning, NonFiniteResponseError, QueryError
+from legstat.responses.cache import _patiently
 from tests.helpers import Counting, smooth
 
 IMAGE = np.random.default_rng(3).uniform(0.02, 0.98, (3, 4, 6))
@@ -353,6 +354,18 @@ def test_many_writers_make_one_file_and_fill_one_block(tmp_path: Path) -> None:
     with ls.QueryCache(tmp_path).opened() as answers:
         assert answers.experiment(f, "experiment").fill(scores, 0, 0, 60) == 60
     assert np.array_equal(scores, np.arange(60) / 8)
+
+
+def test_lock_that_sqlite_does_not_wait_for_is_waited_for() -> None:
+    answers = iter([sqlite3.OperationalError("database is locked")] * 3 + [None, sqlite3.OperationalError("disk full")])
+
+    def work() -> None:
+        if (fault := next(answers)) is not None:
+            raise fault
+
+    _patiently(work)
+    with pytest.raises(sqlite3.OperationalError, match="disk full"):
+        _patiently(work)
 
 
 def test_two_processes_on_one_cache(tmp_path: Path) -> None:
