@@ -358,8 +358,12 @@ class QuerySample:
         """
         for other in others:
             for name in ("design", "perturbation", "antithetic", "conventions", "f_x0", "f_base", "response"):
-                if getattr(other, name) != getattr(self, name):
-                    got = f"{getattr(self, name)!r} and {getattr(other, name)!r}"
+                mine, theirs = getattr(self, name), getattr(other, name)
+                if name == "response":
+                    # the fingerprint is all that determines the scores; batch sizes and threads do not
+                    mine, theirs = mine.get("fingerprint", mine), theirs.get("fingerprint", theirs)
+                if mine != theirs:
+                    got = f"{mine!r} and {theirs!r}"
                     raise ValueError(invalid("QuerySample.merge", f"others.{name}", got, "the same in every sample"))
             if not np.array_equal(other.image, self.image):
                 raise ValueError(
@@ -389,7 +393,9 @@ class QuerySample:
                     )
                 )
         totals = {f.name: sum(getattr(s.ledger, f.name) for s in samples) for f in dataclasses.fields(Ledger)}
-        return dataclasses.replace(self, segments=tuple(segments), ledger=Ledger(**totals))
+        # descriptions of the response may differ in what does not matter: that of the first segment stays
+        first = next(one for one in samples if segments[0] in one.segments)
+        return dataclasses.replace(first, segments=tuple(segments), ledger=Ledger(**totals))
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file without pickle: a JSON header and plain arrays."""

@@ -260,6 +260,13 @@ def test_other_experiments_do_not_merge(change: dict[str, Any], named: str) -> N
         take().merge(take(rng=4, **change))
 
 
+def test_batch_sizes_of_the_response_do_not_matter_to_merging() -> None:
+    one, two = (take(f=ls.as_response(smooth, batch_size=size), rng=size) for size in (3, 64))
+    assert one.response != two.response
+    assert one.merge(two).n_units == (2 * one.n_units[0],)
+    assert_same(two.merge(one), one.merge(two))
+
+
 def test_other_pictures_do_not_merge() -> None:
     f = ls.as_response(lambda x: x.mean(axis=(1, 2, 3)))
     design = ls.StructuredGaussian(GRID, 0.3)
