@@ -162,7 +162,7 @@ def _experiment(results: Results) -> list[tuple[str, str]]:
         ("Std. dev. of f:", _number(source["sd"])),
         *facts,
         ("Perturbation:", source["perturbation"]),
-        ("Queries:", f"{ledger['spent']} of {ledger['n_queries']}"),
+        ("Queries:", f"{ledger['spent']} of {ledger['n_queries']}" + _served(ledger)),
         ("Units (n):", f"{results.n} {unit}"),
         ("Conventions:", source["conventions"]),
     ]
@@ -199,6 +199,11 @@ def _warnings(results: Results) -> list[str]:
 def _sum_note(results: Results) -> list[str]:
     planes = len(results.channel_maps)
     return [f"Saliency is the absolute value combined over {planes} channels."] if planes > 1 else []
+
+
+def _served(ledger: JSON) -> str:
+    """What a cache spared, where there was one."""
+    return f", {ledger['cached']} served" if ledger.get("cached") else ""
 
 
 def _number(value: float) -> str:

@@ -390,6 +390,7 @@ def test_explain_hands_the_cache_on(tmp_path: Path) -> None:
     assert f.count == first.sample.ledger.spent
     assert again.sample.ledger.spent == 0
     assert again.record()["ledger"]["cached"] == f.count
+    assert f"0 of 130, {f.count} served" in again.summary().as_text()
     assert np.array_equal(first.tv.params, again.tv.params)
 
 
