@@ -241,9 +241,6 @@ def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> _Es
     b = (sums.zy - mu * sums.y - shift * (sums.z - n * mu)) / n
     gamma = units.solve(b)
     powers = PowerSums(mu.size)
-    for z, y in units.rows(leave_out):
-        powers.add(units.solve(z - mu) * (y - shift)[:, None])
-    second, fourth = powers.about_mean(n)
     influence = Influence(
         centre=mu,
         maps=np.zeros((1, mu.size)),
@@ -251,6 +248,11 @@ def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> _Es
         shifts=np.array([shift]),
         weights=np.array([1.0 / np.sqrt(n * (n - 1.0))]),
     )
+    if leave_out is not None:  # a fold's map is only used to predict: its spread would go unread
+        return gamma, influence, None
+    for z, y in units.rows():
+        powers.add(units.solve(z - mu) * (y - shift)[:, None])
+    second, fourth = powers.about_mean(n)
     return gamma, influence, (second / (n * (n - 1.0)), degrees_of_freedom(second, fourth, n))
 
 
@@ -328,18 +330,21 @@ def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
     mu, n = units.law.mean.ravel(), float(sums.n)
     centre, mean_y, base = sums.centre(units.paired)
     shift = mean_y - float(pilot @ (centre - mu)) if not units.paired else 0.0
-    powers, drift = PowerSums(units.n_unknowns), np.zeros(units.n_unknowns)
+    powers, drift, product = PowerSums(units.n_unknowns), np.zeros(units.n_unknowns), np.zeros(units.n_unknowns)
     for z, y in units.rows(leave_out):
         rows, spread = z - mu, z - centre
         moved = spread @ hat
         # the residual that u has from the map of the others
         residual = (y - shift - rows @ pilot) / (1.0 - base - np.einsum("ij,ij->i", moved, spread))
-        powers.add(units.solve(rows) * residual[:, None])
+        product += residual @ rows
         drift += residual @ moved  # leaving u out moves the pilot by minus this
+        if leave_out is None:
+            powers.add(units.solve(rows) * residual[:, None])
+    total = units.solve(product)
     influence = Influence(
         centre=mu,
         maps=pilot[None],
-        means=powers.total[None] / n,
+        means=total[None] / n,
         shifts=np.array([shift]),
         weights=np.array([1.0 / np.sqrt(n * (n - 1.0))]),
         power=1.0,
@@ -347,12 +352,11 @@ def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
         hat=hat,
         hat_centre=centre,
     )
+    gamma = pilot + (total - drift) / n
+    if leave_out is not None:
+        return gamma, influence, None
     second, fourth = powers.about_mean(n)
-    return (
-        pilot + (powers.total - drift) / n,
-        influence,
-        (second / (n * (n - 1.0)), degrees_of_freedom(second, fourth, n)),
-    )
+    return gamma, influence, (second / (n * (n - 1.0)), degrees_of_freedom(second, fourth, n))
 
 
 def _crossfit_halves(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
@@ -363,20 +367,21 @@ def _crossfit_halves(units: Units, leave_out: tuple[int, int] | None) -> _Estima
     shifts = np.array(
         [0.0 if units.paired else (h.y - g @ (h.z - h.n * mu)) / h.n for h, g in zip(halves, pilots, strict=True)]
     )
-    powers = [PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)]
+    powers, products = [PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)], np.zeros_like(pilots)
     start = 0
     for z, y in units.rows(leave_out):
         turn = (start + np.arange(len(y))) % 2
         for half in range(2):
             rows = z[turn == half] - mu
             residual = y[turn == half] - rows @ pilots[half] - shifts[half]
-            powers[half].add(units.solve(rows) * residual[:, None])
+            products[half] += residual @ rows
+            if leave_out is None:  # as above
+                powers[half].add(units.solve(rows) * residual[:, None])
         start += len(y)
     n = np.array([[h.n] for h in halves], dtype=np.float64)
     lost = 0.0 if units.paired else 1.0  # the mean of the residuals was estimated from the same half
-    total = np.stack([s.total for s in powers])
+    total = units.solve(products)
     step = total / (n - lost)
-    central = [s.about_mean(h.n) for s, h in zip(powers, halves, strict=True)]
     weight = n / n.sum()
     moved = Influence(
         centre=mu,
@@ -385,10 +390,14 @@ def _crossfit_halves(units: Units, leave_out: tuple[int, int] | None) -> _Estima
         shifts=shifts,
         weights=(weight / np.sqrt(n * (n - 1.0)))[:, 0],
     )
+    gamma = np.sum(weight * (pilots + step), axis=0)
+    if leave_out is not None:
+        return gamma, moved, None
+    central = [s.about_mean(h.n) for s, h in zip(powers, halves, strict=True)]
     scale = moved.weights[:, None] ** 2
     second = np.sum(scale * np.stack([c[0] for c in central]), axis=0)
     fourth = np.sum(scale**2 * np.stack([c[1] for c in central]), axis=0)
-    return np.sum(weight * (pilots + step), axis=0), moved, (second, degrees_of_freedom(second, fourth, float(n.sum())))
+    return gamma, moved, (second, degrees_of_freedom(second, fourth, float(n.sum())))
 
 
 def _ridge_pilot(units: Units, sums: Sums) -> tuple[FloatArray, FloatArray]:

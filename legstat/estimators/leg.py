@@ -10,6 +10,7 @@ from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.results import LEGResults
 from legstat.inference.covariance import no_variance
 from legstat.moments import COV_TYPES, Moments
+from legstat.realised import DENSE_LIMIT
 from legstat.samples import QuerySample
 
 FOLDS = 5
@@ -151,4 +152,6 @@ def check_data(
     if kind is not None and data.conventions != "default" and kind != implied:
         remedy = "Query with conventions='default' to choose."
         raise ValueError(invalid(where, "moments", kind, f"{implied!r} under conventions={data.conventions!r}", remedy))
+    if implied == "regression" and data.planes * data.design.grid.n_cells > DENSE_LIMIT:
+        implied = "crossfit"  # needs no p x p matrix
     return data, kind or implied

@@ -44,7 +44,8 @@ class LEGTV:
     data : QuerySample or Moments
         A sample, or the moment vector alone.
     moments : {"printed", "centred", "regression", "crossfit"}, optional
-        How b is estimated from a sample: "regression", unless the sample's conventions say otherwise.
+        How b is estimated from a sample: "regression" ("crossfit" beyond 4,096 unknowns, where no p x p matrix is
+        formed), unless the sample's conventions say otherwise.
 
     Raises
     ------
