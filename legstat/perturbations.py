@@ -198,7 +198,8 @@ class Blend(Perturbation):
     at : float, default 0.5
         Mask level around which the score is studied, strictly between 0 and 1; the base point is Phi(x0; 0).
     blur_sigma : float, optional
-        Standard deviation of the blur in pixels; 10 for a short side of 224 (the papers' value), in proportion else.
+        Standard deviation of the blur in pixels; 10 for a short side of 224 (the papers' value), in proportion else,
+        but at least 2: less leaves a tiny picture as it is.
 
     Raises
     ------
@@ -264,7 +265,7 @@ class Blend(Perturbation):
             # a baseline is part of the operator, not of the experiment: its noise is the same for everybody
             noise = np.random.Generator(np.random.Philox(key=0)).standard_normal(image.shape)
             return np.clip(colour + 0.2 * noise, 0.0, 1.0)
-        sigma = self.blur_sigma or 10.0 * min(image.shape[-2:]) / 224.0
+        sigma = self.blur_sigma or max(10.0 * min(image.shape[-2:]) / 224.0, 2.0)
         return np.asarray(scipy.ndimage.gaussian_filter(image, sigma=(0.0, sigma, sigma)), dtype=np.float64)
 
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
