@@ -42,10 +42,12 @@ class WaldTest:
         (R gamma-hat - r)^T (R V R^T)^{-1} (R gamma-hat - r): statsmodels' chi-squared form.
     df : int
         Number of hypotheses k.
-    df_denom : int
-        Units that estimated V, less k.
+    df_denom : float
+        nu - k + 1, with nu the smallest degrees of freedom of the k standard errors; infinite with ``use_t=False``.
     pvalue : float
-        From Hotelling's law: statistic (n - k) / (k (n - 1)) as F(k, n - k). It tends to chi-squared with n.
+        From Hotelling's law: statistic (nu - k + 1) / (k nu) as F(k, nu - k + 1). It tends to chi-squared with n. With
+        n in the place of nu, as for normal contributions, true hypotheses were rejected far too often (16 of them at
+        100 units, level 5 %: in 20 to 55 % of samples).
 
     Examples
     --------
@@ -59,7 +61,7 @@ class WaldTest:
 
     statistic: float
     df: int
-    df_denom: int
+    df_denom: float
     pvalue: float
 
     def __repr__(self) -> str:
@@ -212,17 +214,19 @@ class Contrasts:
         ValueError
             If the contrasts are linearly dependent, or r has another shape.
         InferenceUnavailableError
-            If there are not more units than contrasts: their covariance is then singular.
+            If the covariance of so many contrasts is not known well enough.
         """
         check_units("wald_test", self.n)
         k = len(self.estimates)
         target = np.array(r, dtype=np.float64)
         if target.shape not in ((), (k,)) or not np.isfinite(target).all():
             raise ValueError(invalid("wald_test", "r", r, f"finite, a number or of shape ({k},)"))
-        if self.n <= k:
+        nu = float(self.df.min())
+        if nu <= k:
             raise InferenceUnavailableError(
-                f"legstat.wald_test: {k} hypotheses need more than {k} units; there are {self.n}. Raise n_queries, "
-                "test fewer contrasts, or use conf_int(simultaneous=True), which needs no inverse."
+                f"legstat.wald_test: {k} hypotheses at once need standard errors of more than {k} degrees of freedom; "
+                f"{self.n} units give {nu:.0f}. Raise n_queries, test fewer contrasts, or use "
+                "conf_int(simultaneous=True), which needs no inverse."
             )
         scale = self.std_errors
         correlation = self.covariance / np.outer(scale, scale) if (scale > 0).all() else np.zeros((k, k))
@@ -239,8 +243,10 @@ class Contrasts:
             )
         t = (self.estimates - target) / scale
         statistic = float(t @ np.asarray(scipy.linalg.solve(correlation, t, assume_a="pos")))
-        ratio = statistic * (self.n - k) / (k * (self.n - 1.0))
-        return WaldTest(statistic, k, self.n - k, float(scipy.stats.f.sf(ratio, k, self.n - k)))
+        if np.isinf(nu):
+            return WaldTest(statistic, k, nu, float(scipy.stats.chi2.sf(statistic, k)))
+        rest = nu - k + 1.0
+        return WaldTest(statistic, k, rest, float(scipy.stats.f.sf(statistic * rest / (k * nu), k, rest)))
 
     def to_frame(self, level: float = 0.95) -> pd.DataFrame:
         """One row a contrast: estimate, standard error, z, p-value and its interval at that level."""

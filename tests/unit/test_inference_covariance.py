@@ -55,6 +55,7 @@ def test_least_squares_is_statsmodels_ols(cov_type: str, antithetic: bool) -> No
         restriction = np.hstack([np.zeros((3, first)), R])
         known = reference.wald_test(restriction, use_f=False, scalar=True)
         np.testing.assert_allclose(wald.statistic, known.statistic, rtol=1e-8, atol=0)
+        np.testing.assert_allclose(wald.pvalue, known.pvalue, rtol=1e-6, atol=1e-12)
 
 
 def test_least_squares_needs_more_units_than_unknowns() -> None:
@@ -221,6 +222,14 @@ def test_absolute_sums_cover_whatever_the_bands_cover() -> None:
     sums = absolute_sum_intervals(bands)
     total = np.abs(truth).sum(axis=0)
     assert ((sums[:, 0] <= total + 1e-12) & (total <= sums[:, 1] + 1e-12)).all()
+
+
+def test_wald_test_of_one_contrast_is_its_t_test() -> None:
+    fitted = ls.LEG(sample()).fit()
+    for j in (0, 4):
+        np.testing.assert_allclose(fitted.wald_test(np.eye(12)[j]).pvalue, fitted.pvalues[j], rtol=1e-8, atol=1e-14)
+    with pytest.raises(ls.InferenceUnavailableError, match="degrees of freedom"):
+        ls.LEG(sample(units=100, channels="joint")).fit(cov_type="sandwich").wald_test(np.eye(24))
 
 
 @pytest.mark.parametrize("call", [
