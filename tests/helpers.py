@@ -200,20 +200,29 @@ def naive_penalty(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> 
     return best
 
 
-def naive_crossfit(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
-    """Mean over i of g_{-i} + S^{-1} (y_i - a_{-i} - g_{-i}^T z_i) z_i, each ridge map fitted anew without unit i."""
+def naive_leave_one_out(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> tuple[np.ndarray, np.ndarray]:
+    """For each unit i the ridge map g_{-i} fitted anew without it, and S^{-1} z_i (y_i - a_{-i} - g_{-i}^T z_i)."""
     n, penalty = len(y), naive_penalty(z, y, S, paired)
-    total = np.zeros(z.shape[1])
+    maps, steps = np.zeros_like(z), np.zeros_like(z)
     for i in range(n):
         others, scores = np.delete(z, i, axis=0), np.delete(y, i)
         centre, level = (0.0, 0.0) if paired else (others.mean(axis=0), scores.mean())
         spread = others - centre
-        g = np.zeros(z.shape[1])
         if penalty is not None:
-            g = np.linalg.solve(spread.T @ spread + n * penalty * S, spread.T @ (scores - level))
-        residual = y[i] - level - (z[i] - centre) @ g
-        total += g + np.linalg.solve(S, z[i]) * residual
-    return total / n
+            maps[i] = np.linalg.solve(spread.T @ spread + n * penalty * S, spread.T @ (scores - level))
+        residual = y[i] - level - (z[i] - centre) @ maps[i]
+        steps[i] = np.linalg.solve(S, z[i]) * residual
+    return maps, steps
+
+
+def naive_variances(kind: str, z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
+    """Variance of the mean over the units of what each contributes; z about its known mean."""
+    if kind == "crossfit":
+        _, steps = naive_leave_one_out(z, y, S, paired)
+    else:
+        level = y.mean() if kind == "centred" and not paired else 0.0
+        steps = np.linalg.solve(S, z.T).T * (y - level)[:, None]
+    return steps.var(axis=0, ddof=1) / len(y)
 
 
 def naive_halves(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
@@ -253,7 +262,7 @@ def naive_gamma(
     if kind == "centred":
         return np.linalg.solve(S, z.T @ (y if paired else y - y.mean()) / n)
     if kind == "crossfit":
-        return naive_crossfit(z, y, S, paired)
+        return np.add(*naive_leave_one_out(z, y, S, paired)).mean(axis=0)
     if not paired:
         z, y = z - z.mean(axis=0), y - y.mean()
     a = {"regression": shrinkage, "least_squares": 0.0}[kind]

@@ -12,7 +12,15 @@ import legstat as ls
 import legstat.moments
 import legstat.units
 from legstat.moments import Moments, estimate_moments
-from tests.helpers import naive_gamma, naive_halves, naive_leg, naive_penalty, smooth, z_limit
+from tests.helpers import (
+    naive_gamma,
+    naive_halves,
+    naive_leg,
+    naive_penalty,
+    naive_variances,
+    smooth,
+    z_limit,
+)
 
 IMAGE = np.random.default_rng(1).uniform(0.0, 1.0, (2, 4, 6))
 GRID = (2, 3)
@@ -65,10 +73,11 @@ def test_against_the_definition(arrangement: str, kind: Any) -> None:
     sample = take(arrangement)
     moments = sample.moments(kind, shrinkage=0.7)
     sigma = sample.design.covariance_matrix()
-    gammas = []
+    gammas, variances = [], []
     for (z, y), units in zip(naive_units(sample), sample.units, strict=True):
         S, mean = units.law.matrix(), units.law.mean.ravel()  # tested against quadrature by themselves
         gammas.append(naive_gamma(kind, z, y, S, mean=mean, paired=sample.antithetic, shrinkage=0.7).reshape(-1, 6))
+        variances.append(naive_variances(kind, z - mean, y, S, sample.antithetic).reshape(-1, 6))
     gamma = np.concatenate(gammas)
     # dense inverses of well-conditioned matrices of six or twelve unknowns
     np.testing.assert_allclose(moments.gamma, gamma, rtol=0, atol=1e-11)
@@ -76,6 +85,8 @@ def test_against_the_definition(arrangement: str, kind: Any) -> None:
     assert moments.n == min(sample.n_units)
     assert moments.kind == kind
     assert (moments.variances is None) == (kind == "regression")
+    if kind in ("printed", "centred", "crossfit"):
+        np.testing.assert_allclose(moments.variances, np.concatenate(variances), rtol=1e-9)  # as above
 
 
 def test_printed_is_equation_4(rng: np.random.Generator) -> None:
