@@ -394,6 +394,29 @@ def test_one_unit_for_each_channel_must_fit(n_queries: int, conventions: Any, le
     assert f.count == 0
 
 
+@pytest.mark.parametrize(
+    ("shape", "named"), [((1, 4, 6), "channels"), ((3, 8, 6), "rows"), ((3, 4, 12), "columns"), ((4, 6, 3), "channels")]
+)
+def test_picture_that_the_response_cannot_take_costs_nothing(shape: tuple[int, int, int], named: str) -> None:
+    class Network(ls.Response):
+        input_shape = (3, 4, 6)
+        calls = 0
+
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            return smooth(images)
+
+        fingerprint = "network"  # type: ignore[assignment]
+
+        def describe(self) -> dict[str, Any]:
+            return {"fingerprint": "network"}
+
+    f = Network()
+    with pytest.raises(ValueError, match=rf"`image` must be of shape .*wrong: {named}"):
+        ls.query(f, np.full(shape, 0.5), ls.StructuredGaussian((1, 1), 0.2), 50)
+    assert f.calls == 0
+
+
 def test_what_is_no_function_is_refused() -> None:
     with pytest.raises(TypeError, match="`f` must be callable"):
         ls.query(3, PICTURE, ls.StructuredGaussian(GRID))  # type: ignore[arg-type]
