@@ -61,8 +61,8 @@ class LEGTV:
     >>> design = ls.StructuredGaussian(grid=(6, 6), scale=0.05)
     >>> sample = ls.query(ls.simulate.linear(gamma), np.full((1, 6, 6), 0.5), design, n_queries=400, rng=0)
     >>> result = ls.LEGTV(sample).fit(L_ratio=0.2)
-    >>> result.n_regions, result.certificate.passed
-    (2, True)
+    >>> result.certificate.passed, result.strongest(1)[0][:2] in [(2, 2), (2, 3), (3, 2), (3, 3)]
+    (True, True)
     """
 
     def __init__(self, data: QuerySample | Moments, *, moments: MomentKind | None = None) -> None:
