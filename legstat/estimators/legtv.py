@@ -204,9 +204,7 @@ class LEGTV:
         radii = self._radii(L, L_ratio)
         solutions = [self._solve_row(row, [radii[row]], solving, None)[0] for row in range(len(radii))]
         found = self._result(radii, solutions, selection)
-        if self._moments.design.grid.n_cells <= _FACE_LIMIT:
-            widths = [s.nonuniqueness for s in solutions]
-            found = found.replace(nonuniqueness=float(np.max(widths)) if np.isfinite(widths).all() else None)
+        found = found.replace(nonuniqueness=self._width(solutions))
         if isinstance(self._data, Moments) or min(self._data.n_units) < 4 * FOLDS:
             return found
         return found.replace(fidelity=float(self.heldout([found], solving).r2[0]))
@@ -310,6 +308,31 @@ class LEGTV:
             return np.stack([r.params.reshape(-1, sample.design.grid.n_cells) for r in fitted])
 
         return heldout_r2(sample, fit, FOLDS)
+
+    def with_width(self, result: LEGTVResults, solving: Solving) -> LEGTVResults:
+        """The result with the width of its optimal face filled in; solves its programs once more.
+
+        Parameters
+        ----------
+        result : LEGTVResults
+            A solution of this estimator's programs.
+        solving : Solving
+            What it was solved with.
+
+        Returns
+        -------
+        LEGTVResults
+            With `nonuniqueness`, unless the grid is so large that it would take seconds.
+        """
+        rows = range(len(self._programs))
+        solutions = [self._solve_row(row, [result.L_per_row[row]], solving, None)[0] for row in rows]
+        return result.replace(nonuniqueness=self._width(solutions))
+
+    def _width(self, solutions: Sequence[Solution]) -> float | None:
+        if self._moments.design.grid.n_cells > _FACE_LIMIT:
+            return None
+        widths = [s.nonuniqueness for s in solutions]
+        return float(np.max(widths)) if np.isfinite(widths).all() else None
 
     def _radii(self, L: float | None, ratio: float | None) -> FloatArray:
         """L of each row."""
