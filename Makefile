@@ -21,11 +21,12 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/legstat demo
 
+# two workers on two cores: a BLAS that starts threads of its own would only get in their way
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 slow: $(VENV)/.test
-	$(BIN)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow $(PYTEST_ARGS)
 
 # every step runs, whatever the ones before it found
 lint: $(VENV)/.test

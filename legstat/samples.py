@@ -296,7 +296,8 @@ class QuerySample:
         Raises
         ------
         ValueError
-            If shapes disagree, values are not finite, or pairs are asked for and not there.
+            If shapes disagree, values are not finite, pairs are asked for and not there, or the z are far from what the
+            design draws.
         """
         where, (p1, p2) = "QuerySample.from_arrays", design.grid.shape
         z, y = np.array(z, dtype=np.float64), np.array(y, dtype=np.float64)
@@ -321,6 +322,14 @@ class QuerySample:
             raise ValueError(
                 invalid(where, "antithetic", antithetic, "False for these z", "Row 2i + 1 must be minus row 2i.")
             )
+        flat = z.reshape(len(z), planes, -1)
+        # E z^T Sigma^{-1} z = p; its mean over the rows has this standard deviation (pairs repeat one z)
+        spread = float(np.mean(np.sum(flat * design.solve(flat), axis=-1))) / design.grid.n_cells
+        error = np.sqrt(2.0 * (2 if antithetic else 1) / z.size)
+        if abs(spread - 1.0) > 0.05 + 6.0 * error:
+            got = f"rows with z^T Sigma^-1 z = {spread:.3g} p on average"
+            remedy = "Check the units (pixels in [0, 1]) and the scale; clipped z have another law than the design's."
+            raise ValueError(invalid(where, "z", got, "drawn from `design`, where it is p", remedy))
         picture = np.zeros((planes, p1, p2)) if image is None else np.array(image, dtype=np.float64)
         z.flags.writeable = False
         return cls(

@@ -290,8 +290,8 @@ def _run(
                     bad = int(np.argmin(finite))
                     raise NonFiniteResponseError(
                         f"legstat.query: f returned {values[bad]} for evaluation {before + bad} of the perturbed "
-                        "pictures. Mend f and call query(..., resume=error.sample); a score that overflows calls for "
-                        "log_odds.",
+                        "pictures. Mend f and call query(..., resume=error.sample): both functions must carry the same "
+                        "attribute `fingerprint` to count as one. A score that overflows calls for log_odds.",
                         sample(),
                         before + bad,
                     )

@@ -103,7 +103,8 @@ class LEGTV:
         Raises
         ------
         ValueError
-            If the score is not known to be bounded by 1: logits and log-odds have no such bound.
+            If the score is known to be unbounded, as logits and log-odds are. That a function of your own stays within
+            [-1, 1] is for you to vouch for.
         """
         score = self._moments.source.get("response", {}).get("score", "unknown")
         if score not in ("probability", "difference", "custom", "unknown"):

@@ -148,7 +148,7 @@ def test_a_small_file_without_pickle(tmp_path: Path) -> None:
 
 def test_saved_from_arrays(tmp_path: Path, rng: np.random.Generator) -> None:
     sample = ls.QuerySample.from_arrays(
-        rng.standard_normal((9, *GRID)), rng.standard_normal(9), ls.StructuredGaussian(GRID)
+        rng.standard_normal((9, *GRID)), rng.standard_normal(9), ls.IsotropicGaussian(GRID, 1.0)
     )
     sample.save(tmp_path / "s.npz")
     assert_same(ls.QuerySample.load(tmp_path / "s.npz"), sample)
@@ -282,7 +282,7 @@ def test_other_pictures_do_not_merge() -> None:
 
 def test_arrays_do_not_merge(rng: np.random.Generator) -> None:
     sample = ls.QuerySample.from_arrays(
-        rng.standard_normal((9, *GRID)), rng.standard_normal(9), ls.StructuredGaussian(GRID)
+        rng.standard_normal((9, *GRID)), rng.standard_normal(9), ls.IsotropicGaussian(GRID, 1.0)
     )
     with pytest.raises(ValueError, match="Concatenate the arrays"):
         sample.merge(sample)
@@ -333,6 +333,8 @@ PAIRED = np.stack([Z[:5], -Z[:5]], axis=1).reshape(10, *GRID)
         ({"antithetic": True}, r"`antithetic` must be False for these z.*Row 2i \+ 1"),
         ({"z": PAIRED[:9], "y": Y[:9], "antithetic": True}, "`antithetic` must be False"),
         ({"conventions": "authors"}, "`conventions` must be one of"),
+        ({"z": 255.0 * Z}, "`z` must be drawn from `design`.*units"),
+        ({"z": np.clip(Z, -0.1, 0.1)}, "`z` must be drawn from `design`.*clipped"),
         (
             {"design": ls.StructuredGaussian(GRID, channels="separate")},
             "`design.channels` must be .*one sample a channel",
@@ -341,12 +343,12 @@ PAIRED = np.stack([Z[:5], -Z[:5]], axis=1).reshape(10, *GRID)
 )
 def test_bad_arrays(change: dict[str, Any], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        ls.QuerySample.from_arrays(**{"z": Z, "y": Y, "design": ls.StructuredGaussian(GRID), **change})
+        ls.QuerySample.from_arrays(**{"z": Z, "y": Y, "design": ls.IsotropicGaussian(GRID, 1.0), **change})
 
 
 def test_arrays_are_copied_and_locked() -> None:
     z = Z.copy()
-    sample = ls.QuerySample.from_arrays(z, Y, ls.StructuredGaussian(GRID))
+    sample = ls.QuerySample.from_arrays(z, Y, ls.IsotropicGaussian(GRID, 1.0))
     z[:] = 0
     np.testing.assert_array_equal(sample.draws()[:, 0], Z)
     with pytest.raises(ValueError, match="read-only"):
