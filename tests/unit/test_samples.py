@@ -334,7 +334,7 @@ PAIRED = np.stack([Z[:5], -Z[:5]], axis=1).reshape(10, *GRID)
         ({"z": PAIRED[:9], "y": Y[:9], "antithetic": True}, "`antithetic` must be False"),
         ({"conventions": "authors"}, "`conventions` must be one of"),
         ({"z": 255.0 * Z}, "`z` must be drawn from `design`.*units"),
-        ({"z": np.clip(Z, -0.1, 0.1)}, "`z` must be drawn from `design`.*clipped"),
+        ({"z": np.clip(np.repeat(Z, 20, axis=0), -0.5, 0.5), "y": np.repeat(Y, 20)}, "drawn from `design`.*clipped"),
         (
             {"design": ls.StructuredGaussian(GRID, channels="separate")},
             "`design.channels` must be .*one sample a channel",
