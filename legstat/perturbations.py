@@ -66,8 +66,8 @@ class Perturbation(ABC):
         """Raise ValueError where this operator cannot act on that picture."""
 
     @abstractmethod
-    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Composer:
-        """What makes perturbed pictures from z; holds the arrays that all batches share."""
+    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any], *, reuse: bool = False) -> Composer:
+        """What makes perturbed pictures from z, with `reuse` in one and the same array at every call."""
 
     @abstractmethod
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
@@ -104,14 +104,49 @@ class Perturbation(ABC):
 
 
 class Composer(ABC):
-    """Makes perturbed pictures of one image."""
+    """Makes perturbed pictures of one image.
 
-    @abstractmethod
+    Parameters
+    ----------
+    image : ndarray of shape (C, H, W)
+        What z acts on, in the dtype of the pictures.
+    grid : Grid
+        The cells.
+    reuse : bool
+        Write every batch into the same array: it is then valid until the next call.
+    """
+
+    def __init__(self, image: AnyArray, grid: Grid, reuse: bool) -> None:
+        self._image, self._grid, self._reuse = image, grid, reuse
+        # rows of a cell side by side: z is constant down a cell, and broadcasting repeats it
+        h, self._width = grid.cell_size(*image.shape[-2:])
+        self._split = image.reshape(-1, grid.shape[0], h, image.shape[-1])
+        self._kept = np.empty((0, *image.shape), dtype=image.dtype)
+
     def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
         """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2).
 
         One plane acts on all channels, or on `channel` alone where it is given; C planes act one on each.
         """
+        values = self._values(z).astype(self._image.dtype)
+        rows = np.repeat(values, self._width, axis=-1)[:, :, :, None, :]
+        if len(self._kept) < len(z):
+            self._kept = np.empty((len(z), *self._image.shape), dtype=self._image.dtype)
+        pictures = self._kept[: len(z)]
+        if not self._reuse:
+            self._kept = self._kept[:0]
+        # one picture after the other, so that each pass finds the last one's result in the cache
+        for row, picture in zip(rows, pictures, strict=True):
+            self._compose(row, picture, channel)
+        return pictures
+
+    def _values(self, z: FloatArray) -> FloatArray:
+        """What a cell's pixels are combined with."""
+        return z
+
+    @abstractmethod
+    def _compose(self, row: AnyArray, picture: AnyArray, channel: int | None) -> None:
+        """Write one picture; `row` has shape (planes, p1, 1, W)."""
 
 
 class Additive(Perturbation):
@@ -150,9 +185,9 @@ class Additive(Perturbation):
         """Any picture whose size the grid divides will do."""
         grid.cell_size(*image.shape[-2:])
 
-    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Composer:
+    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any], *, reuse: bool = False) -> Composer:
         """Composer of x0 + lift(z)."""
-        return _AdditiveComposer(image.astype(dtype), grid, self.clip, self.quantise)
+        return _AdditiveComposer(image.astype(dtype), grid, reuse, self.clip, self.quantise)
 
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
         """Mean over the cell's pixels of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""
@@ -247,10 +282,10 @@ class Blend(Perturbation):
             if not np.isfinite(self.baseline).all() or self.baseline.min() < 0 or self.baseline.max() > 1:
                 raise ValueError(invalid("Blend", "baseline", "values outside [0, 1] or NaN", "finite, within [0, 1]"))
 
-    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Composer:
+    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any], *, reuse: bool = False) -> Composer:
         """Composer of baseline + m (x0 - baseline)."""
         baseline = self.baseline_picture(image)
-        return _BlendComposer(baseline.astype(dtype), (image - baseline).astype(dtype), grid, self.at)
+        return _BlendComposer((image - baseline).astype(dtype), grid, reuse, baseline.astype(dtype), self.at)
 
     def baseline_picture(self, image: FloatArray) -> FloatArray:
         """The baseline for that picture, of its shape, in [0, 1]."""
@@ -283,47 +318,38 @@ PERTURBATIONS: dict[str, type[Perturbation]] = {"Additive": Additive, "Blend": B
 
 
 class _AdditiveComposer(Composer):
-    def __init__(self, image: AnyArray, grid: Grid, clip: bool, quantise: bool) -> None:
-        self._image, self._grid, self._clip, self._quantise = image, grid, clip, quantise
+    def __init__(self, image: AnyArray, grid: Grid, reuse: bool, clip: bool, quantise: bool) -> None:
+        super().__init__(image, grid, reuse)
+        self._clip, self._quantise = clip, quantise
 
-    def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
-        pictures = _lift_add(self._grid, z, self._image, channel)
+    def _compose(self, row: AnyArray, picture: AnyArray, channel: int | None) -> None:
+        split = picture.reshape(self._split.shape)
+        if channel is None:
+            np.add(row, self._split, out=split)
+        else:
+            split[:] = self._split
+            split[channel] += row[0]
         if self._clip:
-            np.clip(pictures, 0.0, 1.0, out=pictures)
+            np.clip(picture, 0.0, 1.0, out=picture)
         if self._quantise:
-            pictures *= 255.0
-            np.trunc(pictures, out=pictures)
-            pictures /= 255.0
-        return pictures
+            picture *= 255.0
+            np.trunc(picture, out=picture)
+            picture /= 255.0
 
 
 class _BlendComposer(Composer):
-    def __init__(self, baseline: AnyArray, contrast: AnyArray, grid: Grid, at: float) -> None:
-        self._baseline, self._contrast, self._grid, self._at = baseline, contrast, grid, at
+    """baseline + m (x0 - baseline): the contrast is what the mask level acts on."""
 
-    def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
-        m = np.clip(self._at + z, 0.0, 1.0).astype(self._contrast.dtype)
-        h, w = self._grid.cell_size(*self._contrast.shape[-2:])
-        # the mask is constant down a cell: widen it across only and let broadcasting repeat the rows
-        rows = np.repeat(m, w, axis=-1)[:, :, :, None, :]
-        shape = (len(z), *self._contrast.shape)
-        contrast = self._contrast.reshape(-1, self._grid.shape[0], h, shape[-1])
-        pictures = np.asarray(np.multiply(rows, contrast)).reshape(shape)
-        pictures += self._baseline
-        return pictures
+    def __init__(self, contrast: AnyArray, grid: Grid, reuse: bool, baseline: AnyArray, at: float) -> None:
+        super().__init__(contrast, grid, reuse)
+        self._baseline, self._at = baseline, at
 
+    def _values(self, z: FloatArray) -> FloatArray:
+        return np.clip(self._at + z, 0.0, 1.0)
 
-def _lift_add(grid: Grid, z: FloatArray, image: AnyArray, channel: int | None) -> AnyArray:
-    """image + lift(z) as new pictures, in the image's dtype."""
-    h, w = grid.cell_size(*image.shape[-2:])
-    rows = np.repeat(z.astype(image.dtype), w, axis=-1)[:, :, :, None, :]
-    split = image.reshape(-1, grid.shape[0], h, image.shape[-1])
-    shape = (len(z), *image.shape)
-    if channel is None:
-        return np.asarray(np.add(rows, split)).reshape(shape)
-    pictures = np.broadcast_to(image, shape).copy()
-    pictures[:, channel] = np.add(rows[:, 0], split[channel]).reshape(len(z), *image.shape[-2:])
-    return pictures
+    def _compose(self, row: AnyArray, picture: AnyArray, channel: int | None) -> None:
+        np.multiply(row, self._split, out=picture.reshape(self._split.shape))
+        picture += self._baseline
 
 
 def _counts(sorted_values: FloatArray, at: FloatArray) -> FloatArray:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import numpy as np
 from tqdm import tqdm
@@ -23,8 +22,6 @@ from legstat.responses.base import Response, as_response, check_whole
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples import QuerySample
 from legstat.segments import Ledger, Segment
-
-_T = TypeVar("_T")
 
 
 def query(
@@ -130,7 +127,7 @@ def query(
         plan.check_resumable(resume, rng if key is None else key, first_block)
     else:
         response.check_image(picture)
-    composer = operator.composer(picture, law.grid, response.dtype)
+    composer = operator.composer(picture, law.grid, response.dtype, reuse=not response.keeps_images)
     with ExitStack() as stack:
         answers = None if cache is None else stack.enter_context(as_cache(cache).opened())
         if resume is not None:
@@ -275,8 +272,7 @@ def _run(
     )
     with bar:
         try:
-            batches = _batches(plan, composer, scores, first.key, first.first_block, batch_size)
-            for channel, rows, pictures in _one_ahead(batches):
+            for channel, rows, pictures in _batches(plan, composer, scores, first.key, first.first_block, batch_size):
                 values = response(pictures)
                 finite = np.isfinite(values)
                 scores[channel, rows] = np.where(finite, values, np.nan)
@@ -329,15 +325,6 @@ def _batches(
                 rows = missing[at : at + batch_size]
                 alone = channel if plan.design.channels == "separate" else None
                 yield channel, rows, composer(signed[rows - begin], alone)
-
-
-def _one_ahead(items: Iterator[_T]) -> Iterator[_T]:
-    """The same items, each prepared in a thread while the caller is busy with the one before."""
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(next, items, None)
-        while (item := coming.result()) is not None:
-            coming = thread.submit(next, items, None)
-            yield item
 
 
 def _open(

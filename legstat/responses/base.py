@@ -32,6 +32,9 @@ class Response(ABC):
         (C, H, W) that is taken; None inside where free, None altogether where unknown.
     score_name : str
         "probability", "logit", "log_odds", "difference" or "custom".
+    keeps_images : bool
+        Whether an array handed over may be looked at after the call: True for plain functions, which the caller
+        knows nothing of. Where False, the evaluation loop writes the next pictures into the same array.
     bounded : bool or None
         Whether ``|score| <= 1`` holds for certain; None where unknown.
     """
@@ -41,6 +44,7 @@ class Response(ABC):
     input_shape: ImageShape | None = None
     score_name: str = "custom"
     bounded: bool | None = None
+    keeps_images: bool = True
 
     @abstractmethod
     def __call__(self, images: AnyArray) -> FloatArray:

@@ -50,6 +50,7 @@ class NetworkResponse(Response):
     """
 
     dtype = np.dtype(np.float32)
+    keeps_images = False
 
     def __init__(
         self,
