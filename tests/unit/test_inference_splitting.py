@@ -54,6 +54,7 @@ def test_split_of_merged_and_given_samples() -> None:
         first.merge(second).moments("centred").b, merged.moments("centred").b, rtol=1e-12, atol=1e-15
     )
     rng = np.random.default_rng(0)
+    design = ls.IsotropicGaussian(SHAPE, 1.0)
     z, y = rng.standard_normal((50, *SHAPE)), rng.standard_normal(50)
     first, second = ls.split_sample(ls.QuerySample.from_arrays(z, y, design), 0.4)
     assert (first.n_units, second.n_units) == ((20,), (30,))

@@ -202,7 +202,7 @@ def test_given_L_is_verified(tmp_path):
 
 
 def test_sample_from_arrays_has_no_record(rng):
-    design = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
+    design = ls.IsotropicGaussian(grid=(4, 4), scale=1.0)
     z = rng.normal(size=(60, 4, 4))
     sample = ls.QuerySample.from_arrays(z, z.sum(axis=(1, 2)), design)
     with pytest.raises(ValueError, match="sample of one run"):
