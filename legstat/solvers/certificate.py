@@ -133,7 +133,8 @@ def general_certificate(
     unbalanced = times(program.difference.T, z) - program.adjoint(multipliers)
     heaviest = float(w.max(initial=0.0)) or 1.0
     unit = program.g_scale * heaviest
-    size = max(program.L_max, L, np.finfo(float).tiny)
+    # where a constant fits the data, L_max is 0 and residuals are measured by the data
+    size = max(program.L_max, L) or float(np.abs(program.target).max(initial=0.0)) or 1.0
     return Certificate(
         primal_residual=float(max((np.abs(residual) - L).max(initial=0.0), 0.0)) / size,
         dual_residual=float(np.abs(unbalanced).max(initial=0.0)) / heaviest,

@@ -23,6 +23,7 @@ from legstat.errors import SolverError, invalid
 from legstat.solvers.graph import Sparse, as_rows, joined, read_only, times
 from legstat.solvers.linear_program import power_of_two
 
+_ROUNDING = 1e-13  # what a subtraction of vectors of size 1 leaves where the answer is 0
 _FREE_TOLERANCE = (
     1e-9  # a constant moves the constraint by rounding only (D^{+T} Sigma computed in floats: about 1e-14)
 )
@@ -248,7 +249,10 @@ class GeneralProgram:
             return float(np.abs(self.target).max(initial=0.0)), np.zeros(self.n_nodes)
         t = _minimax(self.target / self.scale, image * (self.g_scale / self.scale))
         g = constants @ t * self.g_scale
-        return float(np.abs(self.target - self.forward(g)).max(initial=0.0)), g
+        reached, size = (float(np.abs(v).max(initial=0.0)) for v in (self.target - self.forward(g), self.target))
+        return (
+            reached if reached > _ROUNDING * size else 0.0
+        ), g  # a constant fits the data: nothing is left to penalise
 
     def constant_at(self, L: float) -> FloatArray:
         """For L >= L_max: the g of objective 0 whose residual is smallest in least squares (one free constant)."""

@@ -352,3 +352,17 @@ def test_units_of_the_score_do_not_matter(size: float) -> None:
     b = np.random.default_rng(0).standard_normal(16)
     one, other = (ls.LEGTV(ls.Moments(b=k * b, design=design, n=9)).fit(L_ratio=0.2) for k in (1.0, size))
     np.testing.assert_allclose(other.params / size, one.params, rtol=0, atol=1e-6 * np.abs(one.params).max())
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (2, 1)])
+@pytest.mark.parametrize("L", [0.0, 1e-3])
+def test_a_constant_that_fits_the_data_is_the_answer(shape: tuple[int, int], L: float) -> None:
+    # one edge, two unknowns: some constant always meets the constraint exactly, and L_max is 0, not its rounding
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        root = rng.standard_normal((2, 2))
+        design = ls.GaussianDesign(root @ root.T + 0.1 * np.eye(2), shape)
+        result = ls.LEGTV(ls.Moments(b=rng.standard_normal(2), design=design, n=100)).fit(L=L)
+        assert result.certificate.passed
+        assert result.L_max == 0.0
+        np.testing.assert_allclose(np.ptp(result.params), 0.0, rtol=0, atol=1e-12)  # rounding of one solve
