@@ -16,7 +16,7 @@ import legstat as ls
 
 DATA = Path(os.environ.get("LEGSTAT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {"mobilenet_v2_1.0_224": "tf", "squeezenet1.1": "caffe"}
-QUERIES = 1600
+QUERIES = 1000
 PICTURE = "images/samples/n02099601_golden_retriever.JPEG"
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     rows = []
     for name, preprocessing in MODELS.items():
         path = DATA / "models" / f"{name}.onnx"
-        for batch in (4, 16):
+        for batch in (1, 4, 16):
             f = ls.onnx_response(path, preprocessing=preprocessing, batch_size=batch)
             image = f.load_image(DATA / PICTURE)
             threads = f.describe()["threads"]
