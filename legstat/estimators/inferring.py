@@ -10,6 +10,7 @@ import numpy as np
 
 from legstat._typing import AnyArray, FloatArray
 from legstat.conventions import MomentKind
+from legstat.conventions import get_conventions
 from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.contrasts import Box, Contrasts, WaldTest, region_weights
 from legstat.inference.covariance import SEED, Covariance, contrast_matrix, covariance_of, no_variance
@@ -202,8 +203,8 @@ class Inferring:
             self._check("LEGResults.saliency_conf_int")
             flat = symmetric(self.params, t_quantiles(quantile, self.df) * self.std_errors)
         summed = absolute_sum_intervals(flat.reshape(len(maps), -1, 2))
-        mean = self.moments.source.get("conventions") == "upstream"
-        return summed / len(maps) if mean else summed
+        rules = get_conventions(self.moments.source.get("conventions", "default"), "LEGResults")
+        return summed / len(maps) if rules.aggregation == "mean" else summed
 
     def test(
         self,
