@@ -9,8 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from legstat._typing import AnyArray, FloatArray
-from legstat.conventions import MomentKind
-from legstat.conventions import get_conventions
+from legstat.conventions import MomentKind, get_conventions
 from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.contrasts import Box, Contrasts, WaldTest, region_weights
 from legstat.inference.covariance import SEED, Covariance, contrast_matrix, covariance_of, no_variance
