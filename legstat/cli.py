@@ -21,12 +21,12 @@ from legstat.errors import LegstatWarning, QueryError, QueryInterrupted, invalid
 from legstat.explanation import Explanation, choose_rule, query_for
 from legstat.explanation import explain as explain_picture
 from legstat.perturbations import Additive, Baseline, Blend, Perturbation
+from legstat.plan import key_of
 from legstat.record import verify as verify_record
 from legstat.responses.inspection import inspect_model
 from legstat.responses.labels import Target
 from legstat.responses.onnx import onnx_response
 from legstat.samples import QuerySample
-from legstat.sampling import key_of
 
 app = typer.Typer(
     help="Which parts of a picture does a model respond to: estimates, standard errors, certificates.",

@@ -5,19 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from legstat._typing import AnyArray, FloatArray, IntArray
-from legstat.conventions import Conventions, ConventionsName, clash, get_conventions
+from legstat.conventions import ConventionsName
 from legstat.designs import BLOCK, Design, Key
-from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted, invalid
-from legstat.perturbations import Additive, Composer, Perturbation
+from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted
+from legstat.perturbations import Composer, Perturbation
+from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import Response, as_response, check_whole
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples import QuerySample
@@ -110,133 +109,35 @@ def query(
     (101, (50,))
     """
     response = as_response(f)
-    picture = _check_image(image)
-    _check_type("design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
-    _check_type("perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
-    _check_type("resume", resume, QuerySample | None, "an earlier result, or `error.sample`")
-    if conventions is not None and resume is not None and conventions != resume.conventions:
-        raise clash("query", "conventions", conventions, resume.convention_set, resume.conventions)
-    rules = get_conventions(conventions or (resume.conventions if resume is not None else "default"))
-    law = design.under(rules)
-    operator = _operator(perturbation, rules, resume)
-    operator.check(picture, law.grid, law.channels)
-    paired = _antithetic(antithetic, rules, resume)
-    plan = _Plan(law, operator, picture, paired, rules, n_queries, first_block, resume)
+    plan = make_plan(
+        image,
+        design,
+        n_queries,
+        perturbation=perturbation,
+        antithetic=antithetic,
+        conventions=conventions,
+        first_block=first_block,
+        resume=resume,
+    )
     size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
     if resume is not None:
         plan.check_resumable(resume, rng if key is None else key, first_block)
     else:
-        response.check_image(picture)
-    composer = operator.composer(picture, law.grid, response.dtype, reuse=not response.keeps_images)
+        response.check_image(plan.image)
+    composer = plan.perturbation.composer(plan.image, plan.design.grid, response.dtype, reuse=not response.keeps_images)
     with ExitStack() as stack:
         answers = None if cache is None else stack.enter_context(as_cache(cache).opened())
         if resume is not None:
             settled, start = response.resolved(resume.response), resume
         else:
-            settled, start = _open(response, plan, composer, _key_from(rng, key), answers)
+            settled, start = _open(response, plan, composer, key_from(rng, key), answers)
         shelf = None if answers is None else plan.shelf(answers, settled, start.segments[0].key)
         return _run(settled, plan, composer, start, size, shelf, progress)
 
 
-@dataclass(frozen=True, eq=False)
-class _Plan:
-    """A checked experiment: everything about it but the responses."""
-
-    design: Design
-    perturbation: Perturbation
-    image: FloatArray
-    antithetic: bool
-    rules: Conventions
-    n_queries: int
-    first_block: int
-    resume: QuerySample | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("n_queries", "first_block"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise TypeError(invalid("query", name, value, "a whole number"))
-            object.__setattr__(self, name, int(value))
-        if not 0 <= self.first_block < 2**63:
-            raise ValueError(invalid("query", "first_block", self.first_block, "a block number from 0 to 2**63 - 1"))
-        if self.units < 1:
-            unit = "pair" if self.antithetic else "draw"
-            base = " and the base point" if self.perturbation.needs_base else ""
-            remedy = f"That pays for f(x0){base} and one {unit} for each channel."
-            if self.resume is not None:
-                remedy = "It is the ceiling over all runs: what the resumed sample has cost, and what it still misses."
-            fewest = self.overhead + self.failed + sum(max(k, self.per_unit) for k in self.known)
-            raise ValueError(invalid("query", "n_queries", self.n_queries, f"at least {fewest}", remedy))
-
-    @property
-    def overhead(self) -> int:
-        return 1 + int(self.perturbation.needs_base)
-
-    @property
-    def per_unit(self) -> int:
-        return 2 if self.antithetic else 1
-
-    @property
-    def streams(self) -> int:
-        return len(self.image) if self.design.channels == "separate" else 1
-
-    @property
-    def failed(self) -> int:
-        """Evaluations of the resumed sample that gave no number."""
-        return 0 if self.resume is None else self.resume.ledger.failed
-
-    @property
-    def known(self) -> tuple[int, ...]:
-        """Evaluations that each stream of the resumed sample already spans."""
-        if self.resume is None:
-            return (0,) * self.streams
-        return tuple(s.responses.size + s.pending.size for s in self.resume.segments)
-
-    @property
-    def units(self) -> int:
-        """Units of each stream that the budget allows."""
-        budget = self.n_queries - self.overhead - self.failed
-        units = budget // (self.per_unit * self.streams)
-        # a run that was stopped may be a block ahead in its first streams
-        while units > 0 and sum(max(k, units * self.per_unit) for k in self.known) > budget:
-            units -= 1
-        return units
-
-    def shelf(self, answers: Answers, response: Response, key: Key) -> Experiment:
-        """Where the cache keeps the answers of this experiment: all that determines them, but not how many."""
-        design, operator = self.design, self.perturbation
-        laws = [(type(law).__name__, law.parameters()) for law in (design, operator)]
-        return answers.experiment(response, self.image, *laws, self.antithetic, key)
-
-    def check_resumable(self, sample: QuerySample, rng: Any, first_block: int) -> None:
-        if rng is not None or first_block:
-            raise ValueError(
-                invalid(
-                    "query",
-                    "rng, first_block",
-                    (rng, first_block),
-                    "left out with `resume`",
-                    "The sample's key goes on.",
-                )
-            )
-        mine = {"design": self.design, "perturbation": self.perturbation}
-        for name, value in mine.items():
-            if getattr(sample, name) != value:
-                raise ValueError(invalid("query", name, value, f"{getattr(sample, name)!r}, as in the resumed sample"))
-        if not np.array_equal(sample.image, self.image):
-            raise ValueError(
-                invalid("query", "image", "another picture", "the resumed sample's picture", "Pass `resume.image`.")
-            )
-        if sample.external_z is not None or len({s.channel for s in sample.segments}) != len(sample.segments):
-            remedy = "Extend each run before merging, or make a new run and merge it."
-            raise ValueError(
-                invalid("query", "resume", "a merged sample or one from arrays", "the sample of one run", remedy)
-            )
-
-
 def _run(
     response: Response,
-    plan: _Plan,
+    plan: Plan,
     composer: Composer,
     start: QuerySample,
     batch_size: int,
@@ -308,7 +209,7 @@ def _run(
 
 
 def _batches(
-    plan: _Plan, composer: Composer, scores: FloatArray, key: Key, block0: int, batch_size: int
+    plan: Plan, composer: Composer, scores: FloatArray, key: Key, block0: int, batch_size: int
 ) -> Iterator[tuple[int, IntArray, AnyArray]]:
     """(channel, rows, perturbed pictures) still to be evaluated: the entries of `scores` that are NaN."""
     per = plan.per_unit
@@ -328,7 +229,7 @@ def _batches(
 
 
 def _open(
-    response: Response, plan: _Plan, composer: Composer, key: Key, answers: Answers | None
+    response: Response, plan: Plan, composer: Composer, key: Key, answers: Answers | None
 ) -> tuple[Response, QuerySample]:
     """Pay for f(x0) and the base point: the settled response and a sample without units."""
     paid = {"x0": 0, "base": 0, "cached": 0}
@@ -377,63 +278,6 @@ def _open(
 def _with(sample: QuerySample, segments: tuple[Segment, ...], ledger: Ledger) -> QuerySample:
     names = ("design", "perturbation", "image", "antithetic", "conventions", "f_x0", "f_base", "response")
     return QuerySample(segments=segments, ledger=ledger, **{name: getattr(sample, name) for name in names})
-
-
-def _check_type(name: str, value: object, kind: Any, valid: str) -> None:
-    if not isinstance(value, kind):
-        wanted = "a " + " or ".join(t.__name__ for t in get_args(kind) or (kind,) if t is not NoneType)
-        raise TypeError(invalid("query", name, value, f"{wanted}, {valid}"))
-
-
-def _check_image(image: AnyArray) -> FloatArray:
-    remedy = "`response.load_image(path)` reads a picture file in this form."
-    if np.asarray(image).dtype.kind not in "fiub":
-        raise TypeError(invalid("query", "image", image, "an array of real numbers of shape (C, H, W)", remedy))
-    picture = np.array(image, dtype=np.float64)
-    if picture.ndim != 3 or not picture.size:
-        raise ValueError(invalid("query", "image", picture.shape, "an array of shape (C, H, W)", remedy))
-    if not np.isfinite(picture).all():
-        raise ValueError(invalid("query", "image", "NaN or infinity", "finite", remedy))
-    if picture.min() < 0 or picture.max() > 1:
-        got = f"values from {picture.min():g} to {picture.max():g}"
-        raise ValueError(
-            invalid("query", "image", got, "RGB or grey within [0, 1]", "Divide 0..255 pictures by 255. " + remedy)
-        )
-    picture.flags.writeable = False
-    return picture
-
-
-def _operator(given: Perturbation | None, rules: Conventions, resume: QuerySample | None) -> Perturbation:
-    if given is not None:
-        return given.under(rules)
-    return resume.perturbation if resume is not None else Additive(clip=rules.clip, quantise=rules.quantise)
-
-
-def _antithetic(given: bool | None, rules: Conventions, resume: QuerySample | None) -> bool:
-    implied = rules.antithetic if resume is None else resume.antithetic
-    if given is None:
-        return implied
-    if rules.name != "default" and given != implied:
-        raise clash("query", "antithetic", given, rules, implied)
-    if resume is not None and given != implied:
-        raise ValueError(invalid("query", "antithetic", given, f"{implied}, as in the resumed sample"))
-    return bool(given)
-
-
-def key_of(rng: Any) -> Key:
-    """The generator's key that `rng` (anything `numpy.random.default_rng` takes) stands for."""
-    words = np.random.default_rng(rng).integers(0, 2**64, size=2, dtype=np.uint64)
-    return int(words[0]), int(words[1])
-
-
-def _key_from(rng: Any, key: Key | None) -> Key:
-    if key is None:
-        return key_of(rng)
-    if rng is not None:
-        raise ValueError(invalid("query", "rng, key", (rng, key), "not given together"))
-    if not all(0 <= word < 2**64 for word in key):
-        raise ValueError(invalid("query", "key", key, "two integers of 64 bits", "Or give a seed as `rng`."))
-    return key[0], key[1]
 
 
 def _warn_if_constant(sample: QuerySample, response: Response) -> None:
