@@ -16,7 +16,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import scipy.ndimage
 
-from legstat._typing import JSON, AnyArray, FloatArray
+from legstat._typing import JSON, FloatArray
+from legstat.composition import Composer, Recipe
 from legstat.conventions import Conventions, clash
 from legstat.errors import invalid
 from legstat.grids import Grid
@@ -56,7 +57,7 @@ class CellMap:
 
 
 class Perturbation(ABC):
-    """How z acts on a picture: `compose` makes the perturbed pictures, `cell_map` tells the realised z."""
+    """How z acts on a picture: `recipe` says how the perturbed pictures are made, `cell_map` tells the realised z."""
 
     needs_base: bool = False
     """Whether Phi(x0; 0) differs from x0, so that its score is a further evaluation."""
@@ -66,8 +67,12 @@ class Perturbation(ABC):
         """Raise ValueError where this operator cannot act on that picture."""
 
     @abstractmethod
+    def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
+        """How perturbed pictures of that image are made, in that dtype."""
+
     def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any], *, reuse: bool = False) -> Composer:
         """What makes perturbed pictures from z, with `reuse` in one and the same array at every call."""
+        return self.recipe(image, grid, dtype).composer(reuse=reuse)
 
     @abstractmethod
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
@@ -101,52 +106,6 @@ class Perturbation(ABC):
             f"{k}={'array' if isinstance(v, np.ndarray) else repr(v)}" for k, v in self.parameters().items()
         )
         return f"{type(self).__name__}({shown})"
-
-
-class Composer(ABC):
-    """Makes perturbed pictures of one image.
-
-    Parameters
-    ----------
-    image : ndarray of shape (C, H, W)
-        What z acts on, in the dtype of the pictures.
-    grid : Grid
-        The cells.
-    reuse : bool
-        Write every batch into the same array: it is then valid until the next call.
-    """
-
-    def __init__(self, image: AnyArray, grid: Grid, reuse: bool) -> None:
-        self._image, self._grid, self._reuse = image, grid, reuse
-        # rows of a cell side by side: z is constant down a cell, and broadcasting repeats it
-        h, self._width = grid.cell_size(*image.shape[-2:])
-        self._split = image.reshape(-1, grid.shape[0], h, image.shape[-1])
-        self._kept = np.empty((0, *image.shape), dtype=image.dtype)
-
-    def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
-        """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2).
-
-        One plane acts on all channels, or on `channel` alone where it is given; C planes act one on each.
-        """
-        values = self._values(z).astype(self._image.dtype)
-        rows = np.repeat(values, self._width, axis=-1)[:, :, :, None, :]
-        if len(self._kept) < len(z):
-            self._kept = np.empty((len(z), *self._image.shape), dtype=self._image.dtype)
-        pictures = self._kept[: len(z)]
-        if not self._reuse:
-            self._kept = self._kept[:0]
-        # one picture after the other, so that each pass finds the last one's result in the cache
-        for row, picture in zip(rows, pictures, strict=True):
-            self._compose(row, picture, channel)
-        return pictures
-
-    def _values(self, z: FloatArray) -> FloatArray:
-        """What a cell's pixels are combined with."""
-        return z
-
-    @abstractmethod
-    def _compose(self, row: AnyArray, picture: AnyArray, channel: int | None) -> None:
-        """Write one picture; `row` has shape (planes, p1, 1, W)."""
 
 
 class Additive(Perturbation):
@@ -185,9 +144,9 @@ class Additive(Perturbation):
         """Any picture whose size the grid divides will do."""
         grid.cell_size(*image.shape[-2:])
 
-    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any], *, reuse: bool = False) -> Composer:
-        """Composer of x0 + lift(z)."""
-        return _AdditiveComposer(image.astype(dtype), grid, reuse, self.clip, self.quantise)
+    def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
+        """x0 + lift(z)."""
+        return Recipe(grid, image.astype(dtype), clip=self.clip, quantise=self.quantise)
 
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
         """Mean over the cell's pixels of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""
@@ -282,10 +241,10 @@ class Blend(Perturbation):
             if not np.isfinite(self.baseline).all() or self.baseline.min() < 0 or self.baseline.max() > 1:
                 raise ValueError(invalid("Blend", "baseline", "values outside [0, 1] or NaN", "finite, within [0, 1]"))
 
-    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any], *, reuse: bool = False) -> Composer:
-        """Composer of baseline + m (x0 - baseline)."""
+    def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
+        """baseline + m (x0 - baseline): the contrast is what the mask level acts on."""
         baseline = self.baseline_picture(image)
-        return _BlendComposer((image - baseline).astype(dtype), grid, reuse, baseline.astype(dtype), self.at)
+        return Recipe(grid, baseline.astype(dtype), gain=(image - baseline).astype(dtype), at=self.at)
 
     def baseline_picture(self, image: FloatArray) -> FloatArray:
         """The baseline for that picture, of its shape, in [0, 1]."""
@@ -315,41 +274,6 @@ class Blend(Perturbation):
 
 PERTURBATIONS: dict[str, type[Perturbation]] = {"Additive": Additive, "Blend": Blend}
 """Perturbations by class name, as saved samples name them."""
-
-
-class _AdditiveComposer(Composer):
-    def __init__(self, image: AnyArray, grid: Grid, reuse: bool, clip: bool, quantise: bool) -> None:
-        super().__init__(image, grid, reuse)
-        self._clip, self._quantise = clip, quantise
-
-    def _compose(self, row: AnyArray, picture: AnyArray, channel: int | None) -> None:
-        split = picture.reshape(self._split.shape)
-        if channel is None:
-            np.add(row, self._split, out=split)
-        else:
-            split[:] = self._split
-            split[channel] += row[0]
-        if self._clip:
-            np.clip(picture, 0.0, 1.0, out=picture)
-        if self._quantise:
-            picture *= 255.0
-            np.trunc(picture, out=picture)
-            picture /= 255.0
-
-
-class _BlendComposer(Composer):
-    """baseline + m (x0 - baseline): the contrast is what the mask level acts on."""
-
-    def __init__(self, contrast: AnyArray, grid: Grid, reuse: bool, baseline: AnyArray, at: float) -> None:
-        super().__init__(contrast, grid, reuse)
-        self._baseline, self._at = baseline, at
-
-    def _values(self, z: FloatArray) -> FloatArray:
-        return np.clip(self._at + z, 0.0, 1.0)
-
-    def _compose(self, row: AnyArray, picture: AnyArray, channel: int | None) -> None:
-        np.multiply(row, self._split, out=picture.reshape(self._split.shape))
-        picture += self._baseline
 
 
 def _counts(sorted_values: FloatArray, at: FloatArray) -> FloatArray:

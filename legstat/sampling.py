@@ -12,10 +12,11 @@ import numpy as np
 from tqdm import tqdm
 
 from legstat._typing import AnyArray, FloatArray, IntArray
+from legstat.composition import Recipe, Scorer
 from legstat.conventions import ConventionsName
 from legstat.designs import BLOCK, Design, Key
 from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted
-from legstat.perturbations import Composer, Perturbation
+from legstat.perturbations import Perturbation
 from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import Response, as_response, check_whole
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
@@ -124,21 +125,22 @@ def query(
         plan.check_resumable(resume, rng if key is None else key, first_block)
     else:
         response.check_image(plan.image)
-    composer = plan.perturbation.composer(plan.image, plan.design.grid, response.dtype, reuse=not response.keeps_images)
+    recipe = plan.perturbation.recipe(plan.image, plan.design.grid, response.dtype)
     with ExitStack() as stack:
         answers = None if cache is None else stack.enter_context(as_cache(cache).opened())
         if resume is not None:
             settled, start = response.resolved(resume.response), resume
+            scorer = settled.scorer(recipe)
         else:
-            settled, start = _open(response, plan, composer, key_from(rng, key), answers)
+            settled, scorer, start = _open(response, plan, recipe, key_from(rng, key), answers)
         shelf = None if answers is None else plan.shelf(answers, settled, start.segments[0].key)
-        return _run(settled, plan, composer, start, size, shelf, progress)
+        return _run(settled, plan, scorer, start, size, shelf, progress)
 
 
 def _run(
     response: Response,
     plan: Plan,
-    composer: Composer,
+    scorer: Scorer,
     start: QuerySample,
     batch_size: int,
     shelf: Experiment | None,
@@ -173,8 +175,8 @@ def _run(
     )
     with bar:
         try:
-            for channel, rows, pictures in _batches(plan, composer, scores, first.key, first.first_block, batch_size):
-                values = response(pictures)
+            for channel, rows, z in _batches(plan, scores, first.key, first.first_block, batch_size):
+                values = scorer(z, channel if plan.design.channels == "separate" else None)
                 finite = np.isfinite(values)
                 scores[channel, rows] = np.where(finite, values, np.nan)
                 before = answered + failed
@@ -209,9 +211,9 @@ def _run(
 
 
 def _batches(
-    plan: Plan, composer: Composer, scores: FloatArray, key: Key, block0: int, batch_size: int
-) -> Iterator[tuple[int, IntArray, AnyArray]]:
-    """(channel, rows, perturbed pictures) still to be evaluated: the entries of `scores` that are NaN."""
+    plan: Plan, scores: FloatArray, key: Key, block0: int, batch_size: int
+) -> Iterator[tuple[int, IntArray, FloatArray]]:
+    """(channel, rows, z) still to be evaluated: the entries of `scores` that are NaN."""
     per = plan.per_unit
     planes = len(plan.image) if plan.design.channels == "joint" else 1
     for j in range(-(-plan.units // BLOCK)):
@@ -224,14 +226,13 @@ def _batches(
             signed = np.stack([z, -z], axis=1).reshape(-1, *z.shape[1:]) if plan.antithetic else z
             for at in range(0, len(missing), batch_size):
                 rows = missing[at : at + batch_size]
-                alone = channel if plan.design.channels == "separate" else None
-                yield channel, rows, composer(signed[rows - begin], alone)
+                yield channel, rows, signed[rows - begin]
 
 
 def _open(
-    response: Response, plan: Plan, composer: Composer, key: Key, answers: Answers | None
-) -> tuple[Response, QuerySample]:
-    """Pay for f(x0) and the base point: the settled response and a sample without units."""
+    response: Response, plan: Plan, recipe: Recipe, key: Key, answers: Answers | None
+) -> tuple[Response, Scorer, QuerySample]:
+    """Pay for f(x0) and the base point: the settled response, what scores its pictures, a sample without units."""
     paid = {"x0": 0, "base": 0, "cached": 0}
     try:
         anchored = None if answers is None else answers.anchor(response, plan.image)
@@ -239,12 +240,12 @@ def _open(
         paid["cached" if anchored else "x0"] += 1
         if answers is not None and not anchored:
             answers.keep_anchor(response, plan.image, settled, f_x0)
-        f_base = f_x0
+        scorer, f_base = settled.scorer(recipe), f_x0
         if plan.perturbation.needs_base:
             shelf = None if answers is None else plan.shelf(answers, settled, key)
             known = None if shelf is None else shelf.base()
             z0 = np.zeros((1, 1, *plan.design.grid.shape))
-            f_base = float(settled(composer(z0))[0]) if known is None else known
+            f_base = float(scorer(z0, None)[0]) if known is None else known
             paid["base" if known is None else "cached"] += 1
             if shelf is not None and known is None:
                 shelf.keep_base(f_base)
@@ -272,7 +273,7 @@ def _open(
         response=settled.describe(),
         ledger=Ledger(plan.n_queries, perturbed=0, **paid),
     )
-    return settled, sample
+    return settled, scorer, sample
 
 
 def _with(sample: QuerySample, segments: tuple[Segment, ...], ledger: Ledger) -> QuerySample:

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 
 from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.composition import Recipe, Scorer
 from legstat.errors import invalid
 from legstat.responses.digests import value_sha256
 from legstat.responses.pictures import read_picture
@@ -88,6 +89,30 @@ class Response(ABC):
         image = np.asarray(image)
         self.check_image(image)
         return self, float(self(image[None].astype(self.dtype))[0])
+
+    def scorer(self, recipe: Recipe) -> Scorer:
+        """What scores perturbed pictures from their z, as the evaluation loop asks for them.
+
+        The pictures are made here, with numpy, and handed to the response. A response whose network runs on a device
+        of its own may overrule this and make them there: then only z crosses.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            How the pictures are made, in the response's `dtype`.
+
+        Returns
+        -------
+        callable
+            ``(z, channel) -> scores``: z of shape (n, planes, p1, p2), scores of shape (n,) as from a call of the
+            response; `channel` is the only one that one plane acts on, or None.
+        """
+        compose = recipe.composer(reuse=not self.keeps_images)
+
+        def score(z: FloatArray, channel: int | None) -> FloatArray:
+            return self(compose(z, channel))
+
+        return score
 
     def with_batch_size(self, batch_size: int) -> Self:
         """The same response with another batch size.

@@ -1,0 +1,93 @@
+"""The recipe of perturbed pictures against its formula, and who follows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import legstat as ls
+from legstat.composition import Recipe, Scorer
+from legstat.grids import Grid
+from legstat.perturbations import Perturbation
+from legstat.responses.base import CallableResponse
+
+GRID = Grid((2, 4))
+OPERATORS: list[Perturbation] = [
+    ls.Additive(),
+    ls.Additive(clip=False),
+    ls.Additive(clip=False, quantise=True),
+    ls.Blend("blur"),
+    ls.Blend("noise", at=0.2),
+]
+
+
+def formula(recipe: Recipe, z: np.ndarray, channel: int | None) -> np.ndarray:
+    """The docstring's formula, a pixel at a time, in the recipe's type."""
+    count, height, width = recipe.base.shape
+    (p1, p2), kind = recipe.grid.shape, recipe.dtype.type
+    pictures = np.empty((len(z), count, height, width), dtype=kind)
+    for n, c, i, j in np.ndindex(pictures.shape):
+        plane = c if z.shape[1] > 1 else 0
+        moved = channel is None or c == channel
+        number = z[n, plane, i * p1 // height, j * p2 // width] if moved else 0.0
+        v = kind(number if recipe.at is None else min(max(recipe.at + number, 0.0), 1.0))
+        step = v if recipe.gain is None else kind(v * recipe.gain[c, i, j])
+        value = kind(recipe.base[c, i, j] + step)
+        if recipe.clip:
+            value = min(max(value, kind(0)), kind(1))
+        if recipe.quantise:
+            value = kind(np.trunc(kind(value * kind(255)))) / kind(255)
+        pictures[n, c, i, j] = value
+    return pictures
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", ["shared", "separate", "joint"])
+@pytest.mark.parametrize("operator", OPERATORS, ids=repr)
+def test_the_composer_follows_the_recipe_bit_for_bit(
+    operator: Perturbation, channels: str, dtype: Any, rng: np.random.Generator
+) -> None:
+    if isinstance(operator, ls.Blend) and channels != "shared":
+        return  # a mask level has no channels
+    image = rng.random((3, 6, 8))
+    recipe = operator.recipe(image, GRID, np.dtype(dtype))
+    z = 0.4 * rng.standard_normal((5, 3 if channels == "joint" else 1, *GRID.shape))
+    channel = 1 if channels == "separate" else None
+    np.testing.assert_array_equal(recipe.composer()(z, channel), formula(recipe, z, channel))
+
+
+def test_a_response_that_composes_itself_is_asked_for_everything_but_the_picture() -> None:
+    image = np.random.default_rng(0).random((1, 8, 8))
+    seen: list[tuple[tuple[int, ...], int | None]] = []
+
+    class Own(CallableResponse):
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            assert len(images) == 1, "only f(x0) comes as a picture"
+            np.testing.assert_array_equal(images[0], image)
+            return super().__call__(images)
+
+        def scorer(self, recipe: Recipe) -> Scorer:
+            outside = ls.as_response(self._f).scorer(recipe)
+
+            def score(z: np.ndarray, channel: int | None) -> np.ndarray:
+                seen.append((z.shape, channel))
+                return outside(z, channel)
+
+            return score
+
+    def f(images: np.ndarray) -> np.ndarray:
+        return np.asarray((images**2).sum(axis=(1, 2, 3)))
+
+    design = ls.StructuredGaussian(grid=(4, 4), scale=0.25)
+    own = ls.query(Own(f), image, design, 40, perturbation=ls.Blend("mean"), rng=0, progress=False)
+    usual = ls.query(f, image, design, 40, perturbation=ls.Blend("mean"), rng=0, progress=False)
+    np.testing.assert_array_equal(own.responses, usual.responses)
+    assert own.f_base == usual.f_base != own.f_x0
+    assert seen[0] == ((1, 1, 4, 4), None)  # the base point of the blend
+    assert sum(shape[0] for shape, _ in seen) == 1 + own.responses.size
+    paper = ls.StructuredGaussian(grid=(4, 4), scale=0.02, channels="separate", boundary="zero")
+    seen.clear()
+    ls.query(Own(f), image, paper, 40, rng=0, progress=False)
+    assert {channel for _, channel in seen} == {0}
