@@ -219,6 +219,14 @@ def naive_variances(kind: str, z: np.ndarray, y: np.ndarray, S: np.ndarray, pair
     """Variance of the mean over the units of what each contributes; z about its known mean."""
     if kind == "crossfit":
         _, steps = naive_leave_one_out(z, y, S, paired)
+        penalty = naive_penalty(z, y, S, paired)
+        if penalty is not None:
+            # along the drawn z's own covariance, with the level that S^{-1} z has over all cells
+            residuals = np.einsum("ij,ij->i", steps @ S, z) / np.einsum("ij,ij->i", z, z)
+            spread = z if paired else z - z.mean(axis=0)
+            moved = np.linalg.solve(spread.T @ spread / len(y) + penalty * S, spread.T).T * residuals[:, None]
+            level = steps.var(axis=0, ddof=1).sum() / moved.var(axis=0, ddof=1).sum()
+            return level * moved.var(axis=0, ddof=1) / len(y)
     else:
         level = y.mean() if kind == "centred" and not paired else 0.0
         steps = np.linalg.solve(S, z.T).T * (y - level)[:, None]

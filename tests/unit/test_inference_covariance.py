@@ -81,12 +81,17 @@ def test_crossfit_is_the_naive_leave_one_out(antithetic: bool) -> None:
         zr, yr = z[rest], y[rest]
         c, m = (0.0, 0.0) if antithetic else (zr.mean(axis=0), yr.mean())
         g = np.linalg.solve((zr - c).T @ (zr - c) + penalty, (zr - c).T @ (yr - m))
-        parts.append((g, np.linalg.solve(S, z[u] - mu) * (y[u] - m - (z[u] - c) @ g)))
-    naive = np.mean([g + psi for g, psi in parts], axis=0)
+        left = y[u] - m - (z[u] - c) @ g
+        parts.append((g, np.linalg.solve(S, z[u] - mu) * left, left))
+    naive = np.mean([g + psi for g, psi, _ in parts], axis=0)
     moments = data.moments("crossfit")
     np.testing.assert_allclose(moments.gamma[0], naive, rtol=1e-9, atol=1e-10)
-    psi = np.array([p for _, p in parts])
-    np.testing.assert_allclose(moments.variances[0], psi.var(axis=0, ddof=1) / len(psi), rtol=1e-8, atol=0)
+    # variances: each unit moves the estimate along H z_u, with the level that S^{-1} z_u has over all cells
+    psi = np.array([p for _, p, _ in parts])
+    moved = centred @ hat * np.array([r for _, _, r in parts])[:, None]
+    shape = moved.var(axis=0, ddof=1)
+    level = psi.var(axis=0, ddof=1).sum() / shape.sum()
+    np.testing.assert_allclose(moments.variances[0], level * shape / len(psi), rtol=1e-8, atol=0)
 
 
 @pytest.mark.parametrize("kind", ["printed", "centred", "crossfit", "least_squares"])
