@@ -7,10 +7,10 @@ import math
 import threading
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, cast
+from typing import Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,9 @@ from legstat.responses.outputs import (
 )
 from legstat.responses.preprocessing import InputWriter, Preprocessing
 from legstat.responses.scores import OutputKind, Score, check_score, probabilities
+
+Part = TypeVar("Part")
+"""What evaluating one batch gives."""
 
 _BATCH_NUMBERS = 610_000
 """Input numbers per batch where nothing was measured: 4 pictures of 224 x 224, the fastest on two cores; 64 digits."""
@@ -77,7 +80,7 @@ class NetworkResponse(Response):
         preprocessing.affine(input_shape[0] or 3)
         self._batch_open = batch_size is None and None in input_shape
         if batch_size is None:
-            batch_size = usual_batch_size(input_shape)
+            batch_size = self._usual_batch_size(input_shape)
         self.batch_size = check_batch_size(choices.where, batch_size)
         self._prior = prior
         self._score: Score | None = None
@@ -117,6 +120,14 @@ class NetworkResponse(Response):
         """Whether `error` says that the batch did not fit."""
         return isinstance(error, MemoryError)
 
+    def _free_memory(self) -> None:
+        """Give back what is kept for batches of a size that did not fit."""
+        self._local = threading.local()
+
+    def _usual_batch_size(self, shape: Sequence[int | None]) -> int:
+        """Images per call where nothing was asked for, for pictures of (C, H, W)."""
+        return usual_batch_size(shape)
+
     # -- evaluation ----------------------------------------------------------------------------------------------
 
     def __call__(self, images: AnyArray) -> FloatArray:
@@ -151,27 +162,44 @@ class NetworkResponse(Response):
         ndarray of shape (n, K)
             In the network's own type.
         """
-        n = len(images)
-        parts: list[NDArray[np.generic]] = []
-        start = 0
-        while start < n or not parts:
-            chunk = images[start : start + self.batch_size]
-            try:
-                raw = self._forward(self._write(chunk))
-            except Exception as error:
-                if len(chunk) <= 1 or not self._is_out_of_memory(error):
-                    raise
-                self.batch_size = len(chunk) // 2
-                warnings.warn(
-                    f"{self._choices.where}: a batch of {len(chunk)} did not fit the memory ({error}); going on with "
-                    f"{self.batch_size}.",
-                    LegstatWarning,
-                    stacklevel=3,
-                )
-                continue
-            parts.append(class_rows(raw, len(chunk), self._choices.where))
-            start += len(chunk)
+        parts = self._in_batches(
+            len(images), lambda at, end: self._rows(self._forward(self._write(images[at:end])), end - at)
+        )
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _in_batches(self, n: int, evaluate: Callable[[int, int], Part]) -> list[Part]:
+        """``evaluate(at, end)`` for pictures 0 to n, batch by batch; halved, with a warning, where one does not fit."""
+        parts: list[Part] = []
+        at = 0
+        while at < n or not parts:
+            end = min(at + self.batch_size, n)
+            try:
+                parts.append(evaluate(at, end))
+                at = end
+                continue
+            except Exception as error:
+                if end - at <= 1 or not self._is_out_of_memory(error):
+                    raise
+                reason = str(error)
+            # out here the error is gone, and with it the frames that held the batch
+            self.batch_size = (end - at) // 2
+            self._free_memory()
+            warnings.warn(
+                f"{self._choices.where}: a batch of {end - at} did not fit the memory ({reason}); going on with "
+                f"{self.batch_size}.",
+                LegstatWarning,
+                stacklevel=4,
+            )
+        return parts
+
+    def _rows(self, raw: NDArray[np.generic], n: int) -> NDArray[np.generic]:
+        """Class outputs (n, K), or an error where K is another than it was."""
+        rows = class_rows(raw, n, self._choices.where)
+        known = self._choices.n_classes
+        if known is not None and rows.shape[1] != known:
+            remedy = "The network gives another number of classes for one batch than for another: mend it."
+            raise ValueError(invalid(self._choices.where, "output", rows.shape, f"of {known} columns", remedy))
+        return rows
 
     def class_probabilities(self, images: AnyArray) -> FloatArray:
         """Probabilities of all classes.
@@ -252,7 +280,7 @@ class NetworkResponse(Response):
         settled.saturated = 0
         settled._local = threading.local()
         if self._batch_open:
-            settled.batch_size = usual_batch_size(image.shape)
+            settled.batch_size = self._usual_batch_size(image.shape)
         return settled, float(values[0])
 
     def _facts_at_x0(self, outputs: NDArray[np.generic], value: float) -> JSON:
@@ -304,6 +332,7 @@ class NetworkResponse(Response):
             settled._score = Score(
                 self._choices.score, stated, (target[0], target[1]) if isinstance(target, list) else int(target)
             )
+            settled._choices = replace(self._choices, n_classes=description.get("n_classes"))
             settled._x0 = {key: description[key] for key in _X0_KEYS if key in description}
             if self._batch_open:  # it was the picture's size that settled it
                 settled.batch_size = check_batch_size(self._choices.where, description["batch_size"])
