@@ -132,8 +132,12 @@ class NetworkResponse(Response):
 
     def __call__(self, images: AnyArray) -> FloatArray:
         """Scores of a batch; see `Response`."""
-        score = self._score
-        if score is None:
+        self._check_settled()
+        return self._scored(self.class_outputs(images))
+
+    def _check_settled(self) -> None:
+        """Refuse to evaluate anything while it is open what is asked of it."""
+        if self._score is None:
             raise ValueError(
                 invalid(
                     self._choices.where,
@@ -143,7 +147,10 @@ class NetworkResponse(Response):
                     "Call `response, value = response.anchor(image)` first, as legstat.query does.",
                 )
             )
-        values, saturated = score(self.class_outputs(images))
+
+    def _scored(self, outputs: NDArray[np.generic]) -> FloatArray:
+        """Scores of class outputs (n, K); counts those that had to be censored."""
+        values, saturated = cast("Score", self._score)(outputs)
         self.saturated += saturated
         return values
 
