@@ -1,0 +1,257 @@
+"""What a study found: a frame of replicates, and what follows from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+
+import numpy as np
+
+from legstat._typing import JSON, FloatArray
+from legstat.designs import IsotropicGaussian, StructuredGaussian
+from legstat.errors import invalid
+from legstat.inference.bounds import BoundForm, error_bound
+from legstat.studies.slopes import Covariance, slopes_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from statsmodels.iolib.summary import Summary
+
+Measure = Literal["error_up_to_mean", "error"]
+FACTORS = ["response", "design", "scale", "sigma", "grid", "p", "sparsity", "antithetic", "n_queries", "n", "estimator"]
+MEASURED = ["error", "error_up_to_mean", "truth_norm", "truth_norm_up_to_mean"]
+"""Columns that every row has, beside its factors and `replicate`."""
+OPTIONAL = [
+    "exact_mse",
+    "exact_mse_up_to_mean",
+    "reference_mse",
+    "reference_mse_up_to_mean",
+    "L",
+    "L_ratio",
+    "feasible",
+    "regions",
+]
+"""Columns that are NaN where they mean nothing."""
+_MARK = "# legstat.StudyResults "
+
+
+@dataclass(frozen=True, eq=False)
+class StudyResults:
+    """Results of a `SampleSizeStudy`.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row for each replicate and estimator.
+    settings : dict
+        The study, in plain values.
+
+    Notes
+    -----
+    Columns of the frame: the factors (`n` counts units, `n_queries` evaluations; `sigma` is the design's own where
+    `scale` is the factor); `replicate`; `error` = ||gamma-hat - gamma||, `error_up_to_mean` the same less the mean
+    error, as in Theorem 1, and the truth's norms; `exact_mse` where `leg_mse` has a closed form; `reference_mse`, the
+    reference's own error for a subject; of LEG-TV `L`, `L_ratio`, `regions`, and `feasible`, whether gamma satisfies
+    the constraint at that L.
+
+    Examples
+    --------
+    >>> from legstat.studies import SampleSizeStudy
+    >>> study = SampleSizeStudy((101, 401), grid=(4, 4), sparsity=6, estimators="leg/centred", replicates=6, offset=0.0)
+    >>> results = study.run()
+    >>> results
+    <StudyResults 12 rows: 2 cells x 1 estimators x 6 replicates>
+    >>> results.slopes()[["term", "exponent", "closed_form"]].round(2).values.tolist()[0][2]
+    -0.5
+    """
+
+    table: pd.DataFrame
+    settings: JSON
+
+    @classmethod
+    def of(cls, rows: list[JSON], settings: JSON) -> Self:
+        """Results from rows of plain values; what a row lacks is NaN."""
+        import pandas as pd
+
+        frame = pd.DataFrame(rows, columns=[*FACTORS, "replicate", *MEASURED, *OPTIONAL])
+        # NaN where there is no value, and one type a column, so that a file reads back equal
+        types = dict.fromkeys(["sparsity", *OPTIONAL], "float64")
+        return cls(frame.astype(types), cast("JSON", json.loads(json.dumps(settings))))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows; a copy."""
+        return self.table.copy()
+
+    def cells(self, measure: Measure = "error_up_to_mean") -> pd.DataFrame:
+        """One row for each cell and estimator: mean squared error beside closed form and bound.
+
+        Parameters
+        ----------
+        measure : {"error_up_to_mean", "error"}, default "error_up_to_mean"
+            Which error.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The factors and `replicates`; `mse` with its Monte Carlo `mse_std_error`, less `reference_mse`, which stands
+            beside it; `rmse`, its root; `exact_mse`, the mean closed form; `bound` and `bound_printed`, Theorem 1 on
+            the norm with its own L (as its proof gives it, and as printed) for LEG-TV where the score is bounded; the
+            share of samples in which gamma was `feasible`, and the median `L_ratio`.
+        """
+        suffix = self._suffix(measure)
+        frame = self.table
+        squares = frame.assign(square=frame[measure] ** 2 - frame[f"reference_mse{suffix}"].fillna(0.0))
+        grouped = squares.groupby(FACTORS, sort=False, dropna=False, observed=True)
+        found = grouped.agg(
+            replicates=("square", "size"),
+            mse=("square", "mean"),
+            mse_std_error=("square", "sem"),
+            exact_mse=(f"exact_mse{suffix}", "mean"),
+            reference_mse=(f"reference_mse{suffix}", "mean"),
+            feasible=("feasible", "mean"),
+            L_ratio=("L_ratio", "median"),
+        ).reset_index()
+        found.insert(len(FACTORS) + 1, "rmse", np.sqrt(found["mse"].clip(lower=0.0)))
+        for name, form in (("bound", "proof"), ("bound_printed", "printed")):
+            legtv = found["estimator"].str.startswith("legtv")
+            found[name] = np.where(legtv, self._bounds(found, cast("BoundForm", form)), np.nan)
+        return found
+
+    def slopes(
+        self, measure: Measure = "error_up_to_mean", *, cov_type: Covariance = "cluster", level: float = 0.95
+    ) -> pd.DataFrame:
+        r"""Exponents of the error: slopes of its logarithm on log n, log p and log s, by statsmodels' OLS.
+
+        .. math:: \log \|\hat\gamma - \gamma\| = a + \beta_n \log n + \beta_p \log p + \beta_s \log s + \text{noise}
+
+        for each estimator, response, design, scale and pairing, over those of n, p and s that vary. Where n varies too,
+        :math:`-\beta_p / \beta_n` and :math:`-\beta_s / \beta_n` say how n has to grow with p and s for the same error.
+
+        Parameters
+        ----------
+        measure : {"error_up_to_mean", "error"}, default "error_up_to_mean"
+            Which error.
+        cov_type : {"cluster", "HC0", "HC1", "HC2", "HC3"}, default "cluster"
+            Covariance of the slopes. "cluster": rows with one truth (grid, s and replicate) vary together.
+        level : float, default 0.95
+            Of the intervals, Student's; by the delta method for ratios.
+
+        Returns
+        -------
+        pandas.DataFrame
+            For each group and term: `exponent`, `std_error`, `low`, `high`; of LEG-TV `proof` and `printed`, Theorem
+            1's exponents for the norm as its proof and as the paper give them, and `bound`, the slope of the proof's
+            bound (logarithms included) over the same cells; of LEG `closed_form`, the slope of the root of the exact
+            mean squared error; `n_obs`. The ratios are left out where n has no effect that is clear of 0.
+
+        Raises
+        ------
+        ValueError
+            If nothing varies, an error is 0, or the level or covariance cannot be.
+
+        Notes
+        -----
+        One power law for a whole group. Where the rate changes with n (a bias that stays, say), look at `cells`.
+        """
+        suffix = self._suffix(measure)
+        frame = self.table.assign(bound=self._bounds(self.table, "proof"), closed_form=self.table[f"exact_mse{suffix}"])
+        return slopes_of(frame, measure, cov_type, level)
+
+    def summary(self, measure: Measure = "error_up_to_mean") -> Summary:
+        """Slopes and cells as tables in the manner of statsmodels, with ``as_text``, ``as_html`` and ``as_latex``.
+
+        Parameters
+        ----------
+        measure : {"error_up_to_mean", "error"}, default "error_up_to_mean"
+            Which error.
+
+        Returns
+        -------
+        statsmodels.iolib.summary.Summary
+            What to print.
+        """
+        from legstat.studies.tables import study_summary
+
+        return study_summary(self, measure)
+
+    def save(self, path: str | Path) -> None:
+        """Write the frame as CSV; its first line, a comment that starts with #, holds the settings as JSON.
+
+        Parameters
+        ----------
+        path : str or Path
+            File to write. ``pandas.read_csv(path, comment="#")`` reads it too; numbers keep every bit.
+        """
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            file.write(_MARK + json.dumps(self.settings, sort_keys=True) + "\n")
+            self.table.to_csv(file, index=False, lineterminator="\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+
+        Returns
+        -------
+        StudyResults
+            Equal to the one that was saved, to the bit.
+
+        Raises
+        ------
+        ValueError
+            If the file is something else.
+        """
+        import pandas as pd
+
+        with Path(path).open(encoding="utf-8") as file:
+            head = file.readline()
+            if not head.startswith(_MARK):
+                raise ValueError(
+                    f"legstat.StudyResults.load: {str(path)!r} is not a file that StudyResults.save wrote."
+                )
+            frame = pd.read_csv(file, float_precision="round_trip")
+        return cls.of(cast("list[JSON]", frame.to_dict("records")), json.loads(head.removeprefix(_MARK)))
+
+    def __repr__(self) -> str:
+        frame = self.table
+        cells = len(frame[FACTORS[:-1]].drop_duplicates())
+        counts = (
+            f"{cells} cells x {frame['estimator'].nunique()} estimators x {frame['replicate'].nunique()} replicates"
+        )
+        return f"<StudyResults {len(frame)} rows: {counts}>"
+
+    def _suffix(self, measure: str) -> str:
+        if measure not in get_args(Measure):
+            raise ValueError(invalid("StudyResults", "measure", measure, '"error_up_to_mean" or "error"'))
+        return "_up_to_mean" if measure == "error_up_to_mean" else ""
+
+    def _bounds(self, frame: pd.DataFrame, form: BoundForm) -> FloatArray:
+        """Theorem 1's bound on the norm for each row of factors, NaN where the score is not known to be bounded."""
+        return np.array([self._bound(tuple(row), form) for row in frame[_BOUND_FACTORS].itertuples(index=False)])
+
+    def _bound(self, factors: tuple[Any, ...], form: BoundForm) -> float:
+        known = self._known_bounds
+        if (factors, form) not in known:
+            response, design, sigma, grid, sparsity, n = factors
+            value = float("nan")
+            if response in ("probit", "logistic") and not self.settings["noise"]:
+                shape = cast("tuple[int, int]", tuple(map(int, grid.split("x"))))
+                kind = StructuredGaussian if design == "structured" else IsotropicGaussian
+                value = error_bound(kind(grid=shape, scale=sigma), int(sparsity), int(n), form=form)
+            known[factors, form] = value
+        return known[factors, form]
+
+    @cached_property
+    def _known_bounds(self) -> dict[tuple[tuple[Any, ...], str], float]:
+        return {}
+
+
+_BOUND_FACTORS = ["response", "design", "sigma", "grid", "sparsity", "n"]
