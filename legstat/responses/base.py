@@ -114,6 +114,10 @@ class Response(ABC):
 
         return score
 
+    def variants(self) -> tuple[Self, ...]:
+        """Ways to compute the same scores among which a measurement may choose: this one alone, unless overruled."""
+        return (self,)
+
     def with_batch_size(self, batch_size: int) -> Self:
         """The same response with another batch size.
 
@@ -322,8 +326,8 @@ def check_batch_size(where: str, batch_size: object) -> int:
     return check_whole(where, "batch_size", batch_size)
 
 
-def check_whole(where: str, name: str, value: object) -> int:
-    """A whole number of at least 1, or an error.
+def check_whole(where: str, name: str, value: object, least: int = 1) -> int:
+    """A whole number of at least `least`, or an error.
 
     Parameters
     ----------
@@ -333,6 +337,8 @@ def check_whole(where: str, name: str, value: object) -> int:
         Name of the argument.
     value : int
         What was passed.
+    least : int
+        The smallest that will do.
 
     Returns
     -------
@@ -340,9 +346,9 @@ def check_whole(where: str, name: str, value: object) -> int:
         The same number.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(invalid(where, name, value, "a whole number >= 1"))
-    if value < 1:
-        raise ValueError(invalid(where, name, value, "a whole number >= 1"))
+        raise TypeError(invalid(where, name, value, f"a whole number >= {least}"))
+    if value < least:
+        raise ValueError(invalid(where, name, value, f"a whole number >= {least}"))
     return int(value)
 
 

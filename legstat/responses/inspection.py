@@ -16,7 +16,7 @@ from legstat.errors import LegstatWarning
 from legstat.responses.batching import BatchTimings, measure_batch_sizes
 from legstat.responses.onnx import OnnxResponse, onnx_response
 from legstat.responses.onnx_graph import read_model
-from legstat.responses.onnx_session import load_runtime
+from legstat.responses.onnx_runtime import load_runtime
 from legstat.responses.preprocessing import PRESETS, Preprocessing
 
 

@@ -473,4 +473,4 @@ class NetworkResponse(Response):
 
 
 _X0_KEYS = ("score_x0", "probability_x0", "logit_x0", "top_x0", "remark")
-_COMPARED = ("model_sha256", "output", "preprocessing", "score", "input_dtype")
+_COMPARED = ("model_sha256", "output", "preprocessing", "score", "input_dtype", "compose")

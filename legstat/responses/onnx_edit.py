@@ -59,6 +59,23 @@ def widen_input(model: onnx.ModelProto, picture: str) -> None:
     model.graph.node.insert(0, cast)
 
 
+def drop_initialised_inputs(model: onnx.ModelProto) -> None:
+    """Make the format at least version 4, before which initialisers had to be inputs as well (in place).
+
+    Initialisers that are added are no inputs, which version 3 does not allow. Those that are could be fed from version
+    4 on, and the runtime would no longer take them for constants: they are taken off the list.
+
+    Parameters
+    ----------
+    model : onnx.ModelProto
+        The model.
+    """
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in [value for value in model.graph.input if value.name in constants]:
+        model.graph.input.remove(value)
+    model.ir_version = max(model.ir_version, 4)
+
+
 def free_batch(model: onnx.ModelProto, picture: str) -> None:
     """Free the batch axis of the picture input and of all that follows from it (in place).
 
@@ -86,10 +103,7 @@ def free_batch(model: onnx.ModelProto, picture: str) -> None:
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
             constants[node.output[0]] = node.attribute[0].t
-    # Before version 4 of the format initialisers had to be inputs as well; the new ones are not, so none are.
-    for value in [value for value in graph.input if value.name in constants]:
-        graph.input.remove(value)
-    model.ir_version = max(model.ir_version, 4)
+    drop_initialised_inputs(model)
     depends = {picture}
     for node in graph.node:
         if not depends.intersection(node.input):

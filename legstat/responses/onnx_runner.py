@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
 import warnings
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 from legstat._typing import JSON
 from legstat.errors import LegstatWarning
 from legstat.responses.onnx_choices import OutputChoice
+from legstat.responses.onnx_compose import CELLS, Prefix, prepend
 from legstat.responses.onnx_edit import WIDE_INPUT, expose, free_batch, widen_input
 from legstat.responses.onnx_graph import ModelFacts, TensorInfo, load_proto, model_sha256
-from legstat.responses.onnx_session import Session, SessionSettings
+from legstat.responses.onnx_session import CPU, Session, SessionSettings
 from legstat.responses.outputs import class_rows
 
 TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-9}
@@ -63,6 +65,8 @@ class Runner:
         self.batch_rule = "free" if self.fixed is None else f"fixed at {self.fixed}, run in pieces"
         self.checks: JSON = {}
         self._picture = WIDE_INPUT if self.input.dtype == "float16" else self.input.name
+        self._prefix: Prefix | None = None
+        self._composed: tuple[Prefix, Session] | None = None
         self.session = self._open(free=False)
         sizes = {info.name: info.shape[0] for info in self.facts.inputs if info.shape}
         own = sizes.get(self.input.name)
@@ -72,11 +76,16 @@ class Runner:
             if isinstance(own, str) and sizes.get(name) == own and value.ndim
         }
 
+    @property
+    def freed(self) -> bool:
+        """Whether the file's batch axis is fixed and the session's is not."""
+        return self.input.size(0) is not None and self.fixed is None
+
     def _open(self, free: bool, profile: Path | None = None) -> Session:
-        """A session of the file as it is, or of a copy with the chosen tensor exposed and the batch axis freed."""
+        """A session of the file as it is, or of a copy that is changed as far as is needed."""
         model: Path | bytes = self.facts.path
         one_more, narrow = self.choice.exposed or self.choice.widen, self.input.dtype == "float16"
-        if free or one_more or narrow:
+        if free or one_more or narrow or self._prefix is not None:
             proto = load_proto(self.where, self.facts.path)
             if one_more:
                 expose(proto, self.choice.tensor, self.choice.widen)
@@ -84,16 +93,50 @@ class Runner:
                 free_batch(proto, self.input.name)
             if narrow:
                 widen_input(proto, self.input.name)
+            if self._prefix is not None:
+                fixed = None if free else self.fixed
+                prepend(self.where, proto, self._picture, self._prefix, self.facts.opset, fixed)
             model = proto.SerializeToString()
         return Session(self.where, model, self.facts.path.parent.resolve(), self.settings, profile)
 
     def _feed(self, inputs: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
         """Inputs by name; a constant of one row is repeated where the graph wants the picture's batch."""
-        feed = {self._picture: inputs}
+        feed = {self._picture if self._prefix is None else CELLS: inputs}
         for name, value in self.constants.items():
-            repeat = name in self._batched and len(value) == 1
-            feed[name] = np.repeat(value, len(inputs), axis=0) if repeat else value
+            feed[name] = np.repeat(value, len(inputs), axis=0) if self._repeats(name) else value
         return feed
+
+    def _repeats(self, name: str) -> bool:
+        return name in self._batched and len(self.constants[name]) == 1
+
+    def _run(self, names: list[str], inputs: NDArray[np.generic]) -> list[NDArray[np.generic]]:
+        return self.session.run(names, self._feed(inputs), [name for name in self.constants if not self._repeats(name)])
+
+    def composed(self, prefix: Prefix, arrays: dict[str, NDArray[np.generic]]) -> tuple[Runner, bool]:
+        """A runner that takes cells' numbers and makes the pictures inside its graph.
+
+        Parameters
+        ----------
+        prefix : Prefix
+            What stands in front of the graph. The session of the last one is kept for the next picture of its form.
+        arrays : dict of str to ndarray
+            The picture, as `Prefix.arrays` gives it.
+
+        Returns
+        -------
+        runner : Runner
+            With a session of its own: the network's weights are in memory twice.
+        fresh : bool
+            Whether that session was opened now.
+        """
+        other = copy.copy(self)
+        other._prefix, other.constants = prefix, {**self.constants, **arrays}
+        fresh = self._composed is None or self._composed[0] != prefix
+        if self._composed is None or fresh:
+            self._composed = None  # the old one goes before the new one comes
+            self._composed = prefix, other._open(free=self.freed)
+        other.session = self._composed[1]
+        return other, fresh
 
     def fetch(self, inputs: NDArray[np.generic], names: list[str]) -> list[NDArray[np.generic]]:
         """Tensors for a batch; where the graph's batch is fixed, in pieces of that size, the last one padded.
@@ -112,14 +155,14 @@ class Runner:
         """
         fixed, n = self.fixed, len(inputs)
         if fixed is None or n == fixed:
-            return self.session.run(names, self._feed(inputs))
+            return self._run(names, inputs)
         pieces: list[list[NDArray[np.generic]]] = []
         for start in range(0, n, fixed):
             piece = inputs[start : start + fixed]
             size = len(piece)
             if size < fixed:
                 piece = np.concatenate([piece, np.repeat(piece[-1:], fixed - size, axis=0)])
-            fetched = self.session.run(names, self._feed(piece))
+            fetched = self._run(names, piece)
             pieces.append([class_rows(value, fixed, self.where)[:size] for value in fetched])
         return [np.concatenate(parts) for parts in zip(*pieces, strict=True)]
 
@@ -169,7 +212,7 @@ class Runner:
             Counts.
         """
         with tempfile.TemporaryDirectory() as folder:
-            session = self._open(free=self.input.size(0) is not None and self.fixed is None, profile=Path(folder))
+            session = self._open(free=self.freed, profile=Path(folder))
             repeat = self.fixed or 1
             session.run([self.choice.fetched], self._feed(np.repeat(inputs[:1], repeat, axis=0)))
             events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
@@ -231,9 +274,15 @@ class Runner:
             "batch": self.batch_rule,
             "checks": self.checks,
             "provider": self.session.provider,
+            "device_id": self.settings.device_id if self.session.provider != CPU else None,
+            "io_binding": self.session.bound,
             "threads": self.settings.threads,
             "versions": {"onnxruntime": self.session.version, "onnx": onnx.__version__, "numpy": np.__version__},
         }
+
+    def __getstate__(self) -> dict[str, object]:
+        """All but the composed session, which another process makes when it needs one."""
+        return {**self.__dict__, "_composed": None}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Refuse to go on in another process with a file that has changed since."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import os
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat.errors import BackendUnavailableError, LegstatWarning, invalid
+from legstat.errors import LegstatWarning, invalid
+from legstat.responses.onnx_binding import Binding
+from legstat.responses.onnx_runtime import RuntimeSession, load_runtime
 
 CPU = "CPUExecutionProvider"
 _SHORT = {
@@ -27,35 +27,10 @@ _SHORT = {
     "coreml": "CoreMLExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
 }
+_MEMORY = {"CUDAExecutionProvider": "cuda", "TensorrtExecutionProvider": "cuda"}
+"""Providers whose devices have a memory of their own that buffers can be bound in, and ONNX Runtime's name of it."""
 _AUTO = ("CUDAExecutionProvider", "MIGraphXExecutionProvider", "ROCMExecutionProvider", "DmlExecutionProvider", CPU)
 """What "auto" tries, in this order; providers that compute in reduced precision by default are left out."""
-
-
-def load_runtime() -> ModuleType:
-    """The package onnxruntime, or an error that names the extra.
-
-    Its names are re-exported from a compiled module, so type checkers see none of them: hence the import by name.
-    """
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise BackendUnavailableError("onnxruntime", "onnx", "Running an ONNX file") from error
-
-
-class RuntimeSession(Protocol):
-    """What of ``onnxruntime.InferenceSession`` is used."""
-
-    def run(self, output_names: list[str], input_feed: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """Fetch outputs."""
-
-    def get_providers(self) -> list[str]:
-        """Providers in use, first the one that is preferred."""
-
-    def end_profiling(self) -> str:
-        """Close the profile; returns its path."""
-
-    def disable_fallback(self) -> None:
-        """Do not go over to another provider when running fails."""
 
 
 def default_threads() -> int:
@@ -131,12 +106,28 @@ class SessionSettings:
         Whether a provider that does not come up may be replaced by the next one.
     tf32 : bool
         Whether CUDA may round products to 10 bits of mantissa.
+    device_id : int
+        Which of several CUDA devices.
+    io_binding : bool or None
+        Whether batches are written into buffers on the device that are kept; None: where it has its own memory.
+    options : tuple of (str, str)
+        Further options of the provider.
     """
 
     provider: str | Sequence[str] = "cpu"
     threads: int
     allow_fallback: bool = False
     tf32: bool = False
+    device_id: int = 0
+    io_binding: bool | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+    def options_for(self, name: str) -> dict[str, str]:
+        """Options of a provider, by ONNX Runtime's name: the user's own are those of the one asked for."""
+        chosen = {"device_id": str(self.device_id)} if name in _MEMORY else {}
+        if name == "CUDAExecutionProvider":
+            chosen["use_tf32"] = str(int(self.tf32))
+        return chosen | (dict(self.options) if name != CPU else {})
 
 
 def first_choice(provider: str | Sequence[str]) -> str | None:
@@ -167,6 +158,8 @@ class Session:
         What runs, as the session itself reports it.
     version : str
         Of ONNX Runtime.
+    bound : bool
+        Whether inputs and outputs are bound to kept buffers.
     """
 
     def __init__(
@@ -192,7 +185,7 @@ class Session:
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self._folder))
         available = onnxruntime.get_available_providers()
         names = choose_providers(self._where, wanted.provider, available, wanted.allow_fallback)
-        extra = [{"use_tf32": str(int(wanted.tf32))} if name == "CUDAExecutionProvider" else {} for name in names]
+        extra = [wanted.options_for(name) for name in names]
         try:
             self._session: RuntimeSession = onnxruntime.InferenceSession(
                 source, options, providers=names, provider_options=extra
@@ -229,10 +222,21 @@ class Session:
                 f"over to {self.provider!r} by itself. Check its driver and libraries, or pass provider='cpu', or "
                 "allow_fallback=True."
             )
+        self._memory = _MEMORY.get(self.provider, "cpu")
+        self.bound = self._memory != "cpu" if wanted.io_binding is None else wanted.io_binding
+        self._lock = threading.Lock()
+        self._binding: Binding | None = None
 
-    def run(self, outputs: list[str], feed: dict[str, NDArray[np.generic]]) -> list[NDArray[np.generic]]:
-        """Fetch outputs for a feed."""
-        return self._session.run(outputs, feed)
+    def run(
+        self, outputs: list[str], feed: dict[str, NDArray[np.generic]], constant: Collection[str] = ()
+    ) -> list[NDArray[np.generic]]:
+        """Fetch outputs for a feed; inputs named in `constant` are arrays that are never written to."""
+        if not self.bound:
+            return self._session.run(outputs, feed)
+        with self._lock:  # the buffers are one batch's at a time
+            if self._binding is None:
+                self._binding = Binding(self._session, self._memory, self._settings.device_id)
+            return self._binding.run(outputs, feed, constant)
 
     def end_profiling(self) -> str:
         """Close the profile that was asked for; returns its path."""
@@ -240,7 +244,7 @@ class Session:
 
     def __getstate__(self) -> dict[str, object]:
         """What it takes to open the session again; the session itself stays in its process."""
-        return {key: value for key, value in self.__dict__.items() if key != "_session"}
+        return {key: value for key, value in self.__dict__.items() if key not in ("_session", "_binding", "_lock")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Open the session again in this process."""

@@ -117,9 +117,9 @@ def count_runs(f: object) -> list[int]:
     session = f._runner.session
     original = session.run
 
-    def run(names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(names: list[str], feed: dict[str, np.ndarray], *constant: object) -> list[np.ndarray]:
         calls.append(len(next(iter(feed.values()))))
-        return original(names, feed)
+        return original(names, feed, *constant)
 
     session.run = run
     return calls
@@ -294,7 +294,7 @@ def test_a_provider_that_does_not_come_up_is_an_error(tmp_path: Path, monkeypatc
     model = linear_model(tmp_path / "m.onnx")
     with pytest.raises(RuntimeError, match=r"'CUDAExecutionProvider' was asked for and did not come up"):
         onnx_response(model.path, provider="cuda")
-    assert asked == [(["CUDAExecutionProvider", "CPUExecutionProvider"], [{"use_tf32": "0"}, {}])]
+    assert asked == [(["CUDAExecutionProvider", "CPUExecutionProvider"], [{"device_id": "0", "use_tf32": "0"}, {}])]
     with pytest.warns(LegstatWarning, match="running on 'CPUExecutionProvider'"):
         onnx_response(model.path, provider="cuda", allow_fallback=True)
 
@@ -455,11 +455,11 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
     original = Session.run
     sizes = []
 
-    def run(self: Session, names: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self: Session, names: list[str], feed: dict[str, np.ndarray], *constant: object) -> list[np.ndarray]:
         sizes.append(len(feed["image"]))
         if sizes[-1] > 3:
             raise RuntimeError(message)
-        return original(self, names, feed)
+        return original(self, names, feed, *constant)
 
     monkeypatch.setattr(Session, "run", run)
     with pytest.warns(LegstatWarning, match="a batch of 7 did not fit the memory .* going on with 3"):

@@ -1,0 +1,104 @@
+"""Runs with inputs and outputs bound to buffers on the device, which are kept from batch to batch."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from legstat.responses.onnx_runtime import RuntimeSession, RuntimeValue, load_runtime
+
+_SHAPES = 4
+"""Shapes of batches whose buffers are kept: the full batch, the last one of a run, and those of a check."""
+
+
+class Binding:
+    """One session's buffers.
+
+    Every shape of a batch has buffers of its own: a last, smaller batch neither overwrites part of a larger one nor
+    reads what that one left behind.
+
+    Parameters
+    ----------
+    session : RuntimeSession
+        The session.
+    device : str
+        "cpu" or "cuda".
+    device_id : int
+        Which device of that kind.
+    """
+
+    def __init__(self, session: RuntimeSession, device: str, device_id: int) -> None:
+        self._session, self._place = session, (device, device_id)
+        self._binding = session.io_binding()
+        self._constants: dict[str, tuple[NDArray[np.generic], RuntimeValue]] = {}
+        self._buffers: OrderedDict[object, tuple[dict[str, RuntimeValue], dict[str, RuntimeValue]]] = OrderedDict()
+
+    def run(
+        self, outputs: list[str], feed: Mapping[str, NDArray[np.generic]], constant: Collection[str]
+    ) -> list[NDArray[np.generic]]:
+        """Fetch outputs for a feed; inputs named in `constant` are sent only when they are another array than before.
+
+        Parameters
+        ----------
+        outputs : list of str
+            Names.
+        feed : mapping of str to ndarray
+            Inputs by name.
+        constant : collection of str
+            Inputs whose array never changes in place.
+
+        Returns
+        -------
+        list of ndarray
+            Copies: they stay as they are in the next run.
+        """
+        shape = (tuple(outputs), tuple((name, value.shape, value.dtype.str) for name, value in feed.items()))
+        written, made = self._buffers.pop(shape, ({}, {}))
+        try:
+            self._binding.clear_binding_inputs()
+            self._binding.clear_binding_outputs()
+            for name, value in feed.items():
+                sent = self._constant(name, value) if name in constant else self._write(written, name, value)
+                self._binding.bind_ortvalue_input(name, sent)
+            for name in outputs:
+                if name in made:
+                    self._binding.bind_ortvalue_output(name, made[name])
+                else:
+                    self._binding.bind_output(name, *self._place)
+            self._binding.synchronize_inputs()
+            self._session.run_with_iobinding(self._binding)
+            values = self._binding.get_outputs()
+            fetched = [np.array(value.numpy()) for value in values]
+        except BaseException:
+            self.release()
+            raise
+        made.update(zip(outputs, values, strict=True))
+        self._buffers[shape] = written, made
+        while len(self._buffers) > _SHAPES:
+            self._buffers.popitem(last=False)
+        return fetched
+
+    def _write(self, written: dict[str, RuntimeValue], name: str, value: NDArray[np.generic]) -> RuntimeValue:
+        """A batch in its own kept buffer."""
+        if name not in written:
+            written[name] = load_runtime().OrtValue.ortvalue_from_shape_and_type(value.shape, value.dtype, *self._place)
+        written[name].update_inplace(np.ascontiguousarray(value))
+        return written[name]
+
+    def _constant(self, name: str, value: NDArray[np.generic]) -> RuntimeValue:
+        """An input that stays on the device while it is the same array."""
+        known = self._constants.get(name)
+        if known is None or known[0] is not value:
+            whole = np.ascontiguousarray(value)
+            known = self._constants[name] = value, load_runtime().OrtValue.ortvalue_from_numpy(whole, *self._place)
+        return known[1]
+
+    def release(self) -> None:
+        """Give all buffers back, after a fault: what did not fit should not stay."""
+        self._binding.clear_binding_inputs()
+        self._binding.clear_binding_outputs()
+        self._buffers.clear()
+        self._constants.clear()
