@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from legstat._typing import FloatArray
     from legstat.samples import QuerySample
 
 
@@ -77,6 +78,22 @@ class NonFiniteResponseError(QueryError):
         self.index = index
 
 
+class PartialAnswerError(RuntimeError):
+    """Some images of a batch were scored before a fault stopped the rest.
+
+    A response may raise it from the fault, so that `query` keeps what was answered.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n,)
+        Scores of the batch, NaN where there is none.
+    """
+
+    def __init__(self, message: str, scores: FloatArray) -> None:
+        super().__init__(message)
+        self.scores = scores
+
+
 class QueryInterrupted(KeyboardInterrupt):
     """Ctrl-C during a query run; `sample` holds all that was paid for."""
 
@@ -103,6 +120,10 @@ class LegstatWarning(UserWarning):
 
 class ConstantScoreWarning(LegstatWarning):
     """The score did not move, or only within the rounding of its own arithmetic."""
+
+
+class TargetNotReachedWarning(LegstatWarning):
+    """The ceiling on queries came before the half-width that `query` was to go on until."""
 
 
 class SmallSampleWarning(LegstatWarning):

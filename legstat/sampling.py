@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,19 @@ import numpy as np
 from tqdm import tqdm
 
 from legstat._typing import AnyArray, FloatArray, IntArray
-from legstat.composition import Recipe, Scorer
+from legstat.composition import Scorer
 from legstat.conventions import ConventionsName
 from legstat.designs import BLOCK, Design, Key
-from legstat.errors import ConstantScoreWarning, NonFiniteResponseError, QueryError, QueryInterrupted
+from legstat.errors import (
+    ConstantScoreWarning,
+    NonFiniteResponseError,
+    PartialAnswerError,
+    QueryError,
+    QueryInterrupted,
+)
 from legstat.perturbations import Perturbation
 from legstat.plan import Plan, key_from, make_plan
-from legstat.responses.base import Response, as_response, check_whole
+from legstat.responses.base import CallableResponse, Response, as_response, check_whole
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples import QuerySample
 from legstat.segments import Ledger, Segment
@@ -130,10 +137,12 @@ def query(
         answers = None if cache is None else stack.enter_context(as_cache(cache).opened())
         if resume is not None:
             settled, start = response.resolved(resume.response), resume
-            scorer = settled.scorer(recipe)
         else:
-            settled, scorer, start = _open(response, plan, recipe, key_from(rng, key), answers)
+            settled, start = _open(response, plan, key_from(rng, key), answers)
         shelf = None if answers is None else plan.shelf(answers, settled, start.segments[0].key)
+        scorer = settled.scorer(recipe)
+        if np.isnan(start.f_base):
+            start = _with_base(start, scorer, shelf)
         return _run(settled, plan, scorer, start, size, shelf, progress)
 
 
@@ -176,15 +185,21 @@ def _run(
     with bar:
         try:
             for channel, rows, z in _batches(plan, scores, first.key, first.first_block, batch_size):
-                values = scorer(z, channel if plan.design.channels == "separate" else None)
+                fault: PartialAnswerError | None = None
+                try:
+                    values = scorer(z, channel if plan.design.channels == "separate" else None)
+                except PartialAnswerError as error:  # what came is kept before the fault is told
+                    values, fault = error.scores, error
                 finite = np.isfinite(values)
                 scores[channel, rows] = np.where(finite, values, np.nan)
                 before = answered + failed
                 answered += int(finite.sum())
-                failed += int((~finite).sum())
+                failed += 0 if fault else int((~finite).sum())
                 if shelf is not None:
                     block = int(rows[0]) // size
                     shelf.keep(channel, first.first_block + block, size, rows - block * size, values)
+                if fault is not None:
+                    raise fault.__cause__ or fault
                 if not finite.all():
                     bad = int(np.argmin(finite))
                     raise NonFiniteResponseError(
@@ -229,51 +244,60 @@ def _batches(
                 yield channel, rows, signed[rows - begin]
 
 
-def _open(
-    response: Response, plan: Plan, recipe: Recipe, key: Key, answers: Answers | None
-) -> tuple[Response, Scorer, QuerySample]:
-    """Pay for f(x0) and the base point: the settled response, what scores its pictures, a sample without units."""
-    paid = {"x0": 0, "base": 0, "cached": 0}
+def _open(response: Response, plan: Plan, key: Key, answers: Answers | None) -> tuple[Response, QuerySample]:
+    """Pay for f(x0): the settled response, and a sample without units (nor base point, where it is another one)."""
+    anchored = None if answers is None else answers.anchor(response, plan.image)
     try:
-        anchored = None if answers is None else answers.anchor(response, plan.image)
         settled, f_x0 = anchored or response.anchor(plan.image)
-        paid["cached" if anchored else "x0"] += 1
-        if answers is not None and not anchored:
-            answers.keep_anchor(response, plan.image, settled, f_x0)
-        scorer, f_base = settled.scorer(recipe), f_x0
-        if plan.perturbation.needs_base:
-            shelf = None if answers is None else plan.shelf(answers, settled, key)
-            known = None if shelf is None else shelf.base()
-            z0 = np.zeros((1, 1, *plan.design.grid.shape))
-            f_base = float(scorer(z0, None)[0]) if known is None else known
-            paid["base" if known is None else "cached"] += 1
-            if shelf is not None and known is None:
-                shelf.keep_base(f_base)
-    except (ValueError, TypeError, ImportError):
-        raise
     except KeyboardInterrupt as error:
         raise QueryInterrupted(None) from error
     except Exception as error:
-        raise QueryError(
-            f"legstat.query: f failed on the unperturbed picture: {type(error).__name__}: {error}"
-        ) from error
-    if not np.isfinite([f_x0, f_base]).all():
-        text = f"legstat.query: f(x0) = {f_x0}, f(base point) = {f_base}. The score must be finite at both."
+        # what a network refuses there is an argument; a plain function has none to be settled, and failed
+        if isinstance(error, ValueError | TypeError | ImportError) and not isinstance(response, CallableResponse):
+            raise
+        text = f"legstat.query: f failed on the unperturbed picture: {type(error).__name__}: {error}"
+        raise QueryError(text) from error
+    if answers is not None and not anchored:
+        answers.keep_anchor(response, plan.image, settled, f_x0)
+    if not np.isfinite(f_x0):
+        text = f"legstat.query: f(x0) = {f_x0}. The score must be finite there."
         raise NonFiniteResponseError(text, index=0)
     empty = np.empty((0, plan.per_unit))
-    sample = QuerySample(
+    return settled, QuerySample(
         design=plan.design,
         perturbation=plan.perturbation,
         image=plan.image,
         antithetic=plan.antithetic,
         conventions=plan.rules.name,
         f_x0=f_x0,
-        f_base=f_base,
+        f_base=float("nan") if plan.perturbation.needs_base else f_x0,
         segments=tuple(Segment(key, c, plan.first_block, empty) for c in range(plan.streams)),
         response=settled.describe(),
-        ledger=Ledger(plan.n_queries, perturbed=0, **paid),
+        ledger=Ledger(plan.n_queries, x0=int(not anchored), base=0, perturbed=0, cached=int(bool(anchored))),
     )
-    return settled, scorer, sample
+
+
+def _with_base(start: QuerySample, scorer: Scorer, shelf: Experiment | None) -> QuerySample:
+    """Pay for the base point Phi(x0; 0) of a sample that lacks it."""
+    known = None if shelf is None else shelf.base()
+    kept = "f(x0) is paid for and in `.sample`: query(..., resume=error.sample)."
+    try:
+        f_base = float(scorer(np.zeros((1, 1, *start.design.grid.shape)), None)[0]) if known is None else known
+    except KeyboardInterrupt as error:
+        raise QueryInterrupted(start) from error
+    except Exception as error:
+        text = f"legstat.query: f failed on the base point: {type(error).__name__}: {error} {kept}"
+        raise QueryError(text, start) from error
+    if not np.isfinite(f_base):
+        text = (
+            f"legstat.query: f(x0) = {start.f_x0}, f(base point) = {f_base}. The score must be finite at both. {kept}"
+        )
+        raise NonFiniteResponseError(text, start, index=1)
+    if shelf is not None and known is None:
+        shelf.keep_base(f_base)
+    paid = start.ledger
+    new = {"base": paid.base + 1} if known is None else {"cached": paid.cached + 1}
+    return replace(start, f_base=f_base, ledger=replace(paid, **new))
 
 
 def _with(sample: QuerySample, segments: tuple[Segment, ...], ledger: Ledger) -> QuerySample:

@@ -19,8 +19,10 @@ from legstat.responses.onnx_graph import TensorInfo
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 """Header that tells how much of a body is JSON."""
-DATATYPES = {"FP16": "float16", "FP32": "float32", "FP64": "float64", "UINT8": "uint8"}
-"""numpy's names of the types that pictures and class outputs come in."""
+DATATYPES = {"FP16": "float16", "FP32": "float32", "FP64": "float64", "BOOL": "bool"} | {
+    f"{kind.upper()}{bits}": f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)
+}
+"""numpy's names of the protocol's types; its BYTES and BF16 have none."""
 _NAMES = {numpy_name: name for name, numpy_name in DATATYPES.items()}
 
 
@@ -63,15 +65,15 @@ def tensor_infos(described: object, which: str) -> tuple[TensorInfo, ...]:
         raise ProtocolError(text) from error
 
 
-def encode_request(name: str, array: NDArray[np.generic], output: str, binary: bool) -> tuple[bytes, dict[str, str]]:
+def encode_request(
+    inputs: Mapping[str, NDArray[np.generic]], output: str, binary: bool
+) -> tuple[bytes, dict[str, str]]:
     """Body and headers of an inference request.
 
     Parameters
     ----------
-    name : str
-        The input.
-    array : ndarray
-        Its values.
+    inputs : mapping of str to ndarray
+        Values by name of the input.
     output : str
         The output that is wanted.
     binary : bool
@@ -84,18 +86,21 @@ def encode_request(name: str, array: NDArray[np.generic], output: str, binary: b
     headers : dict
         To go with it.
     """
-    datatype = _NAMES[str(array.dtype)]
-    tensor: JSON = {"name": name, "shape": list(array.shape), "datatype": datatype}
-    wanted: JSON = {"name": output}
+    tensors: list[JSON] = []
+    raw: list[bytes] = []
+    for name, array in inputs.items():
+        tensor: JSON = {"name": name, "shape": list(array.shape), "datatype": _NAMES[str(array.dtype)]}
+        if binary:
+            raw.append(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
+            tensor["parameters"] = {"binary_data_size": len(raw[-1])}
+        else:
+            tensor["data"] = array.ravel().tolist()
+        tensors.append(tensor)
+    wanted: JSON = {"name": output, **({"parameters": {"binary_data": True}} if binary else {})}
+    head = json.dumps({"inputs": tensors, "outputs": [wanted]}, separators=(",", ":")).encode()
     if not binary:
-        tensor["data"] = array.ravel().tolist()
-        body = json.dumps({"inputs": [tensor], "outputs": [wanted]}, separators=(",", ":")).encode()
-        return body, {"Content-Type": "application/json"}
-    raw = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
-    tensor["parameters"] = {"binary_data_size": len(raw)}
-    wanted["parameters"] = {"binary_data": True}
-    head = json.dumps({"inputs": [tensor], "outputs": [wanted]}, separators=(",", ":")).encode()
-    return head + raw, {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
+        return head, {"Content-Type": "application/json"}
+    return b"".join([head, *raw]), {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
 
 
 def decode_answer(body: bytes, headers: Mapping[str, str], output: str) -> NDArray[np.generic]:

@@ -13,6 +13,7 @@ from legstat._typing import JSON, AnyArray
 from legstat.errors import LegstatWarning, invalid
 from legstat.responses.base import ImageShape, check_whole
 from legstat.responses.choices import Choices
+from legstat.responses.constants import Constants, recorded_constants
 from legstat.responses.labels import Target
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx_choices import choose_input, choose_layout, choose_output
@@ -34,6 +35,7 @@ class OnnxResponse(NetworkResponse):
         self,
         runner: Runner,
         choices: Choices,
+        constants: Constants,
         *,
         preprocessing: Preprocessing,
         preprocessing_given: bool,
@@ -52,7 +54,7 @@ class OnnxResponse(NetworkResponse):
             batch_size=batch_size,
             input_dtype=input_dtype,
         )
-        self._runner, self._asked = runner, asked
+        self._runner, self._constants, self._asked = runner, constants, asked
         self._tensors = [runner.choice.fetched]
 
     def free_batch_axis(self) -> None:
@@ -132,6 +134,11 @@ class OnnxResponse(NetworkResponse):
         return self._runner.facts.path
 
     @property
+    def constant_files(self) -> dict[str, Path]:
+        """Files that constants were read from, by name of the input."""
+        return self._constants.files
+
+    @property
     def model_sha256(self) -> str:
         """SHA-256 of the file (with its external data, where it has any)."""
         return self._runner.facts.sha256
@@ -140,7 +147,8 @@ class OnnxResponse(NetworkResponse):
         return self._runner.identity
 
     def _backend(self) -> JSON:
-        return {"kind": "onnx", **self._runner.describe(), "asked": self._asked}
+        about = self._runner.describe() | {"constants": self._constants.describe()}
+        return {"kind": "onnx", **about, "asked": self._asked}
 
 
 def onnx_response(
@@ -152,7 +160,7 @@ def onnx_response(
     input: str | None = None,
     output: str | None = None,
     output_kind: str | None = None,
-    constants: Mapping[str, AnyArray] | None = None,
+    constants: Mapping[str, AnyArray | float | str | Path] | None = None,
     labels: str | Path | Sequence[str] | None = None,
     batch_size: int | None = None,
     free_batch_axis: bool = True,
@@ -183,8 +191,8 @@ def onnx_response(
     output_kind : str, optional
         "logits", "log_probabilities", "probabilities", "sigmoid_logits" or "sigmoid_probabilities", where the graph and
         the values at x0 do not settle it.
-    constants : mapping of str to ndarray, optional
-        Values of the graph's other inputs.
+    constants : mapping of str to ndarray or float or path, optional
+        Values of the graph's other inputs; a path is that of a .npy file, one number fills the input's shape.
     labels : sequence of str or str or Path, optional
         Class names: a list, a text file with one per line, or a JSON file such as imagenet_class_index.json.
     batch_size : int, optional
@@ -233,8 +241,8 @@ def onnx_response(
     where = "onnx_response"
     proto = load_proto(where, path)
     facts = model_facts(where, path, proto)
-    fed = {name: np.asarray(value) for name, value in (constants or {}).items()}
-    info = choose_input(where, facts, input, fed)
+    fed = Constants(where, constants, facts.inputs)
+    info = choose_input(where, facts.inputs, input, fed)
     choice = choose_output(where, facts, output, proto.graph)
     stated = check_output_kind(where, output_kind)
     prior = choice.decision if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
@@ -249,6 +257,7 @@ def onnx_response(
     response = OnnxResponse(
         Runner(where, facts, info, choice, fed, settings),
         choices,
+        fed,
         preprocessing=rule.for_layout(layout),
         preprocessing_given=preprocessing is not None,
         input_shape=shape,
@@ -276,7 +285,8 @@ def reopen_onnx(
     description: JSON,
     path: str | Path,
     *,
-    constants: Mapping[str, AnyArray] | None = None,
+    constants: Mapping[str, AnyArray | float | str | Path] | None = None,
+    constant_files: Mapping[str, Path] | None = None,
     labels: str | Path | Sequence[str] | None = None,
 ) -> OnnxResponse:
     """The response that a record describes, built anew from its file.
@@ -287,8 +297,10 @@ def reopen_onnx(
         What `OnnxResponse.describe` returned.
     path : str or Path
         The model file; another file than the one described is refused.
-    constants : mapping of str to ndarray, optional
-        Values of the graph's other inputs, which a description does not hold.
+    constants : mapping of str to ndarray or float or path, optional
+        Values of the graph's other inputs that are too large for a description.
+    constant_files : mapping of str to Path, optional
+        Where else to look for them: .npy files by name of the input.
     labels : sequence of str or str or Path, optional
         Class names.
 
@@ -323,7 +335,7 @@ def reopen_onnx(
         target=(target[0], target[1]) if isinstance(target, list) else target,
         score=description["score"],
         preprocessing=description["preprocessing"],
-        constants=constants,
+        constants=recorded_constants(where, description["constants"], constants, constant_files or {}),
         labels=labels,
         batch_size=description["batch_size"],
         **description["asked"],

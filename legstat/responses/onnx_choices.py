@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -136,14 +136,16 @@ def _mean(close: list[str]) -> str:
     return f"Did you mean {', '.join(map(repr, close))}?" if close else ""
 
 
-def choose_input(where: str, facts: ModelFacts, name: str | None, constants: Mapping[str, object]) -> TensorInfo:
+def choose_input(
+    where: str, inputs: Sequence[TensorInfo], name: str | None, constants: Mapping[str, object]
+) -> TensorInfo:
     """Pick the input that takes the picture; the others must be fed constants.
 
     Parameters
     ----------
     where : str
         Call to name in an error.
-    facts : ModelFacts
+    inputs : sequence of TensorInfo
         Of the model.
     name : str or None
         The input's name; None takes the only one without a constant.
@@ -160,12 +162,12 @@ def choose_input(where: str, facts: ModelFacts, name: str | None, constants: Map
     ValueError
         Unknown names, several candidates, inputs without a value, an input without four axes.
     """
-    by_name = {info.name: info for info in facts.inputs}
+    by_name = {info.name: info for info in inputs}
     for given in [*constants, *([name] if name is not None else [])]:
         if given not in by_name:
             argument = "input" if given == name else "constants"
             raise ValueError(invalid(where, argument, given, f"one of the graph's inputs {list(by_name)}"))
-    open_inputs = [info for info in facts.inputs if info.name not in constants]
+    open_inputs = [info for info in inputs if info.name not in constants]
     chosen = by_name[name] if name is not None else None
     if chosen is None:
         pictures = [info for info in open_inputs if info.shape is None or len(info.shape) == 4]
@@ -174,7 +176,7 @@ def choose_input(where: str, facts: ModelFacts, name: str | None, constants: Map
         elif len(pictures) == 1:
             chosen = pictures[0]
         else:
-            listed = "; ".join(map(str, facts.inputs))
+            listed = "; ".join(map(str, inputs))
             raise ValueError(
                 invalid(
                     where,

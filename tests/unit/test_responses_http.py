@@ -4,151 +4,23 @@ from __future__ import annotations
 
 import json
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
-from legstat.errors import LegstatWarning, NonFiniteResponseError, QueryError
+from legstat.errors import LegstatWarning, NonFiniteResponseError, PartialAnswerError, QueryError, QueryInterrupted
 from legstat.responses.inference_protocol import ProtocolError, decode_answer, encode_request
+from tests.helpers_http import Server, serving
 
 IMAGE, _ = load_digit(5)
 DESIGN = ls.StructuredGaussian((4, 4), 0.1)
-NETWORK = onnxruntime.InferenceSession(str(digits_model_path()), providers=["CPUExecutionProvider"])
-TYPES = {"FP32": np.float32, "FP16": np.float16}
-
-
-class Server(ThreadingHTTPServer):
-    """Version 2 of the protocol, written from its text; `faults` misbehave, one request after another."""
-
-    daemon_threads = True
-
-    def __init__(self, *, binary: bool = True, batch: int = -1, datatype: str = "FP32", most: int = 10**6) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.binary, self.batch, self.datatype, self.most = binary, batch, datatype, most
-        self.faults: list[Any] = []
-        self.sizes: list[int] = []
-        self.headers: list[dict[str, str]] = []
-        self.times: list[float] = []
-        self.bodies: list[bytes] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def reply(self, body: bytes, status: int = 200, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def do_GET(self) -> None:
-        self.server.headers.append(dict(self.headers))
-        if self.path == "/v2":
-            extensions = ["binary_tensor_data"] if self.server.binary else []
-            return self.reply(json.dumps({"name": "tiny", "version": "1", "extensions": extensions}).encode())
-        if self.path not in ("/v2/models/digits", "/v2/models/digits/versions/3"):
-            return self.reply(b'{"error": "unknown model"}', 404)
-        tensor = {"datatype": self.server.datatype}
-        about = {
-            "name": "digits",
-            "versions": ["3"],
-            "platform": "onnxruntime_onnx",
-            "inputs": [{"name": "input", "shape": [self.server.batch, 1, 8, 8], **tensor}],
-            "outputs": [{"name": "logits", "shape": [self.server.batch, 10], **tensor}],
-        }
-        return self.reply(json.dumps(about).encode())
-
-    def do_POST(self) -> None:
-        server = self.server
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        server.times.append(time.monotonic())
-        server.headers.append(dict(self.headers))
-        server.bodies.append(body)
-        end = int(self.headers.get("Inference-Header-Content-Length", len(body)))
-        asked = json.loads(body[:end])
-        (tensor,) = asked["inputs"]
-        assert tensor["datatype"] == server.datatype
-        assert asked["outputs"][0]["name"] == "logits"
-        raw = "data" not in tensor
-        kind = np.dtype(TYPES[server.datatype])
-        if raw:
-            assert tensor["parameters"]["binary_data_size"] == len(body) - end
-            images = np.frombuffer(body[end:], dtype=kind)
-        else:
-            images = np.array(tensor["data"], dtype=kind)
-        images = images.reshape(tensor["shape"])
-        if len(images) > server.most:
-            return self.reply(b'{"error": "too many pictures"}', 413)
-        if server.batch > 0:
-            assert len(images) == server.batch
-        fault = server.faults.pop(0) if server.faults else None
-        server.sizes.append(len(images))
-        if isinstance(fault, float):
-            time.sleep(fault)
-            fault = None
-        if isinstance(fault, int):
-            return self.reply(b'{"error": "not now"}', fault, Retry_After="0")
-        if fault == "dead":
-            self.close_connection = True
-            return self.connection.close()
-        if fault == "elsewhere":
-            return self.reply(b"", 302, Location="http://127.0.0.1:9/v2")
-        if fault == "no json":
-            return self.reply(b"<html>")
-        logits = NETWORK.run(None, {"input": images.astype(np.float32)})[0].astype(kind)
-        shape = list(logits.shape)
-        if fault == "nan":
-            logits[0, 3] = np.nan
-        if fault == "lying shape":
-            shape = [len(images), 11]
-        if fault == "one row":
-            logits, shape = logits[:1], [1, 10]
-        if fault == "fewer classes":
-            logits, shape = logits[:, :5], [len(images), 5]
-        name = "probabilities" if fault == "another output" else "logits"
-        answer: dict[str, Any] = {"name": name, "shape": shape, "datatype": server.datatype}
-        if raw and asked["outputs"][0]["parameters"]["binary_data"]:
-            numbers = logits.tobytes()
-            answer["parameters"] = {"binary_data_size": len(numbers)}
-            if fault == "cut short":
-                numbers = numbers[:-4]
-            head = json.dumps({"model_name": "digits", "outputs": [answer]}).encode()
-            return self.reply(head + numbers, Inference_Header_Content_Length=str(len(head)))
-        answer["data"] = logits.ravel().tolist()
-        if fault == "cut short":
-            answer["data"].pop()
-        return self.reply(json.dumps({"model_name": "digits", "outputs": [answer]}).encode())
-
-
-@contextmanager
-def serving(**options: Any) -> Iterator[Server]:
-    server = Server(**options)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
@@ -158,7 +30,8 @@ def server() -> Iterator[Server]:
 
 
 def respond(server: Server, **more: Any) -> ls.Response:
-    return ls.http_response(server.url, "digits", **{"timeout": 2.0, "backoff": 0.01, **more})
+    given = {"timeout": 2.0, "backoff": 0.01, "in_flight": 1, **more}  # one at a time: faults come in a known order
+    return ls.http_response(server.url, "digits", **given)
 
 
 def run(f: ls.Response, n: int = 41, **more: Any) -> ls.QuerySample:
@@ -196,12 +69,12 @@ def test_half_precision_travels_as_such() -> None:
 
 def test_requests_are_of_the_documented_form() -> None:
     array = np.array([[0.25, -1.0]], dtype=np.float32)
-    body, headers = encode_request("x", array, "y", binary=False)
+    body, headers = encode_request({"x": array}, "y", binary=False)
     assert json.loads(body) == {
         "inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [0.25, -1.0]}],
         "outputs": [{"name": "y"}],
     }
-    body, headers = encode_request("x", array, "y", binary=True)
+    body, headers = encode_request({"x": array}, "y", binary=True)
     head = int(headers["Inference-Header-Content-Length"])
     assert body[head:] == b"\x00\x00\x80\x3e\x00\x00\x80\xbf"
     assert json.loads(body[:head])["inputs"][0]["parameters"] == {"binary_data_size": 8}
@@ -290,10 +163,11 @@ def test_endpoint_that_is_not_there() -> None:
 LIES = {
     "lying shape": r"the answer's shape is \[\d+, 11\], and \d+ numbers came",
     "one row": r"8 pictures were sent, and the answer is of shape \(1, 10\)",
-    "fewer classes": r"of shape \(10,\) before and is \(5,\) now",
+    "fewer classes": r"`output` must be of 10 columns",
     "another output": r"no output 'logits', only \['probabilities'\]",
     "cut short": r"(bytes are announced|numbers came)",
     "no json": "not of the protocol's form",
+    "half a JSON": "not of the protocol's form",
     "elsewhere": "answered 302",
 }
 
@@ -335,6 +209,170 @@ def test_rate_is_kept(server: Server) -> None:
     assert len(gaps) == 5
 
 
+# ---------------------------------------------------------------- time
+
+
+@pytest.mark.parametrize("fault", ["drip", "drip headers"])
+def test_a_byte_now_and_then_does_not_extend_the_deadline(fault: str) -> None:
+    with serving(binary=False) as server:
+        f, _ = respond(server, timeout=1.0, deadline=0.6).anchor(IMAGE)
+        server.faults = [fault]
+        began = time.monotonic()
+        with pytest.raises(ConnectionError, match=r"no answer from .*/infer within 0.6 s, in 1 attempts"):
+            f(IMAGE[None])
+        assert 0.5 < time.monotonic() - began < 3.0  # a loaded machine may take its time; the drip takes 20 s
+
+
+def test_deadline_covers_retries_and_pauses(server: Server) -> None:
+    f, _ = respond(server, timeout=0.3, deadline=0.8, retries=50, backoff=0.2).anchor(IMAGE)
+    server.faults = [5.0] * 50
+    began = time.monotonic()
+    with pytest.raises(ConnectionError, match=r"within 0.8 s, in \d attempts; the last one: ReadTimeoutError"):
+        f(IMAGE[None])
+    assert time.monotonic() - began < 3.0
+    server.faults = [(429, 30)]  # a pause that does not fit is not begun
+    began = time.monotonic()
+    with pytest.raises(ConnectionError, match=r"within 0.8 s, in 1 attempts; the last one: status 429"):
+        f(IMAGE[None])
+    assert time.monotonic() - began < 3.0
+
+
+def test_retry_after_is_obeyed(server: Server) -> None:
+    f, _ = respond(server).anchor(IMAGE)
+    server.faults = [(429, 1), None]
+    f(IMAGE[None])
+    assert np.diff(server.times)[-1] >= 1.0
+    assert f.repeated == 1
+
+
+def test_half_an_answer_is_asked_for_again() -> None:
+    with serving(binary=False) as server:
+        f, value = respond(server).anchor(IMAGE)
+        server.faults = ["half a body", None]
+        assert f(IMAGE[None]) == [value]
+        assert f.repeated == 1
+
+
+# ---------------------------------------------------------------- several requests under way
+
+
+@pytest.mark.parametrize("batch", [-1, 3])
+def test_requests_run_side_by_side_and_their_answers_stay_in_order(batch: int) -> None:
+    with serving(pause=0.05, batch=batch) as server:
+        f = respond(server, in_flight=4, batch_size=3)
+        sample = run(f, 61)
+    assert server.most_under_way == 4
+    assert max(server.sizes) == 3
+    assert sample.response["in_flight"] == 4
+    local = run(ls.onnx_response(digits_model_path(), batch_size=3), 61)
+    np.testing.assert_allclose(sample.responses, local.responses, rtol=1e-5, atol=1e-6)  # as above
+
+
+def test_answers_that_overtake_each_other_stay_in_order(server: Server) -> None:
+    images = np.random.default_rng(0).random((8, 1, 8, 8)).astype(np.float32)
+    f, _ = respond(server, in_flight=8, batch_size=1).anchor(IMAGE)
+    expected = f.with_batch_size(8)(images)
+    order = {float(image.sum()): k for k, image in enumerate(images)}
+    server.faults = lambda pictures: 0.05 * (8 - order[float(pictures[0].sum())])  # the first is answered last
+    assert np.array_equal(f(images), expected)
+    assert server.most_under_way == 8
+
+
+def test_no_more_are_under_way_than_asked_for() -> None:
+    with serving(pause=0.02) as server:
+        run(respond(server, in_flight=2, batch_size=2))
+        assert server.most_under_way == 2
+
+
+def test_rate_holds_for_all_of_them_together(server: Server) -> None:
+    run(respond(server, rate=50.0, batch_size=4, in_flight=4))
+    gaps = np.diff(server.times)
+    assert len(gaps) == 10
+    assert np.sum(gaps) >= (len(gaps) - 1) * 0.02  # as above
+
+
+def test_what_the_others_were_answered_is_kept(server: Server) -> None:
+    f = respond(server, in_flight=4, batch_size=2, retries=0)
+    lock, left = threading.Lock(), [7]
+
+    def fails_once(_: np.ndarray) -> Any:
+        with lock:
+            left[0] -= 1
+            return 0.2 if left[0] else 404  # the others of its four are still being answered then
+
+    server.faults = fails_once
+    with pytest.raises(QueryError, match=r"RuntimeError: .* answered 404") as caught:
+        run(f)
+    kept = caught.value.sample
+    # f(x0), four requests, and of the next four those that had been begun beside the one that failed
+    assert kept.ledger.perturbed == 2 * (sum(server.sizes) - 1 - 2) // 2
+    server.faults = []
+    before = sum(server.sizes)
+    done = run(f, resume=kept, rng=None)
+    assert sum(server.sizes) - before == 40 - kept.ledger.perturbed
+    np.testing.assert_allclose(done.responses, LOCAL.responses, rtol=1e-5, atol=1e-6)  # as above
+
+
+def test_direct_call_says_what_came(server: Server) -> None:
+    f, value = respond(server, in_flight=2, batch_size=1).anchor(IMAGE)
+    marked = np.stack([IMAGE, IMAGE[:, ::-1]])
+    server.faults = lambda pictures: 0.1 if np.array_equal(pictures[0], IMAGE.astype(np.float32)) else 404
+    with pytest.raises(PartialAnswerError, match="answered 404") as caught:
+        f(marked)
+    assert caught.value.scores[0] == value
+    assert np.isnan(caught.value.scores[1])
+    with pytest.raises(RuntimeError, match="answered 404"):
+        f.class_outputs(marked)
+
+
+def test_batches_that_are_too_large_are_halved_side_by_side() -> None:
+    with serving(most=5) as server:
+        f = respond(server, batch_size=16, in_flight=2)
+        with pytest.warns(LegstatWarning, match="going on with"):
+            sample = run(f)
+        assert f.batch_size == 32  # the response that was handed in is as it was: the settled copy has learned
+    np.testing.assert_allclose(sample.responses, LOCAL.responses, rtol=1e-5, atol=1e-6)  # as above
+    assert max(server.sizes) == 4
+    assert sum(server.sizes) == 41
+
+
+def test_interruption_does_not_wait_for_the_server(server: Server) -> None:
+    f = respond(server, in_flight=3, batch_size=2, timeout=20.0)
+    server.faults = [None, *[8.0] * 30]
+    threading.Timer(0.7, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT]).start()
+    began = time.monotonic()
+    with pytest.raises(QueryInterrupted) as caught:
+        run(f)
+    assert time.monotonic() - began < 5.0
+    assert caught.value.sample.ledger.spent == 1
+
+
+# ---------------------------------------------------------------- other inputs
+
+
+@pytest.mark.parametrize("binary", [True, False])
+@pytest.mark.parametrize("batch", [-1, 3])
+def test_other_inputs_are_fed_constants(binary: bool, batch: int) -> None:
+    shift = np.arange(10.0)[None] / 8.0
+    with serving(binary=binary, batch=batch, shifted=True) as server:
+        given = shift if batch < 0 else np.repeat(shift, batch, axis=0)
+        f, _ = respond(server, constants={"shift": given}, target=3, score="logit").anchor(IMAGE)
+        plain, _ = ls.onnx_response(digits_model_path(), target=3, score="logit").anchor(IMAGE)
+        images = np.random.default_rng(0).random((7, 1, 8, 8)).astype(np.float32)
+        np.testing.assert_allclose(f(images), plain(images) + shift[0, 3], rtol=1e-5, atol=1e-5)  # float32 logits
+        about = f.describe()["constants"]["shift"]
+        assert about["dtype"] == "float32"
+        assert np.array_equal(about["values"], given)
+        other = respond(server, constants={"shift": given + 1.0}, target=3, score="logit")
+        assert other.fingerprint != f.fingerprint
+        with pytest.raises(ValueError, match=r"other inputs \['shift'\].* Pass constants=\{'shift': array\}"):
+            respond(server)
+        with pytest.raises(ValueError, match=r"`constants` must be one of the graph's inputs .*Got 'shfit'"):
+            respond(server, constants={"shfit": shift})
+        with pytest.raises(ValueError, match=r"`constants` must be of the shape of shift float32"):
+            respond(server, constants={"shift": shift[0]})
+
+
 # ---------------------------------------------------------------- arguments, secrets, records
 
 
@@ -348,8 +386,10 @@ def test_rate_is_kept(server: Server) -> None:
         ({"retries": -1}, "`retries`"),
         ({"backoff": -1.0}, "`backoff`"),
         ({"rate": 0.0}, "`rate`"),
+        ({"deadline": 0.0}, "`deadline`"),
+        ({"in_flight": 0}, "`in_flight`"),
         ({"batch_size": 0}, "`batch_size`"),
-        ({"input": "image"}, r"`input` .* They are: input float32 \[\?, 1, 8, 8\]"),
+        ({"input": "image"}, r"`input` must be one of the graph's inputs \['input'\]"),
         ({"output": "probs"}, "`output`"),
         ({"score": "margin"}, "`score`"),
         ({"target": "seven"}, "target"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from legstat.designs import BLOCK
 from legstat.errors import (
     ConstantScoreWarning,
     NonFiniteResponseError,
+    PartialAnswerError,
     QueryError,
     QueryInterrupted,
 )
@@ -265,7 +267,13 @@ def test_wrong_shape_midway_keeps_what_was_paid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "raised"), [(RuntimeError, QueryError), (KeyboardInterrupt, QueryInterrupted), (ValueError, ValueError)]
+    ("error", "raised"),
+    [
+        (RuntimeError, QueryError),
+        (KeyboardInterrupt, QueryInterrupted),
+        (ValueError, QueryError),
+        (TypeError, QueryError),
+    ],
 )
 def test_fault_at_the_picture_itself(error: type[BaseException], raised: type[BaseException]) -> None:
     with pytest.raises(raised) as caught:
@@ -275,8 +283,49 @@ def test_fault_at_the_picture_itself(error: type[BaseException], raised: type[Ba
 
 def test_nan_at_the_picture_or_the_base_point() -> None:
     for position in (0, 1):
-        with pytest.raises(NonFiniteResponseError, match=r"f\(x0\) = .*must be finite"):
+        with pytest.raises(NonFiniteResponseError, match=r"f\(x0\) = .*must be finite") as caught:
             run(Counting(smooth, nan_at=position), 41, "blend")
+        assert caught.value.index == position
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(ValueError, QueryError), (RuntimeError, QueryError), (KeyboardInterrupt, QueryInterrupted)]
+)
+def test_fault_at_the_base_point_keeps_f_x0(
+    error: type[BaseException], raised: type[BaseException], tmp_path: Path
+) -> None:
+    f = Counting(smooth, raise_at=1, error=error)
+    with pytest.raises(raised) as caught:
+        run(f, 41, "blend")
+    kept = caught.value.sample
+    assert (kept.ledger.spent, kept.ledger.x0, kept.f_x0) == (1, 1, float(smooth(IMAGE[None])[0]))
+    kept.save(tmp_path / "partial.npz")  # and the sample travels through a file
+    done = run(f, 41, "blend", resume=ls.QuerySample.load(tmp_path / "partial.npz"))
+    whole = run(smooth, 41, "blend")
+    assert f.count == whole.ledger.spent == 40
+    assert (done.f_base, done.ledger) == (whole.f_base, whole.ledger)
+    assert np.array_equal(done.responses, whole.responses)
+
+
+def test_scores_that_came_with_a_fault_are_kept() -> None:
+    """A response that asks for its batch in several requests may get an answer to some of them."""
+
+    class Parts(Counting):
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            if self.count < 8 or not faults:
+                return super().__call__(images)
+            scores = np.full(len(images), np.nan)
+            scores[1::2] = super().__call__(images[1::2])
+            raise PartialAnswerError("one of two", scores) from faults.pop()
+
+    f, faults = Parts(smooth), [ConnectionError("gone")]
+    with pytest.raises(QueryError, match="ConnectionError: gone") as caught:
+        run(f, 101, batch_size=8)
+    assert caught.value.sample.ledger.spent == f.count
+    assert caught.value.sample.ledger.failed == 0
+    done = run(f, 101, batch_size=8, resume=caught.value.sample)
+    assert f.count == 101
+    assert np.array_equal(done.responses, run(smooth, 101).responses)
 
 
 # ---------------------------------------------------------------- resume refuses what is not the same experiment
