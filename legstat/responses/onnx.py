@@ -5,11 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray
+from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.composition import Recipe, Scorer
 from legstat.errors import LegstatWarning, invalid
 from legstat.responses.base import ImageShape, check_whole
 from legstat.responses.choices import Choices
@@ -17,12 +19,19 @@ from legstat.responses.constants import Constants, recorded_constants
 from legstat.responses.labels import Target
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx_choices import choose_input, choose_layout, choose_output
+from legstat.responses.onnx_compose import Prefix
 from legstat.responses.onnx_graph import load_proto, model_facts, read_model
 from legstat.responses.onnx_runner import TOLERANCE, Runner, is_out_of_memory
 from legstat.responses.onnx_session import CPU, SessionSettings, default_threads
 from legstat.responses.outputs import Decision, check_output_kind, class_rows
 from legstat.responses.preprocessing import PRESETS, Preprocessing, as_preprocessing
 from legstat.responses.scores import probabilities
+
+Compose = Literal["outside", "inside", "auto"]
+"""Where perturbed pictures are made; "auto" is outside until `measured` settles it."""
+
+_SAME = 1e-6
+"""Largest difference of class outputs, relative to their size, between pictures made inside the graph and outside."""
 
 
 class OnnxResponse(NetworkResponse):
@@ -43,6 +52,7 @@ class OnnxResponse(NetworkResponse):
         prior: Decision | None,
         batch_size: int | None,
         input_dtype: np.dtype[np.generic],
+        compose: Compose,
         asked: JSON,
     ) -> None:
         super().__init__(
@@ -56,6 +66,7 @@ class OnnxResponse(NetworkResponse):
         )
         self._runner, self._constants, self._asked = runner, constants, asked
         self._tensors = [runner.choice.fetched]
+        self.compose: Compose = compose
 
     def free_batch_axis(self) -> None:
         """Free a fixed batch axis if that changes nothing, tried on three random pictures."""
@@ -81,6 +92,82 @@ class OnnxResponse(NetworkResponse):
 
     def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
         return self._runner.fetch(inputs, self._tensors)[0]
+
+    # -- the perturbation inside the graph -----------------------------------------------------------------------
+
+    def scorer(self, recipe: Recipe) -> Scorer:
+        """What scores perturbed pictures from their z; see `Response`.
+
+        With ``compose="inside"`` the pictures are made by nodes in front of the graph: only the cells' numbers go into
+        the session, only the class outputs come back. That it changes nothing is verified on three random pictures,
+        once for each form of recipe.
+
+        Raises
+        ------
+        ValueError
+            The graph cannot take the perturbation, or the class outputs differ by more than 1e-6 of their size.
+        """
+        if self.compose != "inside":
+            return super().scorer(recipe)
+        self._check_settled()
+        prefix = Prefix.of(recipe, self.preprocessing, self._written_dtype)
+        runner, fresh = self._runner.composed(prefix, prefix.arrays(recipe))
+
+        def class_outputs(z: FloatArray, channel: int | None) -> NDArray[np.generic]:
+            cells = prefix.feed(recipe, z, channel)
+            parts = self._in_batches(
+                len(cells), lambda at, end: self._rows(runner.fetch(cells[at:end], self._tensors)[0], end - at)
+            )
+            return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+        if fresh or not self._runner.checks["inside"]["works"]:
+            planes = 1 if recipe.at is not None else len(recipe.base)
+            z = 0.2 * np.random.default_rng(0).standard_normal((3, planes, *recipe.grid.shape))
+            self._verify_inside(class_outputs(z, None), self.class_outputs(recipe.composer()(z)))
+        return lambda z, channel: self._scored(class_outputs(z, channel))
+
+    def _verify_inside(self, inside: NDArray[np.generic], outside: NDArray[np.generic]) -> None:
+        """Note how far two ways to the same outputs differ; refuse the one inside if it is too far."""
+        expected = outside.astype(np.float64)
+        difference = float(np.abs(inside - expected).max() / max(np.abs(expected).max(), 1e-30))
+        self._runner.checks["inside"] = {
+            "works": difference <= _SAME,
+            "evaluations": 2 * len(inside),
+            "pictures": "random",
+            "relative_difference": difference,
+        }
+        if not difference <= _SAME:
+            remedy = f"They differ by {difference:.3g} of their size. Pass compose='outside'."
+            valid = "'outside' where pictures made inside the graph give other outputs"
+            raise ValueError(invalid(self._choices.where, "compose", "inside", valid, remedy))
+
+    def with_compose(self, compose: Literal["outside", "inside"]) -> Self:
+        """The same response with pictures made there; shares the session, not the buffers.
+
+        Parameters
+        ----------
+        compose : {"outside", "inside"}
+            As for `onnx_response`.
+
+        Returns
+        -------
+        OnnxResponse
+            A copy, with another fingerprint if it is inside now and was not.
+        """
+        other = self.with_batch_size(self.batch_size)
+        other.compose = compose
+        return other
+
+    def variants(self) -> tuple[Self, ...]:
+        """Both places to make pictures, where that was left open; see `Response`."""
+        return (self.with_compose("outside"), self.with_compose("inside")) if self.compose == "auto" else (self,)
+
+    def resolved(self, description: JSON) -> Self:
+        """The response that an earlier `describe` speaks of, pictures made where they were then; see `Response`."""
+        known = self.with_compose(description.get("compose", "outside")) if self.compose == "auto" else self
+        return super(OnnxResponse, known).resolved(description)
+
+    # ------------------------------------------------------------------------------------------------------------
 
     def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
         """At x0: where logits inside the graph are read, the declared probabilities must follow from them."""
@@ -144,11 +231,12 @@ class OnnxResponse(NetworkResponse):
         return self._runner.facts.sha256
 
     def _identity(self) -> tuple[object, ...]:
-        return self._runner.identity
+        return (*self._runner.identity, "inside") if self.compose == "inside" else self._runner.identity
 
     def _backend(self) -> JSON:
         about = self._runner.describe() | {"constants": self._constants.describe()}
-        return {"kind": "onnx", **about, "asked": self._asked}
+        where = "inside" if self.compose == "inside" else "outside"
+        return {"kind": "onnx", **about, "compose": where, "asked": self._asked}
 
 
 def onnx_response(
@@ -168,6 +256,10 @@ def onnx_response(
     provider: str | Sequence[str] = "cpu",
     allow_fallback: bool = False,
     tf32: bool = False,
+    device_id: int = 0,
+    provider_options: Mapping[str, object] | None = None,
+    io_binding: bool | None = None,
+    compose: Compose = "auto",
 ) -> OnnxResponse:
     r"""A classifier in an ONNX file as a response.
 
@@ -208,6 +300,17 @@ def onnx_response(
         Whether another provider than the one asked for may run; else that is an error.
     tf32 : bool
         Whether CUDA may round products to 10 bits; the differences that are explained are of that size.
+    device_id : int
+        Which of several CUDA devices; one response runs on one.
+    provider_options : mapping of str to object, optional
+        Further options of the provider, by ONNX Runtime's names; they become part of the record.
+    io_binding : bool, optional
+        Whether batches are written into buffers on the device that are kept from batch to batch; by default where the
+        device has a memory of its own (CUDA, TensorRT).
+    compose : {"auto", "outside", "inside"}
+        Where perturbed pictures are made: here, or by nodes in front of the graph, so that only the cells' numbers go
+        into the session. "auto": outside, unless ``query(..., batch_size="auto")`` or `tune_batch_size` measures that
+        inside is faster.
 
     Returns
     -------
@@ -253,7 +356,17 @@ def onnx_response(
     choices = Choices.check(where, score, target, labels, choice.n_classes)
     if choice.softmaxes > 1 and choice.decision is not None:
         warnings.warn(f"{where}: {choice.decision.ground}.", LegstatWarning, stacklevel=2)
-    settings = SessionSettings(provider=provider, threads=threads, allow_fallback=allow_fallback, tf32=tf32)
+    if compose not in get_args(Compose):
+        raise ValueError(invalid(where, "compose", compose, f"one of {list(get_args(Compose))}"))
+    settings = SessionSettings(
+        provider=provider,
+        threads=threads,
+        allow_fallback=allow_fallback,
+        tf32=tf32,
+        device_id=check_whole(where, "device_id", device_id, least=0),
+        io_binding=io_binding,
+        options=tuple((str(name), str(value)) for name, value in (provider_options or {}).items()),
+    )
     response = OnnxResponse(
         Runner(where, facts, info, choice, fed, settings),
         choices,
@@ -264,6 +377,7 @@ def onnx_response(
         prior=prior,
         batch_size=batch_size,
         input_dtype=dtype,
+        compose=compose,
         asked={
             "input": input,
             "output": output,
@@ -273,6 +387,10 @@ def onnx_response(
             "provider": provider if isinstance(provider, str) else list(provider),
             "allow_fallback": allow_fallback,
             "tf32": tf32,
+            "device_id": device_id,
+            "provider_options": dict(settings.options),
+            "io_binding": io_binding,
+            "compose": compose,
         },
     )
     if free_batch_axis:
@@ -338,5 +456,5 @@ def reopen_onnx(
         constants=recorded_constants(where, description["constants"], constants, constant_files or {}),
         labels=labels,
         batch_size=description["batch_size"],
-        **description["asked"],
+        **description["asked"] | ({"compose": "inside"} if description.get("compose") == "inside" else {}),
     )

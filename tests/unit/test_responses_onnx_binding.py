@@ -1,0 +1,243 @@
+"""Bound buffers against plain runs, bit for bit, on the CPU: the same code writes to and reads from a GPU's memory."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import legstat as ls
+from legstat.errors import LegstatWarning
+from legstat.grids import Grid
+from legstat.responses import OnnxResponse, onnx_response
+from legstat.responses import onnx_binding as module
+from legstat.responses.onnx_binding import Binding
+from legstat.responses.onnx_runtime import load_runtime
+from tests.helpers_onnx import linear_model
+
+SHAPE = (3, 4, 8)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return linear_model(tmp_path / "m.onnx", shape=SHAPE).path
+
+
+@pytest.fixture
+def images(rng: np.random.Generator) -> np.ndarray:
+    return rng.random((40, *SHAPE)).astype(np.float32)
+
+
+def pair(path: Path, **more: Any) -> tuple[OnnxResponse, OnnxResponse]:
+    bound, plain = (onnx_response(path, target=1, io_binding=on, **more) for on in (True, False))
+    assert bound.describe()["io_binding"]
+    assert not plain.describe()["io_binding"]
+    return bound, plain
+
+
+@pytest.mark.parametrize("compose", ["outside", "inside"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "uint8"])
+def test_every_batch_size_and_the_last_partial_batch(
+    tmp_path: Path, dtype: str, compose: Any, rng: np.random.Generator
+) -> None:
+    path = linear_model(tmp_path / "m.onnx", shape=SHAPE, dtype=dtype).path
+    bound, plain = pair(path, compose=compose)
+    recipe = ls.Additive().recipe(rng.random(SHAPE), Grid((2, 4)), bound.dtype)
+    z = 0.2 * rng.standard_normal((40, 1, 2, 4))
+    for size in (1, 2, 7, 16, 39, 40, 64, 7):
+        ours, theirs = (f.with_batch_size(size).scorer(recipe)(z, None) for f in (bound, plain))
+        np.testing.assert_array_equal(ours, theirs)
+    assert len(np.unique(ours)) == 40
+
+
+def test_a_smaller_batch_has_nothing_of_the_larger_one(path: Path, images: np.ndarray) -> None:
+    bound, plain = pair(path, batch_size=64)
+    for n in (40, 3, 40, 1, 3, 17, 40):
+        chosen = images[-n:]  # other rows than those that the buffers begin with
+        outputs = bound.class_outputs(chosen)
+        assert outputs.shape == (n, 5)
+        np.testing.assert_array_equal(outputs, plain.class_outputs(chosen))
+
+
+def test_what_was_fetched_stays_as_it_is(path: Path, images: np.ndarray) -> None:
+    # on the CPU ONNX Runtime hands out views of the bound buffer, which the next run writes to
+    bound, _ = pair(path, batch_size=4)
+    first = bound.class_outputs(images[:4])
+    kept = first.copy()
+    bound.class_outputs(images[4:8])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_buffers_are_made_once_for_a_shape(path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    bound, _ = pair(path, batch_size=16, compose="inside")
+    recipe = ls.Additive().recipe(images[0].astype(float), Grid((2, 4)), bound.dtype)
+    z = 0.2 * np.random.default_rng(1).standard_normal((40, 1, 2, 4))
+    score = bound.scorer(recipe)
+    first = score(z, None)
+    made: list[str] = []
+    values = load_runtime().OrtValue
+
+    class Counting:
+        @staticmethod
+        def ortvalue_from_shape_and_type(*arguments: Any) -> Any:
+            made.append("batch")
+            return values.ortvalue_from_shape_and_type(*arguments)
+
+        @staticmethod
+        def ortvalue_from_numpy(*arguments: Any) -> Any:
+            made.append("constant")
+            return values.ortvalue_from_numpy(*arguments)
+
+    class Runtime:
+        OrtValue = Counting
+
+    monkeypatch.setattr(module, "load_runtime", lambda: Runtime)
+    for _ in range(3):  # batches of 16, 16 and 8
+        np.testing.assert_array_equal(score(z, None), first)
+    assert made == []
+    other = bound.scorer(ls.Additive().recipe(images[1].astype(float), Grid((2, 4)), bound.dtype))
+    assert not np.array_equal(other(z, None), first)  # another picture is sent, though its arrays have the same shapes
+    assert made == ["constant"]
+    np.testing.assert_array_equal(score(z, None), first)
+
+
+def test_few_shapes_are_kept(path: Path, images: np.ndarray) -> None:
+    bound, _ = pair(path, batch_size=64)
+    for n in range(1, 30):
+        bound.class_outputs(images[:n])
+    binding = bound._runner.session._binding
+    assert binding is not None
+    assert len(binding._buffers) == 4
+
+
+def test_a_batch_that_does_not_fit_gives_its_buffers_back_and_nothing_paid_is_lost(
+    path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound, plain = pair(path, batch_size=8)
+    bound.class_outputs(images[:8])
+    binding = bound._runner.session._binding
+    assert binding is not None
+    session, tries, kept = binding._session, [], []
+
+    class Full:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(session, name)
+
+        def run_with_iobinding(self, iobinding: Any) -> None:
+            tries.append(bound.batch_size)
+            if len(tries) == 2:
+                raise RuntimeError("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer")
+            session.run_with_iobinding(iobinding)
+
+    monkeypatch.setattr(binding, "_session", Full())
+    release = Binding.release
+    monkeypatch.setattr(Binding, "release", lambda self: release(self) or kept.append(len(self._buffers)))
+    with pytest.warns(LegstatWarning, match="a batch of 8 did not fit the memory .* going on with 4"):
+        outputs = bound.class_outputs(images[:24])
+    assert tries == [8, 8, 4, 4, 4, 4]  # the first 8 are not run again
+    assert kept == [0]
+    np.testing.assert_array_equal(outputs, plain.class_outputs(images[:24]))
+
+
+def test_threads_take_turns(path: Path, images: np.ndarray) -> None:
+    bound, plain = pair(path, batch_size=4)
+    expected, found = plain.class_outputs(images), {}
+
+    def work(k: int) -> None:
+        found[k] = [bound.class_outputs(images[k::4]) for _ in range(20)]
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for k, runs in found.items():
+        for outputs in runs:
+            np.testing.assert_array_equal(outputs, expected[k::4])
+
+
+def test_constants_that_follow_the_batch_are_sent_with_it(tmp_path: Path, images: np.ndarray) -> None:
+    from onnx import TensorProto, helper
+
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"], axis=1),
+        helper.make_node("Mul", ["flat", "by"], ["scaled"]),
+        helper.make_node("Add", ["scaled", "more"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *SHAPE]),
+            helper.make_tensor_value_info("by", TensorProto.FLOAT, ["N", 1]),
+            helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]),
+        ],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 96])],
+    )
+    from tests.helpers_onnx import save
+
+    path = save(graph, tmp_path / "m.onnx")
+    constants = {"by": np.array([[2.0]], dtype=np.float32), "more": np.array([0.5], dtype=np.float32)}
+    bound, plain = pair(path, constants=constants, batch_size=16)
+    np.testing.assert_array_equal(bound.class_outputs(images), 2 * images.reshape(40, -1) + np.float32(0.5))
+    np.testing.assert_array_equal(bound.class_outputs(images), plain.class_outputs(images))
+
+
+def test_it_goes_to_another_process(path: Path, images: np.ndarray) -> None:
+    bound, plain = pair(path)
+    bound(images)
+    sent = pickle.loads(pickle.dumps(bound))
+    assert sent._runner.session._binding is None
+    np.testing.assert_array_equal(sent(images), plain(images))
+    assert isinstance(sent._runner.session._binding, Binding)
+
+
+def test_the_plain_way_is_the_usual_one_on_the_cpu(path: Path) -> None:
+    assert not onnx_response(path).describe()["io_binding"]
+    assert onnx_response(path).describe()["device_id"] is None
+
+
+@pytest.mark.parametrize("bad", [-1, 1.5, True])
+def test_bad_device(path: Path, bad: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"`device_id` must be a whole number >= 0"):
+        onnx_response(path, device_id=bad)
+
+
+def test_options_of_the_provider_are_its_own_and_recorded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    onnxruntime = load_runtime()
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    asked: list[Any] = []
+    original = onnxruntime.InferenceSession
+
+    def fallen(source: object, options: object, providers: list[str], provider_options: list[Any]) -> object:
+        asked.append(provider_options)
+        return original(source, options, providers=["CPUExecutionProvider"])
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fallen)
+    more = {"provider_options": {"cudnn_conv_algo_search": "HEURISTIC"}, "device_id": 1, "tf32": True}
+    with pytest.warns(LegstatWarning, match="running on 'CPUExecutionProvider'"):
+        f = onnx_response(path, provider="cuda", allow_fallback=True, **more)
+    assert asked == [[{"device_id": "1", "use_tf32": "1", "cudnn_conv_algo_search": "HEURISTIC"}, {}]]
+    assert f.describe()["asked"]["provider_options"] == {"cudnn_conv_algo_search": "HEURISTIC"}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compose", ["outside", "inside"])
+def test_on_a_cuda_device(tmp_path: Path, compose: Any, rng: np.random.Generator) -> None:
+    if "CUDAExecutionProvider" not in load_runtime().get_available_providers():
+        pytest.skip("needs onnxruntime-gpu and a CUDA device")
+    path = linear_model(tmp_path / "m.onnx", shape=SHAPE).path
+    cuda = onnx_response(path, target=1, provider="cuda", compose=compose)
+    assert cuda.describe()["io_binding"]
+    recipe = ls.Additive().recipe(rng.random(SHAPE), Grid((2, 4)), cuda.dtype)
+    z = 0.2 * rng.standard_normal((40, 1, 2, 4))
+    expected = onnx_response(path, target=1).scorer(recipe)(z, None)
+    for size in (1, 7, 16, 40):
+        found = cuda.with_batch_size(size).scorer(recipe)(z, None)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)  # float32 sums of 96 in another order
