@@ -9,7 +9,8 @@ from legstat.responses.cache import QueryCache
 from legstat.responses.http import HttpResponse, http_response
 from legstat.responses.inspection import ModelReport, inspect_model
 from legstat.responses.network import NetworkResponse
-from legstat.responses.onnx import OnnxResponse, onnx_response, reopen_onnx
+from legstat.responses.onnx import onnx_response, reopen_onnx
+from legstat.responses.onnx_network import OnnxResponse
 from legstat.responses.preprocessing import PRESETS, Preprocessing
 from legstat.responses.torch import TorchResponse, torch_response
 

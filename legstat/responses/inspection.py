@@ -14,8 +14,9 @@ import numpy as np
 from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.errors import LegstatWarning
 from legstat.responses.batching import BatchTimings, measure_batch_sizes
-from legstat.responses.onnx import OnnxResponse, onnx_response
+from legstat.responses.onnx import onnx_response
 from legstat.responses.onnx_graph import read_model
+from legstat.responses.onnx_network import OnnxResponse
 from legstat.responses.onnx_runtime import load_runtime
 from legstat.responses.preprocessing import PRESETS, Preprocessing
 

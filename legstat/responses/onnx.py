@@ -1,242 +1,27 @@
-"""An ONNX file as a response, run by ONNX Runtime."""
+"""ONNX files as responses, run by ONNX Runtime."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.composition import Recipe, Scorer
+from legstat._typing import JSON, AnyArray
 from legstat.errors import LegstatWarning, invalid
-from legstat.responses.base import ImageShape, check_whole
+from legstat.responses.base import check_whole
 from legstat.responses.choices import Choices
 from legstat.responses.constants import Constants, recorded_constants
 from legstat.responses.labels import Target
-from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx_choices import choose_input, choose_layout, choose_output
-from legstat.responses.onnx_compose import Prefix
 from legstat.responses.onnx_graph import load_proto, model_facts, read_model
-from legstat.responses.onnx_runner import TOLERANCE, Runner, is_out_of_memory
-from legstat.responses.onnx_session import CPU, SessionSettings, default_threads
-from legstat.responses.outputs import Decision, check_output_kind, class_rows
+from legstat.responses.onnx_network import Compose, OnnxResponse
+from legstat.responses.onnx_runner import Runner
+from legstat.responses.onnx_session import SessionSettings, default_threads
+from legstat.responses.outputs import Decision, check_output_kind
 from legstat.responses.preprocessing import PRESETS, Preprocessing, as_preprocessing
-from legstat.responses.scores import probabilities
-
-Compose = Literal["outside", "inside", "auto"]
-"""Where perturbed pictures are made; "auto" is outside until `measured` settles it."""
-
-_SAME = 1e-6
-"""Largest difference of class outputs, relative to their size, between pictures made inside the graph and outside."""
-
-
-class OnnxResponse(NetworkResponse):
-    """An ONNX classifier behind one ONNX Runtime session, which lives as long as the response.
-
-    Built by `onnx_response`. Sending it to another process reopens the session there.
-    """
-
-    def __init__(
-        self,
-        runner: Runner,
-        choices: Choices,
-        constants: Constants,
-        *,
-        preprocessing: Preprocessing,
-        preprocessing_given: bool,
-        input_shape: ImageShape,
-        prior: Decision | None,
-        batch_size: int | None,
-        input_dtype: np.dtype[np.generic],
-        compose: Compose,
-        asked: JSON,
-    ) -> None:
-        super().__init__(
-            choices,
-            preprocessing=preprocessing,
-            preprocessing_given=preprocessing_given,
-            input_shape=input_shape,
-            prior=prior,
-            batch_size=batch_size,
-            input_dtype=input_dtype,
-        )
-        self._runner, self._constants, self._asked = runner, constants, asked
-        self._tensors = [runner.choice.fetched]
-        self.compose: Compose = compose
-
-    def free_batch_axis(self) -> None:
-        """Free a fixed batch axis if that changes nothing, tried on three random pictures."""
-        if self._runner.fixed is not None:
-            self._runner.free_batch_axis(self._write(self._random_pictures(3)))
-
-    def verify_provider(self) -> None:
-        """Make sure, by one profiled run, that the provider asked for executes something; the CPU always does.
-
-        Raises
-        ------
-        RuntimeError
-            The provider came up and left every node to another one.
-        """
-        if self._runner.session.provider != CPU:
-            self._runner.verify_provider(self._write(self._random_pictures(1)))
-
-    def _random_pictures(self, n: int) -> AnyArray:
-        """Pictures for checks that need no particular one."""
-        free = (3, 224, 224)
-        shape = [size or usual for size, usual in zip(self.input_shape or free, free, strict=True)]
-        return np.random.default_rng(0).random((n, *shape)).astype(self.dtype)
-
-    def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
-        return self._runner.fetch(inputs, self._tensors)[0]
-
-    # -- the perturbation inside the graph -----------------------------------------------------------------------
-
-    def scorer(self, recipe: Recipe) -> Scorer:
-        """What scores perturbed pictures from their z; see `Response`.
-
-        With ``compose="inside"`` the pictures are made by nodes in front of the graph: only the cells' numbers go into
-        the session, only the class outputs come back. That it changes nothing is verified on three random pictures,
-        once for each form of recipe.
-
-        Raises
-        ------
-        ValueError
-            The graph cannot take the perturbation, or the class outputs differ by more than 1e-6 of their size.
-        """
-        if self.compose != "inside":
-            return super().scorer(recipe)
-        self._check_settled()
-        prefix = Prefix.of(recipe, self.preprocessing, self._written_dtype)
-        runner, fresh = self._runner.composed(prefix, prefix.arrays(recipe))
-
-        def class_outputs(z: FloatArray, channel: int | None) -> NDArray[np.generic]:
-            cells = prefix.feed(recipe, z, channel)
-            parts = self._in_batches(
-                len(cells), lambda at, end: self._rows(runner.fetch(cells[at:end], self._tensors)[0], end - at)
-            )
-            return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-        if fresh or not self._runner.checks["inside"]["works"]:
-            planes = 1 if recipe.at is not None else len(recipe.base)
-            z = 0.2 * np.random.default_rng(0).standard_normal((3, planes, *recipe.grid.shape))
-            self._verify_inside(class_outputs(z, None), self.class_outputs(recipe.composer()(z)))
-        return lambda z, channel: self._scored(class_outputs(z, channel))
-
-    def _verify_inside(self, inside: NDArray[np.generic], outside: NDArray[np.generic]) -> None:
-        """Note how far two ways to the same outputs differ; refuse the one inside if it is too far."""
-        expected = outside.astype(np.float64)
-        difference = float(np.abs(inside - expected).max() / max(np.abs(expected).max(), 1e-30))
-        self._runner.checks["inside"] = {
-            "works": difference <= _SAME,
-            "evaluations": 2 * len(inside),
-            "pictures": "random",
-            "relative_difference": difference,
-        }
-        if not difference <= _SAME:
-            remedy = f"They differ by {difference:.3g} of their size. Pass compose='outside'."
-            valid = "'outside' where pictures made inside the graph give other outputs"
-            raise ValueError(invalid(self._choices.where, "compose", "inside", valid, remedy))
-
-    def with_compose(self, compose: Literal["outside", "inside"]) -> Self:
-        """The same response with pictures made there; shares the session, not the buffers.
-
-        Parameters
-        ----------
-        compose : {"outside", "inside"}
-            As for `onnx_response`.
-
-        Returns
-        -------
-        OnnxResponse
-            A copy, with another fingerprint if it is inside now and was not.
-        """
-        other = self.with_batch_size(self.batch_size)
-        other.compose = compose
-        return other
-
-    def variants(self) -> tuple[Self, ...]:
-        """Both places to make pictures, where that was left open; see `Response`."""
-        return (self.with_compose("outside"), self.with_compose("inside")) if self.compose == "auto" else (self,)
-
-    def resolved(self, description: JSON) -> Self:
-        """The response that an earlier `describe` speaks of, pictures made where they were then; see `Response`."""
-        known = self.with_compose(description.get("compose", "outside")) if self.compose == "auto" else self
-        return super(OnnxResponse, known).resolved(description)
-
-    # ------------------------------------------------------------------------------------------------------------
-
-    def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
-        """At x0: where logits inside the graph are read, the declared probabilities must follow from them."""
-        choice = self._runner.choice
-        if choice.declared is None or choice.decision is None:
-            return self._forward(inputs)
-        logits, declared = self._runner.fetch(inputs, [choice.fetched, choice.declared])
-        rows = class_rows(logits, 1, self._choices.where).astype(np.float64)
-        shown = class_rows(declared, 1, self._choices.where).astype(np.float64)
-        expected = probabilities(rows, choice.decision.kind)
-        for _ in range(choice.softmaxes - 1):
-            expected = probabilities(expected, "logits")
-        if self._runner.facts.tails[choice.declared].kind == "log_probabilities":
-            shown = np.exp(shown)
-        if shown.shape != expected.shape or not np.allclose(
-            shown, expected, rtol=0, atol=TOLERANCE[declared.dtype.itemsize], equal_nan=True
-        ):
-            raise ValueError(
-                invalid(
-                    self._choices.where,
-                    "output",
-                    choice.declared,
-                    f"the softmax of {choice.tensor!r}, as the graph suggests",
-                    "At x0 it is not (a softmax over another axis than the classes?). Pass output= and output_kind=.",
-                )
-            )
-        return logits
-
-    def node_placement(self, image: AnyArray) -> dict[str, int]:
-        """Which provider executes how many nodes, by profiling one run of a picture.
-
-        Parameters
-        ----------
-        image : ndarray of shape (C, H, W)
-            In [0, 1].
-
-        Returns
-        -------
-        dict of str to int
-            Nodes executed by provider, after the runtime's own fusions.
-        """
-        self.check_image(np.asarray(image))
-        return self._runner.placement(self._write(np.asarray(image, dtype=self.dtype)[None]))
-
-    def _is_out_of_memory(self, error: Exception) -> bool:
-        return is_out_of_memory(error)
-
-    @property
-    def path(self) -> Path:
-        """The model's file."""
-        return self._runner.facts.path
-
-    @property
-    def constant_files(self) -> dict[str, Path]:
-        """Files that constants were read from, by name of the input."""
-        return self._constants.files
-
-    @property
-    def model_sha256(self) -> str:
-        """SHA-256 of the file (with its external data, where it has any)."""
-        return self._runner.facts.sha256
-
-    def _identity(self) -> tuple[object, ...]:
-        return (*self._runner.identity, "inside") if self.compose == "inside" else self._runner.identity
-
-    def _backend(self) -> JSON:
-        about = self._runner.describe() | {"constants": self._constants.describe()}
-        where = "inside" if self.compose == "inside" else "outside"
-        return {"kind": "onnx", **about, "compose": where, "asked": self._asked}
 
 
 def onnx_response(

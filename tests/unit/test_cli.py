@@ -13,7 +13,7 @@ import legstat as ls
 from legstat.cli import DIFFERENT, FAULT, INTERRUPTED, app
 from legstat.data import digits_model_path, load_digit
 from legstat.explanation import FILES
-from legstat.responses.onnx import OnnxResponse
+from legstat.responses.onnx_network import OnnxResponse
 
 
 @pytest.fixture

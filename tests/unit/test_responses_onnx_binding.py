@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,18 +144,33 @@ def test_a_batch_that_does_not_fit_gives_its_buffers_back_and_nothing_paid_is_lo
     np.testing.assert_array_equal(outputs, plain.class_outputs(images[:24]))
 
 
-def test_threads_take_turns(path: Path, images: np.ndarray) -> None:
+def test_threads_take_turns(path: Path, images: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     bound, plain = pair(path, batch_size=4)
     expected, found = plain.class_outputs(images), {}
+    bound.class_outputs(images)
+    binding = bound._runner.session._binding
+    assert binding is not None
+    session = binding._session
+
+    class Slow:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(session, name)
+
+        def run_with_iobinding(self, iobinding: Any) -> None:
+            time.sleep(1e-3)  # between writing the batch and reading the outputs: another thread would write here
+            session.run_with_iobinding(iobinding)
+
+    monkeypatch.setattr(binding, "_session", Slow())
 
     def work(k: int) -> None:
-        found[k] = [bound.class_outputs(images[k::4]) for _ in range(20)]
+        found[k] = [bound.class_outputs(images[k::4]) for _ in range(5)]
 
     threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    assert sorted(found) == [0, 1, 2, 3]
     for k, runs in found.items():
         for outputs in runs:
             np.testing.assert_array_equal(outputs, expected[k::4])
