@@ -161,6 +161,7 @@ class Handler(BaseHTTPRequestHandler):
             logits, shape = logits[:1], [1, 10]
         if fault == "fewer classes":
             logits, shape = logits[:, :5], [len(images), 5]
+        about = {"model_name": "digits", "model_version": "4" if fault == "another version" else "3"}
         name = "probabilities" if fault == "another output" else "logits"
         answer: dict[str, Any] = {"name": name, "shape": shape, "datatype": server.datatype}
         if raw and asked["outputs"][0]["parameters"]["binary_data"]:
@@ -168,14 +169,14 @@ class Handler(BaseHTTPRequestHandler):
             answer["parameters"] = {"binary_data_size": len(numbers)}
             if fault == "cut short":
                 numbers = numbers[:-4]
-            head = json.dumps({"model_name": "digits", "outputs": [answer]}).encode()
+            head = json.dumps({**about, "outputs": [answer]}).encode()
             if fault == "half a JSON":
                 head = head[: len(head) // 2]
             return self.reply(head + numbers, Inference_Header_Content_Length=str(len(head)))
         answer["data"] = logits.ravel().tolist()
         if fault == "cut short":
             answer["data"].pop()
-        text = json.dumps({"model_name": "digits", "outputs": [answer]}).encode()
+        text = json.dumps({**about, "outputs": [answer]}).encode()
         if fault == "half a JSON":
             text = text[: len(text) // 2]
         if fault == "half a body":

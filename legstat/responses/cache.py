@@ -41,7 +41,7 @@ _WAIT = 30.0
 _BASE = -1
 """Stream under which the base point of a blend is kept."""
 # what a description says that does not determine scores, by the promise that ONNX Runtime on one machine gives
-_IDLE = ("batch_size", "threads", "saturated", "checks", "file")
+_IDLE = ("batch_size", "threads", "saturated", "checks", "file", "request_size", "in_flight", "version_served")
 # what, besides, only says how the settled response came about
 _SETTLED = ("n_classes", "target_given", "target_label", "top_x0", "score_x0", "probability_x0", "logit_x0", "remark")
 _GROUNDS = ("output_kind_source", "output_kind_ground", "preprocessing_given")

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +66,7 @@ class HttpResponse(NetworkResponse):
         )
         self._endpoint, self._described, self._picture, self._output = endpoint, described, picture, output
         self._constants, self._binary, self._in_flight, self._asked = constants, binary, in_flight, asked
+        self._served: str | None = None
         free = {info.name for info in tensor_infos(described, "inputs") if info.shape and info.size(0) is None}
         self._batched = {name for name, value in constants.items() if name in free and value.ndim and len(value) == 1}
 
@@ -173,12 +175,24 @@ class HttpResponse(NetworkResponse):
         body, headers = encode_request(sent, self._output.name, self._binary)
         answer, stated = self._endpoint.call(f"{self._endpoint.path}/infer", body, headers)
         try:
-            values = decode_answer(answer, stated, self._output.name)
+            values, version = decode_answer(answer, stated, self._output.name)
             if values.ndim == 0 or values.shape[0] != size:
                 raise ProtocolError(f"{size} pictures were sent, and the answer is of shape {values.shape}")
+            if version != (self._served or version):
+                raise ProtocolError(
+                    f"version {version} of the model answered, before it was {self._served}: it was replaced under the "
+                    "run. Ask for one version"
+                )
         except ProtocolError as error:
             raise ProtocolError(f"legstat.{WHERE}: {self._endpoint.url}: {error}.") from error
+        self._served = version
         return values[:n]
+
+    def resolved(self, description: JSON) -> Self:
+        """The response that an earlier `describe` speaks of, without an evaluation; see `Response`."""
+        settled = super().resolved(description)
+        settled._served = description.get("version_served")
+        return settled
 
     @property
     def model_sha256(self) -> str:
@@ -201,6 +215,7 @@ class HttpResponse(NetworkResponse):
             "url": end.url,
             "model": end.model,
             "version": end.version,
+            "version_served": self._served,
             "platform": self._described.get("platform"),
             "input": self._picture.name,
             "output": self._output.name,

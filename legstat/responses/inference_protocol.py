@@ -103,7 +103,7 @@ def encode_request(
     return b"".join([head, *raw]), {"Content-Type": "application/octet-stream", JSON_LENGTH: str(len(head))}
 
 
-def decode_answer(body: bytes, headers: Mapping[str, str], output: str) -> NDArray[np.generic]:
+def decode_answer(body: bytes, headers: Mapping[str, str], output: str) -> tuple[NDArray[np.generic], str | None]:
     """One output of an inference answer.
 
     Parameters
@@ -117,8 +117,10 @@ def decode_answer(body: bytes, headers: Mapping[str, str], output: str) -> NDArr
 
     Returns
     -------
-    ndarray
+    values : ndarray
         In the type that the answer states; numbers that JSON has as null are NaN.
+    version : str or None
+        Version of the model that answered, where the answer tells.
 
     Raises
     ------
@@ -131,7 +133,8 @@ def decode_answer(body: bytes, headers: Mapping[str, str], output: str) -> NDArr
     end = len(body) if stated is None else int(stated)
     rest = memoryview(body)[end:]
     try:
-        outputs = json.loads(body[:end])["outputs"]
+        told = json.loads(body[:end])
+        outputs, version = told["outputs"], told.get("model_version")
         found = None
         for one in outputs:
             size = one.get("parameters", {}).get("binary_data_size")
@@ -155,4 +158,4 @@ def decode_answer(body: bytes, headers: Mapping[str, str], output: str) -> NDArr
         raise ProtocolError(f"the answer is not of the protocol's form: {type(error).__name__} {error}") from error
     if min(shape, default=0) < 0 or math.prod(shape) != values.size:
         raise ProtocolError(f"the answer's shape is {list(shape)}, and {values.size} numbers came")
-    return values.reshape(shape)
+    return values.reshape(shape), None if version is None else str(version)

@@ -86,7 +86,8 @@ def test_several_binary_outputs_are_told_apart() -> None:
     ]
     head = json.dumps({"outputs": outputs}).encode()
     body = head + np.arange(4, dtype="<f4").tobytes()
-    assert decode_answer(body, {"Inference-Header-Content-Length": str(len(head))}, "b").tolist() == [[2.0, 3.0]]
+    values, version = decode_answer(body, {"Inference-Header-Content-Length": str(len(head))}, "b")
+    assert (values.tolist(), version) == ([[2.0, 3.0]], None)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +165,7 @@ LIES = {
     "lying shape": r"the answer's shape is \[\d+, 11\], and \d+ numbers came",
     "one row": r"8 pictures were sent, and the answer is of shape \(1, 10\)",
     "fewer classes": r"`output` must be of 10 columns",
+    "another version": "version 4 of the model answered, before it was 3: it was replaced under the run",
     "another output": r"no output 'logits', only \['probabilities'\]",
     "cut short": r"(bytes are announced|numbers came)",
     "no json": "not of the protocol's form",
