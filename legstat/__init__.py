@@ -16,6 +16,7 @@ from legstat.errors import (
     QueryInterrupted,
     SmallSampleWarning,
     SolverError,
+    TargetNotReachedWarning,
 )
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
@@ -46,6 +47,7 @@ from legstat.responses import (
 )
 from legstat.samples import QuerySample
 from legstat.sampling import query
+from legstat.stopping import HalfWidth, Stopping
 
 __all__ = [
     "LEG",
@@ -58,6 +60,7 @@ __all__ = [
     "Explanation",
     "GaussianDesign",
     "Grid",
+    "HalfWidth",
     "InferenceUnavailableError",
     "IsotropicGaussian",
     "LEGResults",
@@ -77,7 +80,9 @@ __all__ = [
     "Response",
     "SmallSampleWarning",
     "SolverError",
+    "Stopping",
     "StructuredGaussian",
+    "TargetNotReachedWarning",
     "Verification",
     "WaldTest",
     "as_response",

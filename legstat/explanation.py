@@ -25,9 +25,10 @@ from legstat.perturbations import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
 from legstat.responses.base import Response, as_response
 from legstat.responses.cache import QueryCache
-from legstat.responses.onnx import OnnxResponse
+from legstat.responses.onnx_network import OnnxResponse
 from legstat.samples import QuerySample
 from legstat.sampling import query
+from legstat.stopping import HalfWidth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -222,6 +223,7 @@ def explain(
     conventions: ConventionsName | None = None,
     L: float | str | None = None,
     L_ratio: float | None = None,
+    until: HalfWidth | float | None = None,
     rng: Any = None,
     cache: QueryCache | str | Path | None = None,
     progress: bool = True,
@@ -256,6 +258,8 @@ def explain(
         out-of-sample R^2, "theory" the L of Theorem 1.
     L_ratio : float, optional
         L as a fraction of L_max; not together with `L`.
+    until : float or HalfWidth, optional
+        Stop as soon as LEG's intervals are that narrow, see `query`; `n_queries` stays the ceiling.
     rng : None, int, Generator or anything `numpy.random.default_rng` takes
         Source of the generator's key.
     cache : QueryCache or str or Path, optional
@@ -302,6 +306,7 @@ def explain(
         perturbation=perturbation,
         antithetic=antithetic,
         conventions=conventions,
+        until=until,
         rng=rng,
         cache=cache,
         progress=progress,
@@ -320,6 +325,7 @@ def query_for(
     perturbation: Perturbation | None = None,
     antithetic: bool | None = None,
     conventions: ConventionsName | None = None,
+    until: HalfWidth | float | None = None,
     rng: Any = None,
     resume: QuerySample | None = None,
     cache: QueryCache | str | Path | None = None,
@@ -333,7 +339,7 @@ def query_for(
         As for `explain`.
     choice : mapping
         How L will be chosen (`choose_rule`), so that a budget too small for it is refused here.
-    grid, scale, n_queries, perturbation, antithetic, conventions, rng, cache, progress : optional
+    grid, scale, n_queries, perturbation, antithetic, conventions, until, rng, cache, progress : optional
         As for `explain`.
     resume : QuerySample, optional
         A partial sample of this experiment, to go on from; what is left out above is taken from it.
@@ -383,6 +389,7 @@ def query_for(
         conventions=rules.name,
         rng=rng,
         resume=resume,
+        until=until,
         cache=cache,
         progress=progress,
     )

@@ -12,10 +12,12 @@ from legstat._typing import AnyArray, FloatArray
 from legstat.conventions import Conventions, ConventionsName, clash, get_conventions
 from legstat.designs import Design, Key
 from legstat.errors import invalid
+from legstat.inference.sequential import first_look, look_sizes, rule_contrasts
 from legstat.perturbations import Additive, Perturbation
 from legstat.responses.base import Response
 from legstat.responses.cache import Answers, Experiment
 from legstat.samples import QuerySample
+from legstat.stopping import HalfWidth, Stopping
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,28 +32,46 @@ class Plan:
     n_queries: int
     first_block: int
     resume: QuerySample | None = None
+    until: HalfWidth | None = None
+    beforehand: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("n_queries", "first_block"):
+        for name in ("n_queries", "first_block", "beforehand"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer):
                 raise TypeError(invalid("query", name, value, "a whole number"))
             object.__setattr__(self, name, int(value))
         if not 0 <= self.first_block < 2**63:
             raise ValueError(invalid("query", "first_block", self.first_block, "a block number from 0 to 2**63 - 1"))
+        if self.beforehand < 0:
+            raise ValueError(invalid("query", "beforehand", self.beforehand, "a number of evaluations >= 0"))
         if self.units < 1:
             unit = "pair" if self.antithetic else "draw"
             base = " and the base point" if self.perturbation.needs_base else ""
             remedy = f"That pays for f(x0){base} and one {unit} for each channel."
             if self.resume is not None:
                 remedy = "It is the ceiling over all runs: what the resumed sample has cost, and what it still misses."
-            fewest = self.overhead + self.failed + sum(max(k, self.per_unit) for k in self.known)
+            fewest = self.fixed + sum(max(k, self.per_unit) for k in self.known)
             raise ValueError(invalid("query", "n_queries", self.n_queries, f"at least {fewest}", remedy))
+        if self.until is not None:
+            rule_contrasts(
+                self.until, self.design.grid.shape, max(self.streams, self.planes) * self.design.grid.n_cells
+            )
+            first = first_look(self.until, self.rules)
+            if self.units < first:
+                valid = f"at least {self.queries(first)} with `until`"
+                remedy = f"Intervals are offered, and looked at, from {first} units a channel."
+                raise ValueError(invalid("query", "n_queries", self.n_queries, valid, remedy))
 
     @property
     def overhead(self) -> int:
         """Evaluations before the first unit: f(x0), and the base point where it differs."""
         return 1 + int(self.perturbation.needs_base)
+
+    @property
+    def fixed(self) -> int:
+        """Evaluations of the budget that no unit gets: f(x0), the base point, failed ones, those made beforehand."""
+        return self.overhead + self.failed + self.beforehand
 
     @property
     def per_unit(self) -> int:
@@ -62,6 +82,11 @@ class Plan:
     def streams(self) -> int:
         """Channels with a budget of their own."""
         return len(self.image) if self.design.channels == "separate" else 1
+
+    @property
+    def planes(self) -> int:
+        """Independent planes of z in one unit."""
+        return len(self.image) if self.design.channels == "joint" else 1
 
     @property
     def failed(self) -> int:
@@ -78,12 +103,40 @@ class Plan:
     @property
     def units(self) -> int:
         """Units of each stream that the budget allows."""
-        budget = self.n_queries - self.overhead - self.failed
+        budget = self.n_queries - self.fixed
         units = budget // (self.per_unit * self.streams)
         # a run that was stopped may be a block ahead in its first streams
         while units > 0 and sum(max(k, units * self.per_unit) for k in self.known) > budget:
             units -= 1
         return units
+
+    def queries(self, units: int) -> int:
+        """The budget that pays for so many units of each stream."""
+        return self.fixed + units * self.per_unit * self.streams
+
+    @property
+    def looks(self) -> tuple[int, ...]:
+        """Units of each stream after which to look whether to stop, the last time at what the budget allows."""
+        if self.until is None:
+            return (self.units,)
+        sizes = set(look_sizes(first_look(self.until, self.rules), self.units))
+        if self.resume is None:
+            return tuple(sorted(sizes))
+        # looks at fewer units than are there were made by the run that is resumed, or missed by one without a rule
+        there = min(min(self.resume.n_units), self.units)
+        if self.resume.stopping is not None and there in self.resume.stopping.units:
+            sizes.add(there)  # where it ended: at its ceiling, say
+        return tuple(sorted(size for size in sizes if size >= there))
+
+    @property
+    def stopping(self) -> Stopping | None:
+        """What a run by `until` has seen before its first evaluation: nothing, or what the resumed run saw."""
+        if self.until is None:
+            return None
+        earlier = None if self.resume is None else self.resume.stopping
+        if earlier is not None and earlier.rule == self.until:
+            return earlier
+        return Stopping(rule=self.until, start=0 if self.resume is None else min(self.resume.n_units))
 
     def shelf(self, answers: Answers, response: Response, key: Key) -> Experiment:
         """Where the cache keeps the answers of this experiment: all that determines them, but not how many."""
@@ -128,6 +181,8 @@ def make_plan(
     conventions: ConventionsName | None,
     first_block: int,
     resume: QuerySample | None,
+    until: HalfWidth | float | None,
+    beforehand: int,
 ) -> Plan:
     """The arguments of `query` as a plan; an error where one cannot be right."""
     picture = _check_image(image)
@@ -141,7 +196,10 @@ def make_plan(
     operator = _operator(perturbation, rules, resume)
     operator.check(picture, law.grid, law.channels)
     paired = _antithetic(antithetic, rules, resume)
-    return Plan(law, operator, picture, paired, rules, n_queries, first_block, resume)
+    rule = None if until is None else HalfWidth.of(until)
+    if resume is not None and isinstance(beforehand, int):
+        beforehand = max(beforehand, resume.ledger.beforehand)
+    return Plan(law, operator, picture, paired, rules, n_queries, first_block, resume, rule, beforehand)
 
 
 def _check_type(name: str, value: object, kind: Any, valid: str) -> None:

@@ -26,6 +26,7 @@ from legstat.moments import Moments, estimate_moments
 from legstat.perturbations import PERTURBATIONS, Additive, CellMap, Perturbation
 from legstat.realised import RealisedLaw
 from legstat.segments import Ledger, Segment
+from legstat.stopping import Stopping
 from legstat.units import Units
 
 _CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
@@ -51,13 +52,17 @@ class QuerySample:
     conventions : {"default", "paper", "upstream"}
         Inherited by the estimators.
     f_x0, f_base : float
-        Scores at the picture and at Phi(x0; 0), the same for `Additive`.
+        Scores at the picture and at Phi(x0; 0), the same for `Additive`; the latter is NaN in the sample of a run that
+        stopped before it.
     segments : tuple of Segment
         The responses.
     response : dict
         What the response said of itself (`Response.describe`).
     ledger : Ledger
         Every evaluation that was made.
+    stopping : Stopping or None
+        What a run with `until` saw at its looks; None where the number of units was fixed in advance. Estimators go by
+        it: their intervals hold at the n that the rule chose.
 
     Examples
     --------
@@ -79,6 +84,7 @@ class QuerySample:
     response: JSON
     ledger: Ledger
     external_z: FloatArray | None = field(default=None, repr=False)
+    stopping: Stopping | None = None
 
     # ---------------------------------------------------------------- what was drawn
 
@@ -250,6 +256,7 @@ class QuerySample:
             "sd": float(self.responses.std()) if self.responses.size else float("nan"),
             "response": self.response,
             "ledger": {**dataclasses.asdict(self.ledger), "spent": self.ledger.spent, "unused": self.ledger.unused},
+            "stopping": None if self.stopping is None else self.stopping.to_dict(),
             "keys": sorted({f"{s.key[0]:016x}{s.key[1]:016x}" for s in self.segments})
             if self.external_z is None
             else [],
@@ -363,8 +370,12 @@ class QuerySample:
         Raises
         ------
         ValueError
-            If anything but the draws differs (design, perturbation, picture, response, ...), or blocks overlap.
+            If anything but the draws differs (design, perturbation, picture, response, ...), blocks overlap, or a run
+            stopped by its widths.
         """
+        if others and any(one.stopping is not None for one in (self, *others)):
+            remedy = "Extend one run instead: query(..., resume=sample); or merge runs of a fixed n_queries."
+            raise ValueError(invalid("QuerySample.merge", "others", "a run with `until`", "runs of fixed size", remedy))
         for other in others:
             for name in ("design", "perturbation", "antithetic", "conventions", "f_x0", "f_base", "response"):
                 mine, theirs = getattr(self, name), getattr(other, name)
@@ -420,6 +431,7 @@ class QuerySample:
                 for s in self.segments
             ],
             "ledger": dataclasses.asdict(self.ledger),
+            "stopping": None if self.stopping is None else self.stopping.to_dict(),
         }
         for name in ("antithetic", "conventions", "f_x0", "f_base", "response"):
             header[name] = getattr(self, name)
@@ -465,6 +477,7 @@ class QuerySample:
             segments=segments,
             ledger=Ledger(**header["ledger"]),
             external_z=arrays.get("external_z"),
+            stopping=None if header.get("stopping") is None else Stopping.from_dict(header["stopping"]),
             **{name: header[name] for name in ("antithetic", "conventions", "f_x0", "f_base", "response")},
         )
         if sample._draw_check() != header["draw_check"]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -22,13 +22,16 @@ from legstat.errors import (
     PartialAnswerError,
     QueryError,
     QueryInterrupted,
+    TargetNotReachedWarning,
 )
+from legstat.inference.sequential import widest_half_width
 from legstat.perturbations import Perturbation
 from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import CallableResponse, Response, as_response, check_whole
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples import QuerySample
 from legstat.segments import Ledger, Segment
+from legstat.stopping import HalfWidth, Stopping
 
 
 def query(
@@ -44,6 +47,8 @@ def query(
     key: Key | None = None,
     resume: QuerySample | None = None,
     first_block: int = 0,
+    until: HalfWidth | float | None = None,
+    beforehand: int = 0,
     batch_size: int | None = None,
     cache: QueryCache | str | Path | None = None,
     progress: bool = True,
@@ -78,6 +83,14 @@ def query(
         An earlier sample of this experiment to extend up to `n_queries` evaluations in all; f(x0) is not paid again.
     first_block : int, default 0
         Number of the first block: runs with one seed and disjoint blocks can be merged.
+    until : float or HalfWidth, optional
+        Stop as soon as LEG's intervals are narrow enough: 0.05 means that the 95 % interval of every cell, that of
+        ``LEG(sample).fit().conf_int()``, reaches at most 0.05 to either side; `HalfWidth` sets level, bands, regions.
+        `n_queries` stays the ceiling. The run looks at its widths after fixed numbers of units, never at the estimates;
+        ``sample.stopping`` tells what it saw, and intervals after it allow for the looks.
+    beforehand : int, default 0
+        Evaluations already made on this budget, such as ``probe.ledger.spent`` of a `noise_probe`: they count towards
+        `n_queries`, and the ledger shows them. A resumed sample brings its own along.
     batch_size : int, optional
         Pictures handed over at once; the response's own unless given.
     cache : QueryCache or str or Path, optional
@@ -107,6 +120,8 @@ def query(
     -----
     ConstantScoreWarning
         If the score does not move, or only within its rounding: the map would be zero, or noise.
+    TargetNotReachedWarning
+        If `n_queries` came before the half-width; the text predicts how many would reach it.
 
     Examples
     --------
@@ -126,6 +141,8 @@ def query(
         conventions=conventions,
         first_block=first_block,
         resume=resume,
+        until=until,
+        beforehand=beforehand,
     )
     size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
     if resume is not None:
@@ -164,19 +181,33 @@ def _run(
         scores[segment.channel, : len(known)] = known
     first, size = start.segments[0], BLOCK * per
     answered, failed, cached = start.ledger.perturbed, start.ledger.failed, start.ledger.cached
-    if shelf is not None:
-        wanted = scores[:, : plan.units * per]
-        cached += sum(shelf.fill(row, channel, first.first_block, size) for channel, row in enumerate(wanted))
+    stopping = plan.stopping
 
     def sample() -> QuerySample:
         segments = tuple(
             Segment.of_run(first.key, channel, first.first_block, row, per) for channel, row in enumerate(scores)
         )
-        paid = Ledger(plan.n_queries, start.ledger.x0, start.ledger.base, answered, failed, cached)
-        return _with(start, segments, paid)
+        paid = Ledger(plan.n_queries, start.ledger.x0, start.ledger.base, answered, failed, cached, plan.beforehand)
+        return replace(start, segments=segments, ledger=paid, stopping=stopping)
+
+    def wanted() -> Iterator[tuple[int, IntArray, FloatArray]]:
+        """Look by look, what is still to be evaluated."""
+        nonlocal cached, stopping
+        for units in plan.looks:
+            if shelf is not None:
+                rows = scores[:, : units * per]
+                served = sum(shelf.fill(row, channel, first.first_block, size) for channel, row in enumerate(rows))
+                cached += served
+                bar.update(served)
+            yield from _batches(plan, units, scores, first.key, first.first_block, batch_size)
+            if stopping is not None:
+                stopping = _look(sample(), stopping)
+                if stopping.reached:
+                    return
+                _count_towards(bar, stopping, plan)
 
     bar = tqdm(
-        total=scores.size,
+        total=scores.size if stopping is None else plan.queries(plan.looks[0]) - plan.fixed,
         initial=int(np.isfinite(scores).sum()),
         unit="query",
         desc="queries",
@@ -184,7 +215,7 @@ def _run(
     )
     with bar:
         try:
-            for channel, rows, z in _batches(plan, scores, first.key, first.first_block, batch_size):
+            for channel, rows, z in wanted():
                 fault: PartialAnswerError | None = None
                 try:
                     values = scorer(z, channel if plan.design.channels == "separate" else None)
@@ -222,22 +253,22 @@ def _run(
             ) from error
     done = sample()
     _warn_if_constant(done, response)
+    _warn_if_not_reached(done, plan)
     return done
 
 
 def _batches(
-    plan: Plan, scores: FloatArray, key: Key, block0: int, batch_size: int
+    plan: Plan, units: int, scores: FloatArray, key: Key, block0: int, batch_size: int
 ) -> Iterator[tuple[int, IntArray, FloatArray]]:
-    """(channel, rows, z) still to be evaluated: the entries of `scores` that are NaN."""
+    """(channel, rows, z) still to be evaluated: the entries of `scores` that are NaN, for so many units."""
     per = plan.per_unit
-    planes = len(plan.image) if plan.design.channels == "joint" else 1
-    for j in range(-(-plan.units // BLOCK)):
-        begin, end = j * BLOCK * per, min(plan.units, (j + 1) * BLOCK) * per
+    for j in range(-(-units // BLOCK)):
+        begin, end = j * BLOCK * per, min(units, (j + 1) * BLOCK) * per
         for channel in range(plan.streams):
             missing = begin + np.flatnonzero(np.isnan(scores[channel, begin:end]))
             if not missing.size:
                 continue
-            z = plan.design.draw(key, channel, block0 + j, planes)
+            z = plan.design.draw(key, channel, block0 + j, plan.planes)
             signed = np.stack([z, -z], axis=1).reshape(-1, *z.shape[1:]) if plan.antithetic else z
             for at in range(0, len(missing), batch_size):
                 rows = missing[at : at + batch_size]
@@ -300,9 +331,34 @@ def _with_base(start: QuerySample, scorer: Scorer, shelf: Experiment | None) -> 
     return replace(start, f_base=f_base, ledger=replace(paid, **new))
 
 
-def _with(sample: QuerySample, segments: tuple[Segment, ...], ledger: Ledger) -> QuerySample:
-    names = ("design", "perturbation", "image", "antithetic", "conventions", "f_x0", "f_base", "response")
-    return QuerySample(segments=segments, ledger=ledger, **{name: getattr(sample, name) for name in names})
+def _look(sample: QuerySample, so_far: Stopping) -> Stopping:
+    """What has been seen, this look included."""
+    try:
+        return so_far.after(min(sample.n_units), widest_half_width(sample, so_far.rule))
+    except Exception as error:
+        text = f"legstat.query: the widths could not be judged: {type(error).__name__}: {error} "
+        raise QueryError(text + "What was paid for is in `.sample`.", sample) from error
+
+
+def _count_towards(bar: tqdm[NoReturn], stopping: Stopping, plan: Plan) -> None:
+    """Let the bar count towards the look at which the target is expected."""
+    sizes = [units for units in plan.looks if units > stopping.units[-1]]
+    expected = next((units for units in sizes if units >= stopping.predicted_units), plan.units)
+    bar.total = plan.queries(expected) - plan.fixed
+    bar.set_postfix_str(f"half-width {stopping.half_widths[-1]:.3g}, wanted {stopping.rule.target:.3g}")
+
+
+def _warn_if_not_reached(sample: QuerySample, plan: Plan) -> None:
+    seen = sample.stopping
+    if seen is not None and not seen.reached:
+        warnings.warn(
+            f"legstat.query: the ceiling of {plan.n_queries} evaluations came before the half-width: "
+            f"{seen.half_widths[-1]:.3g} at {seen.units[-1]} units a channel, wanted {seen.rule.target:g}. It is "
+            f"predicted for n_queries={plan.queries(seen.predicted_units)}; query(..., resume=sample, until=...) goes "
+            "on from here.",
+            TargetNotReachedWarning,
+            stacklevel=4,
+        )
 
 
 def _warn_if_constant(sample: QuerySample, response: Response) -> None:

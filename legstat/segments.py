@@ -66,6 +66,8 @@ class Ledger:
         Evaluations of perturbed pictures that gave NaN or infinity.
     cached : int
         Answers of any of these kinds that a `QueryCache` served: no evaluation was made for them.
+    beforehand : int
+        Evaluations made before on the same budget, for a `noise_probe` say.
     """
 
     n_queries: int
@@ -74,11 +76,12 @@ class Ledger:
     perturbed: int
     failed: int = 0
     cached: int = 0
+    beforehand: int = 0
 
     @property
     def spent(self) -> int:
         """All evaluations really made."""
-        return self.x0 + self.base + self.perturbed + self.failed
+        return self.x0 + self.base + self.perturbed + self.failed + self.beforehand
 
     @property
     def unused(self) -> int:

@@ -19,8 +19,10 @@ from legstat.inference.intervals import (
     bonferroni_quantile,
     check_kind,
     check_level,
+    joint_quantile,
     max_t_draws,
     normal_quantile,
+    sequential_df,
     symmetric,
     t_quantiles,
     two_sided_pvalues,
@@ -77,11 +79,15 @@ class Inferring:
     def df(self) -> FloatArray:
         """Degrees of freedom of each standard error, shape (P p,); infinite with ``use_t=False``.
 
-        Satterthwaite's, from the fourth moments of what the units contribute: about a quarter of the units.
+        Satterthwaite's, from the fourth moments of what the units contribute: about a quarter of the units. A third of
+        that where the run chose its own n by widths (`query` with `until`), which makes up for the choice.
         """
         if not self.use_t or self.moments.df is None:
             return np.full(self.params.size, np.inf)
-        return np.asarray(self.moments.df.ravel(), dtype=np.float64)
+        return self._df_after_stopping(np.asarray(self.moments.df.ravel(), dtype=np.float64))
+
+    def _df_after_stopping(self, df: FloatArray) -> FloatArray:
+        return df if self.moments.source.get("stopping") is None else sequential_df(df)
 
     @property
     def has_intervals(self) -> bool:
@@ -94,9 +100,13 @@ class Inferring:
 
     def _check(self, where: str, joint: bool = False) -> None:
         """InferenceUnavailableError where intervals would not hold what they say."""
+        check_kind(where, self.cov_type, self.moments.n, self._unknowns, joint)
+
+    @property
+    def _unknowns(self) -> int:
+        """Unknowns that one stream's units determine together."""
         design = self.moments.design
-        unknowns = self.params.size if design.channels == "joint" else design.grid.n_cells
-        check_kind(where, self.cov_type, self.moments.n, unknowns, joint)
+        return self.params.size if design.channels == "joint" else design.grid.n_cells
 
     @cached_property
     def covariance(self) -> Covariance:
@@ -168,8 +178,7 @@ class Inferring:
         elif method == "bonferroni":
             quantile = bonferroni_quantile(checked, self.params.size)
         else:
-            maxima = max_t_draws(self.covariance, errors, n_draws, rng)
-            quantile = max(normal_quantile(checked), float(np.quantile(maxima, checked)))
+            quantile = joint_quantile(max_t_draws(self.covariance, errors, n_draws, rng), checked)
         return symmetric(self.params, t_quantiles(quantile, self.df) * errors)
 
     def saliency_conf_int(
@@ -282,8 +291,10 @@ class Inferring:
             labels=names,
             estimates=matrix @ self.params,
             covariance=variances,
-            df=df if self.use_t else np.full(len(matrix), np.inf),
+            df=self._df_after_stopping(df) if self.use_t else np.full(len(matrix), np.inf),
             n=self.moments.n,
+            cov_type=self.cov_type,
+            unknowns=self._unknowns,
         )
 
     def wald_test(self, R: AnyArray, r: FloatArray | float = 0.0) -> WaldTest:

@@ -15,8 +15,9 @@ from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import (
     N_DRAWS,
+    check_kind,
     check_level,
-    check_units,
+    joint_quantile,
     normal_quantile,
     studentised,
     symmetric,
@@ -84,6 +85,10 @@ class Contrasts:
         Degrees of freedom of their variances.
     n : int
         Units behind them.
+    cov_type : str
+        Which estimate of variance stands behind the covariance; it decides from how many units inference is offered.
+    unknowns : int
+        Unknowns of a stream, for the same.
 
     Examples
     --------
@@ -103,6 +108,8 @@ class Contrasts:
     covariance: FloatArray
     df: FloatArray
     n: int
+    cov_type: str = "none"
+    unknowns: int = 0
 
     def __post_init__(self) -> None:
         for name in ("estimates", "covariance", "df"):
@@ -124,8 +131,12 @@ class Contrasts:
     @property
     def pvalues(self) -> FloatArray:
         """Two-sided p-values of each contrast being 0, by itself, shape (k,)."""
-        check_units("Contrasts", self.n)
+        self._check("Contrasts.pvalues")
         return two_sided_pvalues(self.zstats, self.df)
+
+    def _check(self, where: str, joint: bool = False) -> None:
+        """InferenceUnavailableError where it would not hold what it says; one contrast alone is never joint."""
+        check_kind(where, self.cov_type, self.n, self.unknowns, joint and len(self.estimates) > 1)
 
     def conf_int(
         self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED
@@ -145,13 +156,20 @@ class Contrasts:
         -------
         ndarray of shape (k, 2)
             Lower and upper ends.
+
+        Raises
+        ------
+        ValueError
+            If the level is not inside (0, 1).
+        InferenceUnavailableError
+            Where the units are too few, as for the cells' intervals and bands (`LEGResults.conf_int`).
         """
         checked = check_level("Contrasts.conf_int", level)
-        check_units("Contrasts.conf_int", self.n)
+        self._check("Contrasts.conf_int", simultaneous)
         quantile = normal_quantile(checked)
-        if simultaneous:
+        if simultaneous and len(self.estimates) > 1:
             maxima = np.concatenate([studentised(b, self.std_errors).max(axis=1) for b in self.draws(n_draws, rng)])
-            quantile = float(np.quantile(maxima, checked))
+            quantile = joint_quantile(maxima, checked)
         return symmetric(self.estimates, t_quantiles(quantile, self.df) * self.std_errors)
 
     def draws(self, n_draws: int, rng: Any = SEED) -> list[FloatArray]:
@@ -184,12 +202,21 @@ class Contrasts:
         -------
         MultipleTest
             The decisions.
+
+        Raises
+        ------
+        ValueError
+            If not exactly one rate is given, or the method does not control it.
+        InferenceUnavailableError
+            As `conf_int`; FWER as bands.
         """
+        rate = rate_and_method("Contrasts.test", fdr, fwer, method)
+        self._check("Contrasts.test", joint=rate[0] == "fwer")
         return multiple_test(
             self.estimates,
             self.std_errors,
             self.pvalues,
-            rate_and_method("Contrasts.test", fdr, fwer, method),
+            rate,
             (1, len(self.estimates)),
             covariance=lambda: self,
             n_draws=n_draws,
@@ -216,9 +243,12 @@ class Contrasts:
         InferenceUnavailableError
             If the covariance of so many contrasts is not known well enough.
         """
-        check_units("wald_test", self.n)
+        self._check("wald_test")
         k = len(self.estimates)
-        target = np.array(r, dtype=np.float64)
+        try:
+            target = np.array(r, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ValueError(invalid("wald_test", "r", r, f"a number or numbers of shape ({k},)")) from None
         if target.shape not in ((), (k,)) or not np.isfinite(target).all():
             raise ValueError(invalid("wald_test", "r", r, f"finite, a number or of shape ({k},)"))
         nu = float(self.df.min())
@@ -293,6 +323,9 @@ def region_weights(
         raise ValueError(invalid(where, "aggregate", aggregate, '"mean" or "sum"'))
     labels: tuple[str, ...]
     if isinstance(region, tuple):
+        if len(region) != 4 or not all(isinstance(edge, int | np.integer) for edge in region):
+            valid = "four whole numbers: row, row after the last, column, column after the last"
+            raise ValueError(invalid(where, "region", region, valid))
         a, b, c, d = region
         if not (0 <= a < b <= grid_shape[0] and 0 <= c < d <= grid_shape[1]):
             raise ValueError(invalid(where, "region", region, f"a box with cells, inside the grid {grid_shape}"))

@@ -24,7 +24,8 @@ N_DRAWS = 2000
 def check_level(where: str, level: object, name: str = "level") -> float:
     """The level as a float strictly between 0 and 1; ValueError otherwise."""
     if not (isinstance(level, int | float | np.number) and 0.0 < level < 1.0):
-        raise ValueError(invalid(where, name, level, "strictly between 0 and 1", "0.95 is usual."))
+        usual = {"fdr": 0.1, "fwer": 0.05, "alpha": 0.05, "power": 0.8}.get(name, 0.95)
+        raise ValueError(invalid(where, name, level, "strictly between 0 and 1", f"{usual:g} is usual."))
     return float(level)
 
 
@@ -66,6 +67,22 @@ def check_kind(where: str, cov_type: str, n: int, unknowns: int, joint: bool) ->
             f"(here {n}). Raise n_queries, or use LEG(sample).fit(cov_type='sandwich'), or 'HC2' with more units than "
             "cells."
         )
+
+
+def joint_quantile(maxima: FloatArray, level: float) -> float:
+    """The normal quantile of bands whose largest |t| has the draws `maxima`: never below that of one interval."""
+    return max(normal_quantile(level), float(np.quantile(maxima, level)))
+
+
+def sequential_df(df: FloatArray) -> FloatArray:
+    """Degrees of freedom of standard errors at an n that was chosen by widths: a third of those at a given n.
+
+    A run that stops when its widths are small enough stops early where its standard errors came out small. Where that
+    is worst (the target at what a look would see on average) and contributions are products of two normals, 95 %
+    intervals miss in 5.6 % with the full df, in 5.1 % with a half, in 5.0 % with a third, at 128 to 3000 units; 90 %
+    intervals need the third too (``python -m tests.statistical.sequential --model``).
+    """
+    return df / 3.0
 
 
 def normal_quantile(level: float) -> float:

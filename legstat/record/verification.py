@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from legstat._typing import JSON, AnyArray, FloatArray
@@ -11,6 +12,7 @@ from legstat.designs import design_from_parameters
 from legstat.errors import invalid
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
+from legstat.inference.power import Budget
 from legstat.perturbations import PERTURBATIONS
 from legstat.record.writing import array_sha256, environment, numbers, read_record
 from legstat.responses.base import Response, as_response
@@ -19,6 +21,7 @@ from legstat.responses.onnx import reopen_onnx
 from legstat.responses.onnx_graph import read_model
 from legstat.samples import QuerySample
 from legstat.sampling import query
+from legstat.stopping import HalfWidth
 
 
 @dataclass(frozen=True)
@@ -222,18 +225,18 @@ def _repeat(record: JSON, home: Path, response: Response, image: FloatArray, pro
                     raise ValueError(invalid("verify", f"sample.npz: {name}", "another array", "the recorded one"))
         return plain
 
-    sample = query(
-        response,
-        image,
-        design_from_parameters(then["design"]["class"], arguments(then["design"])),
-        then["n_queries"],
-        perturbation=PERTURBATIONS[then["perturbation"]["class"]](**arguments(then["perturbation"])),
-        antithetic=then["antithetic"],
-        conventions=then["conventions"],
-        key=(int(then["key"][0]), int(then["key"][1])),
-        first_block=then["first_block"],
-        progress=progress,
-    )
+    design = design_from_parameters(then["design"]["class"], arguments(then["design"]))
+    operator = PERTURBATIONS[then["perturbation"]["class"]](**arguments(then["perturbation"]))
+    run = partial(query, response, image, design, perturbation=operator, antithetic=then["antithetic"])
+    run = partial(run, conventions=then["conventions"], beforehand=then.get("beforehand", 0), progress=progress)
+    drawn: JSON = {"key": (int(then["key"][0]), int(then["key"][1])), "first_block": then["first_block"]}
+    rule = None if then.get("until") is None else HalfWidth.from_parameters(then["until"])
+    if rule is not None and then["until_from"]:
+        # the rule set in when so much was there already: no look was made at less
+        streams = len(image) if design.channels == "separate" else 1
+        budget = Budget(then["antithetic"], streams, 1 + int(operator.needs_base) + then["beforehand"])
+        drawn = {"resume": run(n_queries=budget.queries(then["until_from"]), **drawn)}
+    sample = run(n_queries=then["n_queries"], until=rule, **drawn)
     how = record["estimators"]
     own = sample.conventions == "default"  # other conventions imply the moments and take no word about them
     leg = LEG(sample, moments=how["leg"]["moments"] if own else None).fit()

@@ -82,6 +82,8 @@ def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResu
         "legtv.n_regions": tv.n_regions,
         "legtv.gap": tv.certificate.gap,
     }
+    if sample.stopping is not None and sample.stopping.units:
+        scalars |= {"stopping.units": sample.stopping.units[-1], "stopping.half_width": sample.stopping.half_widths[-1]}
     arrays = {f"{file}.{name}": (file, name, array) for file, name, array in _arrays(sample, leg, path, tv)}
     return {
         **{name: _scalar(value) for name, value in scalars.items()},
@@ -174,6 +176,9 @@ def make_record(
             "antithetic": sample.antithetic,
             "conventions": sample.conventions,
             "n_queries": sample.ledger.n_queries,
+            "until": None if sample.stopping is None else sample.stopping.rule.parameters(),
+            "until_from": 0 if sample.stopping is None else sample.stopping.start,
+            "beforehand": sample.ledger.beforehand,
             "seed": seed,
             "key": [str(word) for word in first.key],
             "first_block": first.first_block,

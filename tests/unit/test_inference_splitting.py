@@ -74,7 +74,7 @@ def test_split_refuses() -> None:
 
 @pytest.mark.parametrize("channels", ["shared", "separate"])
 def test_regions_are_tested_on_the_other_part(channels: str) -> None:
-    data = sample(2401, channels)
+    data = sample(4201, channels)
     found = ls.region_inference(data, L_ratio=0.4)
     first, second = ls.split_sample(data)
     np.testing.assert_array_equal(found.selection.params, ls.LEGTV(first).fit(L_ratio=0.4).params)
