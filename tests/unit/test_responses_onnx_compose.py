@@ -18,7 +18,7 @@ from legstat.data import digits_model_path, load_digit
 from legstat.grids import Grid
 from legstat.perturbations import Perturbation
 from legstat.responses import OnnxResponse, Preprocessing, onnx_response, reopen_onnx
-from legstat.responses.onnx_compose import CELLS, Prefix
+from legstat.responses.onnx_compose import CELLS, Prefix, prepend
 from legstat.responses.onnx_session import Session
 from tests.helpers import naive_pictures
 from tests.helpers_onnx import linear_model
@@ -157,6 +157,10 @@ def test_initialisers_listed_as_inputs_stay_what_they_are(tmp_path: Path, rng: n
     for tensor in proto.graph.initializer:
         proto.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     onnx.save(proto, str(path))
+    prefix = Prefix.of(ls.Additive().recipe(np.zeros((3, 4, 8)), GRID, np.dtype("f")), Preprocessing(), np.dtype("f"))
+    prepend("test", proto, "image", prefix, 8, None)
+    onnx.checker.check_model(proto)  # initialisers that are no inputs are none before version 4 of the format
+    assert [value.name for value in proto.graph.input] == ["legstat_cells", "legstat_base"]
     f, image, (z, _) = onnx_response(path, target=1, compose="inside"), rng.random((3, 4, 8)), noise(3, "shared")
     np.testing.assert_array_equal(scorer_of(f, image)(z, None), scorer_of(f.with_compose("outside"), image)(z, None))
 
