@@ -1,4 +1,4 @@
-"""The command line: ``legstat explain | demo | inspect | verify``."""
+"""The command line: ``legstat explain | demo | inspect | verify | study``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -169,6 +169,14 @@ def _perturbation(choice: PerturbChoice | None, at: float | None, conventions: s
     return Blend(cast("Baseline", (choice or PerturbChoice.blur).value), at=0.5 if at is None else at)
 
 
+def _list(name: str, text: str, kind: Callable[[str], object]) -> list[object]:
+    try:
+        return [kind(part.strip()) for part in text.split(",")]
+    except ValueError:
+        flag = "--" + name.replace("_", "-")
+        raise ValueError(invalid("study", flag, text, "numbers with commas between them")) from None
+
+
 @contextmanager
 def _keeping(folder: Path) -> Iterator[None]:
     """Saves what was paid for when a query run stops midway, and says how to go on."""
@@ -215,6 +223,9 @@ def explain(
     output: Annotated[str | None, typer.Option(help="Name of the class output; the logits if left out.")] = None,
     grid: Annotated[str | None, typer.Option(help="Rows x columns; at most 28 a side if left out.")] = None,
     n_queries: Annotated[int, typer.Option(help="Ceiling on model evaluations.")] = 6000,
+    until: Annotated[
+        float | None, typer.Option(help="Stop when every cell's 95 % interval has this half-width.", show_default=False)
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws; 0 if left out.", show_default=False)] = None,
     perturb: Annotated[PerturbChoice | None, typer.Option(help="How z acts; blur if left out.")] = None,
     at: Annotated[float | None, typer.Option(help="Mask level of blends, in (0, 1); 0.5 if left out.")] = None,
@@ -265,6 +276,7 @@ def explain(
                 n_queries=n_queries,
                 perturbation=operator,
                 conventions=named,
+                until=until,
                 rng=None if earlier is not None else seed or 0,
                 resume=earlier,
                 cache=cache,
@@ -353,6 +365,57 @@ def verify(
         voice.data(outcome.to_dict())
     if not outcome.passed:
         raise typer.Exit(DIFFERENT)
+
+
+@app.command()
+def study(
+    settings: Annotated[
+        Path | None, typer.Argument(help="TOML file with the study's arguments; options go before it.")
+    ] = None,
+    n_queries: Annotated[str | None, typer.Option(help="Model evaluations, such as 500,2000,8000.")] = None,
+    grid: Annotated[str | None, typer.Option(help="Rows x columns, such as 8x8,12x12.")] = None,
+    sparsity: Annotated[str | None, typer.Option(help="Differing neighbours of the truths, such as 12,24.")] = None,
+    design: Annotated[str | None, typer.Option(help="structured,isotropic")] = None,
+    scale: Annotated[str | None, typer.Option(help="sigma, one or several.")] = None,
+    estimators: Annotated[str | None, typer.Option(help="Such as leg/crossfit,legtv/regression/heldout.")] = None,
+    response: Annotated[str | None, typer.Option(help="linear, probit, logistic, quadratic.")] = None,
+    replicates: Annotated[int | None, typer.Option(help="Samples of each cell.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Where the random numbers come from.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Replicates at a time.")] = None,
+    out: Annotated[Path, _OUT] = Path("study"),
+    quiet: Annotated[bool, _QUIET] = False,
+    as_json: Annotated[bool, _JSON] = False,
+    no_progress: Annotated[bool, _NO_PROGRESS] = False,
+    debug: Annotated[bool, _DEBUG] = False,
+) -> None:
+    """Measure how the error falls with the number of queries; the same command goes on where it was stopped."""
+    voice = Voice(quiet, as_json, not no_progress)
+    with _speaking(voice, debug):
+        from legstat.studies.settings import read_settings, study_from
+
+        values = {} if settings is None else read_settings(settings)
+        several: dict[str, tuple[str | None, Callable[[str], object]]] = {
+            "n_queries": (n_queries, int),
+            "grid": (grid, str),
+            "sparsity": (sparsity, int),
+            "design": (design, str),
+            "scale": (scale, float),
+            "estimators": (estimators, str),
+            "response": (response, str),
+        }
+        for name, (text, kind) in several.items():
+            if text is not None:
+                values[name] = _list(name, text, kind)
+        one = {"replicates": replicates, "seed": seed}
+        plan = study_from({**values, **{name: value for name, value in one.items() if value is not None}})
+        out.mkdir(parents=True, exist_ok=True)
+        results = plan.run(out / "replicates.sqlite3", n_jobs=jobs, progress=voice.progress)
+        results.save(out / "replicates.csv")
+        text_summary = results.summary().as_text()
+        (out / "summary.txt").write_text(text_summary + "\n", encoding="utf-8")
+        voice.say(text_summary)
+        voice.say(f"Written to {out}: replicates.csv, summary.txt; replicates.sqlite3, from which the command goes on")
+        voice.data(json.loads(results.cells().to_json(orient="records", double_precision=15)))
 
 
 def main() -> None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.estimators.leg import LEG
@@ -77,20 +76,14 @@ class Noisy:
 
 
 def run_task(task: Task) -> list[JSON]:
-    """The rows of a replicate, one for each estimator.
-
-    On one thread of BLAS: sums then do not depend on how many replicates run side by side, and these do not get into
-    each other's way.
-    """
-    with threadpool_limits(limits=1):
-        sample, truth, reference, f = _sample(task)
-        return [_row(task, sample, truth, reference, f, estimator) for estimator in task.estimators]
+    """The rows of a replicate, one for each estimator."""
+    sample, truth, reference, f = _sample(task)
+    return [_row(task, sample, truth, reference, f, estimator) for estimator in task.estimators]
 
 
 def run_reference(order: tuple[Subject, Cell, int, Path | None]) -> Reference:
-    """A subject's reference (subject, cell, seed, cache), on one thread as `run_task`."""
-    with threadpool_limits(limits=1):
-        return make_reference(*order)
+    """The reference of (subject, cell, seed, cache)."""
+    return make_reference(*order)
 
 
 def _sample(task: Task) -> tuple[QuerySample, FloatArray, Reference, SimulatedResponse | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -209,16 +210,14 @@ class StudyResults:
         ValueError
             If the file is something else.
         """
-        import pandas as pd
-
-        with Path(path).open(encoding="utf-8") as file:
+        with Path(path).open(encoding="utf-8", newline="") as file:
             head = file.readline()
             if not head.startswith(_MARK):
                 raise ValueError(
                     f"legstat.StudyResults.load: {str(path)!r} is not a file that StudyResults.save wrote."
                 )
-            frame = pd.read_csv(file, float_precision="round_trip")
-        return cls.of(cast("list[JSON]", frame.to_dict("records")), json.loads(head.removeprefix(_MARK)))
+            rows = [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+        return cls.of(rows, json.loads(head.removeprefix(_MARK)))
 
     def __repr__(self) -> str:
         frame = self.table
@@ -252,6 +251,17 @@ class StudyResults:
     @cached_property
     def _known_bounds(self) -> dict[tuple[tuple[Any, ...], str], float]:
         return {}
+
+
+def _value(name: str, text: str) -> str | bool | int | float:
+    """What a field of the file stands for; Python reads back every bit of a float, which not every parser does."""
+    if name in ("response", "design", "grid", "estimator"):
+        return text
+    if name == "antithetic":
+        return text == "True"
+    if name in ("p", "n", "n_queries", "replicate"):
+        return int(text)
+    return float(text or "nan")
 
 
 _BOUND_FACTORS = ["response", "design", "sigma", "grid", "sparsity", "n"]

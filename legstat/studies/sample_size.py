@@ -13,6 +13,7 @@ from tqdm import tqdm
 from legstat._typing import JSON
 from legstat.designs import StructuredGaussian
 from legstat.errors import invalid
+from legstat.inference.intervals import MINIMUM_UNITS
 from legstat.studies.cells import Cell, DesignName, Estimator, ResponseName, digest
 from legstat.studies.results import StudyResults
 from legstat.studies.store import Store
@@ -83,7 +84,7 @@ class SampleSizeStudy:
     ... )
     >>> results = study.run()
     >>> results.frame[["n", "p", "sparsity", "estimator", "replicate"]].tail(1).values.tolist()
-    [[200, 16, 6, 'leg/printed', 3]]
+    [[200, 16, 6.0, 'leg/printed', 3]]
     """
 
     def __init__(
@@ -312,6 +313,9 @@ class SampleSizeStudy:
             if estimator.moments == "least_squares" and units <= law.grid.n_cells + 1:
                 valid = f"more than {law.grid.n_cells + 1} units for least squares on {law.grid.n_cells} cells"
                 raise ValueError(invalid(WHERE, "n_queries", f"{units} units", valid))
+            if estimator.rule == "bootstrap" and units < MINIMUM_UNITS:
+                valid = f"enough for the {MINIMUM_UNITS} units of 'bootstrap'"
+                raise ValueError(invalid(WHERE, "n_queries", cell.n_queries, valid))
             if estimator.rule == "theorem" and not bounded:
                 remedy = "Theorem 1 assumes it. Use 'bootstrap' or 'heldout'."
                 raise ValueError(invalid(WHERE, "response", cell.response, "bounded by 1 for 'theorem'", remedy))
