@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON
+from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.composition import Recipe, Scorer
 from legstat.errors import BackendUnavailableError, invalid
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
 from legstat.responses.labels import Target
-from legstat.responses.network import NetworkResponse
+from legstat.responses.network import NetworkResponse, usual_batch_size
 from legstat.responses.outputs import Decision, check_output_kind
 from legstat.responses.preprocessing import Preprocessing, as_preprocessing
+from legstat.responses.scores import Score
+from legstat.responses.torch_checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
+from legstat.responses.torch_composition import DeviceComposer
+from legstat.responses.torch_device import Pending, Replicas, to_device
+from legstat.responses.torch_module import code_sha256, module_sha256, n_hooks, weight_dtype
+from legstat.responses.torch_settings import CompileMode, Composition, TorchSettings, check_settings
 
 if TYPE_CHECKING:
     import torch
 
+_MORE_ON_A_DEVICE = 16
+"""Batch sizes that suit a processor leave an accelerator idle: 64 pictures of 224 x 224 where nothing was measured."""
+
 
 class TorchResponse(NetworkResponse):
-    """A torch classifier in evaluation mode on one device.
+    """A torch classifier in evaluation mode, on one device or several.
 
-    Built by `torch_response`. The module is used as it is, not copied: its weights must not change while it serves.
+    Built by `torch_response`. It works on a copy of the module's objects, so that mode, device and layout of the module
+    handed over stay as they are. Where that is on the device already, the weights themselves are shared: they must not
+    change while the response serves, and a change is an error.
     """
 
     def __init__(
@@ -39,9 +50,12 @@ class TorchResponse(NetworkResponse):
         input_shape: ImageShape,
         prior: Decision | None,
         batch_size: int | None,
-        device: torch.device,
+        settings: TorchSettings,
         output: Callable[[object], torch.Tensor] | str | int | None,
     ) -> None:
+        import torch
+
+        self._settings = settings
         super().__init__(
             choices,
             preprocessing=preprocessing,
@@ -51,50 +65,56 @@ class TorchResponse(NetworkResponse):
             batch_size=batch_size,
             input_dtype=np.dtype(np.float32),
         )
-        self._module, self._device, self._output = module, device, output
-        self._weight_dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), None)
+        self._output = output
+        self._weight_dtype = weight_dtype(module) or torch.float32
+        self._replicas = Replicas(choices.where, module, settings, output)
         self._sha256 = module_sha256(module)
+        self._code, self._code_complete = code_sha256(module)
+        self._hooks = n_hooks(module)
+        self._checks: JSON = {}
+        self._overwrites = True
+
+    def _usual_batch_size(self, shape: Sequence[int | None]) -> int:
+        on_cpu = self._settings.devices[0].type == "cpu"
+        return usual_batch_size(shape) * (1 if on_cpu else _MORE_ON_A_DEVICE * len(self._settings.devices))
+
+    # -- evaluation ----------------------------------------------------------------------------------------------
 
     def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
+        return self._start(inputs)()
+
+    def _start(self, inputs: NDArray[np.generic], *, autocast: bool = True, compiled: bool = True) -> Pending:
+        """The network on a batch that was written on the host."""
         import torch
 
-        # training mode is checked at each batch: a batch norm that learns from our pictures would change the network
-        if self._module.training:
-            self._module.eval()
-        with torch.inference_mode():
-            batch = torch.from_numpy(inputs).to(self._device, dtype=self._weight_dtype or torch.float32)
-            return self._pick(self._module(batch)).cpu().numpy()
+        if self._overwrites or not inputs.flags.writeable:
+            inputs = inputs.copy()
+        devices, dtype = self._settings.devices, self._weight_dtype
+        last = self._settings.channels_last
 
-    def _pick(self, made: object) -> torch.Tensor:
-        """The class output among what the module returns; bfloat16 becomes float32, which numpy knows."""
-        import torch
+        def feed(i: int, at: int, end: int) -> torch.Tensor:
+            batch = to_device(inputs[at:end], devices[i], dtype)
+            return batch.contiguous(memory_format=torch.channels_last) if last else batch
 
-        picked = made
-        if callable(self._output):
-            picked = self._output(made)
-        elif isinstance(made, Mapping):
-            key = self._output if self._output is not None else "logits" if "logits" in made else None
-            picked = made.get(key)
-        elif (
-            isinstance(made, tuple | list) and isinstance(self._output, int) and -len(made) <= self._output < len(made)
-        ):
-            picked = made[self._output]
-        elif isinstance(self._output, str):
-            picked = getattr(made, self._output, None)
-        elif not isinstance(made, torch.Tensor):
-            picked = getattr(made, "logits", None)
-        if not isinstance(picked, torch.Tensor):
-            known = list(made) if isinstance(made, Mapping) else type(made).__name__
-            raise ValueError(
-                invalid(
-                    self._choices.where,
-                    "output",
-                    self._output,
-                    f"what picks one tensor out of what the module returns ({known})",
-                    "Pass output=key, index or a function.",
-                )
-            )
-        return picked.float() if picked.dtype == torch.bfloat16 else picked
+        return self._replicas.start(len(inputs), self.batch_size, feed, autocast=autocast, compiled=compiled)
+
+    def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
+        """f(x0), and whether the module writes into its input, which may be an array of the caller's."""
+        handed = inputs.copy()
+        self._overwrites = False
+        raw = self._start(handed)()
+        self._overwrites = not np.array_equal(handed, inputs)
+        return raw
+
+    def scorer(self, recipe: Recipe) -> Scorer:
+        """What scores perturbed pictures from their z; see `Response.scorer`.
+
+        With composition on the device only z goes there, and only the network's class outputs come back.
+        """
+        if self._settings.composition == "host":
+            return super().scorer(recipe)
+        self.check_image(recipe.base, self._choices.where)
+        return DeviceScorer(self, recipe)
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch
@@ -102,53 +122,129 @@ class TorchResponse(NetworkResponse):
         small = isinstance(error, RuntimeError) and "not enough memory" in str(error)
         return small or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
+    def _free_memory(self) -> None:
+        super()._free_memory()
+        self._replicas.free_memory(self.batch_size)
+
+    # -- settling ------------------------------------------------------------------------------------------------
+
+    def anchor(self, image: AnyArray) -> tuple[Self, float]:
+        """Evaluate x0 once and measure what autocast and compilation change; see `NetworkResponse.anchor`.
+
+        Raises
+        ------
+        ValueError
+            As there; or the compiled network computes something else than the module.
+        """
+        settled, value = super().anchor(image)
+        settled._checks = settled._measured(np.asarray(image)) if np.isfinite(value) else {}
+        return settled, value
+
+    def _measured(self, image: AnyArray) -> JSON:
+        """Errors of autocast and compilation at x0 and around it."""
+        settings = self._settings
+        if settings.autocast is None and settings.compile_mode is None:
+            return {}
+        pictures = trial_pictures(image.astype(self.dtype))
+
+        def outputs(autocast: bool, compiled: bool) -> NDArray[np.generic]:
+            def run(at: int, end: int) -> NDArray[np.generic]:
+                inputs = self._write(pictures[at:end])
+                return self._rows(self._start(inputs, autocast=autocast, compiled=compiled)(), end - at)
+
+            return np.concatenate(self._in_batches(len(pictures), run))
+
+        checks: JSON = {}
+        eager = outputs(autocast=True, compiled=False)
+        if settings.autocast is not None:
+            exact = outputs(autocast=False, compiled=False)
+            checks["autocast"] = measure_autocast(cast("Score", self._score), eager, exact)
+        if settings.compile_mode is not None:
+            tolerance = COMPILED_TOLERANCE["exact" if settings.autocast is None else "autocast"]
+            compiled = outputs(autocast=True, compiled=True)
+            checks["compile"] = check_compiled(self._choices.where, compiled, eager, tolerance)
+        return checks
+
+    def resolved(self, description: JSON) -> Self:
+        """The response that an earlier `describe` speaks of, without an evaluation; see `NetworkResponse.resolved`."""
+        settled = super().resolved(description)
+        settled._checks = dict(description.get("checks") or {})
+        return settled
+
+    # -- provenance ----------------------------------------------------------------------------------------------
+
     @property
     def model_sha256(self) -> str:
         """SHA-256 of the module's class names and of all parameters and buffers when the response was made."""
         return self._sha256
 
     def _identity(self) -> tuple[object, ...]:
-        return (self._output,)
+        return (self._output, self._code, *self._settings.identity)
 
     def _backend(self) -> JSON:
         import torch
 
+        module = self._replicas.module
         return {
             "kind": "torch",
-            "module": type(self._module).__qualname__,
-            "n_parameters": sum(p.numel() for p in self._module.parameters()),
+            "module": type(module).__qualname__,
+            "n_parameters": sum(p.numel() for p in module.parameters()),
+            "code_sha256": self._code,
+            "code_complete": self._code_complete,
+            "forward_hooks": self._hooks,
             "output": self._output if isinstance(self._output, str | int | None) else repr(self._output),
-            "weight_dtype": None if self._weight_dtype is None else str(self._weight_dtype),
-            "provider": str(self._device),
+            "weight_dtype": str(self._weight_dtype),
+            **self._settings.describe(),
+            "checks": self._checks,
             "threads": torch.get_num_threads(),
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
         }
 
 
-def module_sha256(module: torch.nn.Module) -> str:
-    """SHA-256 of a module: class names of all parts, then names, types, shapes and bytes of parameters and buffers.
+class DeviceScorer:
+    """Scores perturbed pictures that are made where the network runs.
 
     Parameters
     ----------
-    module : torch.nn.Module
-        The module.
-
-    Returns
-    -------
-    str
-        Hexadecimal digest. The code of `forward` is not part of it, beyond the classes' names.
+    response : TorchResponse
+        Settled.
+    recipe : Recipe
+        How the pictures are made.
     """
-    import torch
 
-    state = hashlib.sha256()
-    for name, part in module.named_modules():
-        state.update(f"{name}:{type(part).__qualname__}:{part.extra_repr()};".encode())
-    for name, tensor in module.state_dict().items():
-        if not isinstance(tensor, torch.Tensor):
-            continue
-        state.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        state.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return state.hexdigest()
+    def __init__(self, response: TorchResponse, recipe: Recipe) -> None:
+        settings, dtype = response._settings, response._weight_dtype
+        self._response, self._recipe = response, recipe
+        self._composers = [
+            DeviceComposer(recipe, response.preprocessing, device, dtype, settings.channels_last)
+            for device in settings.devices
+        ]
+
+    def __call__(self, z: FloatArray, channel: int | None) -> FloatArray:
+        """Scores (n,) for z of shape (n, planes, p1, p2)."""
+        return self.start(z, channel)()
+
+    def start(self, z: FloatArray, channel: int | None) -> Callable[[], FloatArray]:
+        """Hand z to the device; calling what is returned waits for the scores.
+
+        On CUDA the device works meanwhile: the next batch may be drawn, and started, before these are asked for.
+        """
+        response, values = self._response, self._recipe.values(z)
+        response._check_settled()
+
+        def begin(first: int, last: int) -> tuple[int, Pending]:
+            def feed(i: int, at: int, end: int) -> torch.Tensor:
+                return self._composers[i](values[first + at : first + end], channel)
+
+            return last - first, response._replicas.start(last - first, response.batch_size, feed)
+
+        parts = response._in_batches(len(z), begin)
+
+        def finish() -> FloatArray:
+            rows = [response._rows(pending(), n) for n, pending in parts]
+            return response._scored(rows[0] if len(rows) == 1 else np.concatenate(rows))
+
+        return finish
 
 
 def torch_response(
@@ -162,14 +258,22 @@ def torch_response(
     output_kind: str | None = None,
     labels: str | Path | Sequence[str] | None = None,
     batch_size: int | None = None,
-    device: str | torch.device = "cpu",
+    device: str | torch.device | Sequence[str | torch.device] = "cpu",
+    channels_last: bool = False,
+    autocast: Literal["bfloat16", "float16"] | None = None,
+    compile_mode: CompileMode | None = None,
+    tf32: bool = False,
+    composition: Composition = "auto",
 ) -> TorchResponse:
     """A torch classifier as a response; only its forward pass is used.
+
+    The module's mode, device, type and layout stay as they are: what runs is a copy of it in evaluation mode, which
+    shares the weights where these are on the device already. Weights that change while it serves are an error.
 
     Parameters
     ----------
     module : torch.nn.Module
-        Takes a batch of pictures, returns class outputs. It is moved to `device` and put in evaluation mode.
+        Takes a batch of pictures, returns class outputs.
     target : int or str or tuple, optional
         Class index, label, "top" (the first choice at x0), or a pair for ``score="difference"``.
     score : {"log_odds", "probability", "logit", "difference"}
@@ -186,9 +290,25 @@ def torch_response(
     labels : sequence of str or str or Path, optional
         Class names, as for `onnx_response`.
     batch_size : int, optional
-        Images per call.
-    device : str or torch.device
-        Where the module runs.
+        Images per call, over all devices. Unless given, 4 of 224 x 224 on the CPU and 64 a device elsewhere;
+        `tune_batch_size` measures.
+    device : str or torch.device or sequence of either
+        Where the network runs. Of several devices (of one type) each gets a replica and an equal share of every batch.
+    channels_last : bool
+        Lay out filters and pictures with the channels side by side, which convolutions on many devices are faster with.
+    autocast : {"bfloat16", "float16"}, optional
+        Let torch compute in that precision what it holds to be safe. The error is measured at x0 and seven perturbed
+        pictures by 16 evaluations outside the ledger, and stands under ``checks`` in `describe` and in records.
+    compile_mode : {"default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"}, optional
+        Compile the network with ``torch.compile`` in that mode. Partial batches are filled up to a compiled size. The
+        compiled network may differ from the module by 1e-4 of the outputs' size (5e-2 with autocast), which is measured
+        likewise; more is an error.
+    tf32 : bool
+        Allow TF32, 10 bits of mantissa, in float32 products on CUDA. Without it torch's own switches are turned off
+        while the network runs (for convolutions torch has them on), and turned back afterwards.
+    composition : {"auto", "host", "device"}
+        Where perturbed pictures are made: with numpy, or on the device, so that only z crosses. The pictures are equal
+        to the bit. "auto": on the device, unless that is the CPU.
 
     Returns
     -------
@@ -232,13 +352,16 @@ def torch_response(
         )
     stated = check_output_kind(where, output_kind)
     prior = None if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
-    try:
-        place = torch.device(device)
-        module = module.to(place).eval()
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(
-            invalid(where, "device", str(device), "a device that this torch can use", f"{str(error).splitlines()[0]}")
-        ) from error
+    settings = check_settings(
+        where,
+        device=device,
+        channels_last=channels_last,
+        autocast=autocast,
+        compile_mode=compile_mode,
+        tf32=tf32,
+        composition=composition,
+        weight_dtype=weight_dtype(module),
+    )
     rule = as_preprocessing(preprocessing)
     return TorchResponse(
         module,
@@ -248,6 +371,6 @@ def torch_response(
         input_shape=input_shape,
         prior=prior,
         batch_size=batch_size,
-        device=place,
+        settings=settings,
         output=output,
     )
