@@ -80,13 +80,18 @@ class Moments:
     influence: tuple[Influence, ...] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.design, Design):
+            raise TypeError(invalid("Moments", "design", type(self.design).__name__, "a Design: the law of z"))
         p = self.design.grid.n_cells
+        if np.iscomplexobj(self.b) or np.asarray(self.b).dtype.kind not in "biuf":
+            raise TypeError(invalid("Moments", "b", self.b, "real numbers"))
         b = np.array(self.b, dtype=np.float64)
         if b.size == 0 or b.size % p or not np.isfinite(b).all():
             got = f"shape {b.shape}, finite: {bool(np.isfinite(b).all())}"
             raise ValueError(invalid("Moments", "b", got, f"finite, with a multiple of p = {p} entries"))
-        if self.n < 1:
-            raise ValueError(invalid("Moments", "n", self.n, "a number of draws >= 1"))
+        n: object = self.n
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(invalid("Moments", "n", n, "a whole number of draws >= 1"))
         b = b.reshape(-1, p)
         b.flags.writeable = False
         object.__setattr__(self, "b", b)

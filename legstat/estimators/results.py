@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
 import scipy.ndimage
@@ -30,6 +30,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from statsmodels.iolib.summary import Summary
 
+_NO_INFERENCE = (
+    "legstat.LEGTVResults: no intervals for LEG-TV itself: it is biased by its penalty and its regions are chosen by "
+    "the data. Intervals of the cells: LEG(sample).fit().conf_int(). Regions found on one part of the sample and "
+    "tested on the other: legstat.region_inference(sample)."
+)
 REGION_TOLERANCE = 1e-6  # neighbours whose estimates differ by less than this share of their range are one region
 
 
@@ -38,6 +43,10 @@ def _locked(array: AnyArray) -> FloatArray:
     locked = np.asarray(array, dtype=np.float64)
     locked.flags.writeable = False
     return locked
+
+
+class _NotForLEGTV(InferenceUnavailableError, AttributeError):
+    """An attribute that is missing for a reason; `hasattr` takes it as missing."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -344,11 +353,15 @@ class LEGTVResults(Results):
         InferenceUnavailableError
             Always; the text says which intervals are valid.
         """
-        raise InferenceUnavailableError(
-            "legstat.LEGTVResults: no intervals for LEG-TV itself: it is biased by its penalty and its regions are "
-            "chosen by the data. Intervals of the cells: LEG(sample).fit().conf_int(). Regions found on one part of "
-            "the sample and tested on the other: legstat.region_inference(sample)."
-        )
+        raise InferenceUnavailableError(_NO_INFERENCE)
+
+    if not TYPE_CHECKING:  # a type checker is to go on missing names that are not there
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say why LEG-TV lacks what `LEGResults` has."""
+            if name in vars(Inferring) and not name.startswith("_"):
+                raise _NotForLEGTV(f"{_NO_INFERENCE} So there is no `{name}`.")
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
         certificates = [dataclasses.asdict(c) for c in self.certificates]

@@ -17,7 +17,7 @@ from legstat._typing import FloatArray
 from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
 from legstat.errors import invalid
 from legstat.grids import Grid
-from legstat.inference.theory import norm_pinv, structured_L, theorem_L
+from legstat.inference.theory import check_count, check_positive, norm_pinv, structured_L, theorem_L
 from legstat.realised import DENSE_LIMIT
 
 BoundForm = Literal["proof", "printed"]
@@ -137,8 +137,9 @@ def kappa(design: Design, sparsity: int | None = None, *, n_tries: int = 2000, r
     0.25
     """
     grid = design.grid
-    if sparsity is not None and not 1 <= sparsity <= grid.n_edges:
-        raise ValueError(invalid("kappa", "sparsity", sparsity, f"from 1 to the {grid.n_edges} edges, or left out"))
+    if sparsity is not None:
+        sparsity = check_count("kappa", "sparsity", sparsity, 1, grid.n_edges, " edges, or left out")
+    check_count("kappa", "n_tries", n_tries, 1)
     if isinstance(design, StructuredGaussian) and grid.boundary == "free":
         return Kappa(design.scale**2, design.scale**2)
     lower = _lower_kappa(design)
@@ -195,18 +196,19 @@ def error_bound(
     where, grid = "error_bound", design.grid
     if form not in ("proof", "printed"):
         raise ValueError(invalid(where, "form", form, '"proof" or "printed"'))
-    if not 0 <= sparsity <= grid.n_edges:
-        raise ValueError(invalid(where, "sparsity", sparsity, f"from 0 to the {grid.n_edges} edges"))
+    check_count(where, "sparsity", sparsity, 0, grid.n_edges, " edges")
+    check_positive(where, "n", n)
     if L == "theorem":
         radius = theorem_L(grid, n, probability)
     elif L == "structured":
         if not isinstance(design, StructuredGaussian):
             raise ValueError(invalid(where, "L", L, '"theorem" or a number, for this design'))
         radius = structured_L(grid, design.scale, n, probability, bound)
-    elif not (np.isfinite(L) and L >= 0):
-        raise ValueError(invalid(where, "L", L, '"theorem", "structured" or a number >= 0'))
     else:
-        radius = float(L)
+        given: object = L
+        if not isinstance(given, int | float | np.number) or not (np.isfinite(given) and given >= 0):
+            raise ValueError(invalid(where, "L", given, '"theorem", "structured" or a number >= 0'))
+        radius = float(given)
     value = 4.0 * radius * np.sqrt(sparsity) / (kappa(design).lower * C_d(grid))
     return float(value if form == "proof" else np.sqrt(value))
 

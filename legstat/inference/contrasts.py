@@ -323,7 +323,8 @@ def region_weights(
         raise ValueError(invalid(where, "aggregate", aggregate, '"mean" or "sum"'))
     labels: tuple[str, ...]
     if isinstance(region, tuple):
-        if len(region) != 4 or not all(isinstance(edge, int | np.integer) for edge in region):
+        edges: tuple[object, ...] = region
+        if len(edges) != 4 or not all(isinstance(edge, int | np.integer) for edge in edges):
             valid = "four whole numbers: row, row after the last, column, column after the last"
             raise ValueError(invalid(where, "region", region, valid))
         a, b, c, d = region

@@ -10,6 +10,7 @@ import numpy as np
 
 from legstat._typing import AnyArray, FloatArray
 from legstat.errors import InferenceUnavailableError, invalid
+from legstat.inference.theory import check_count
 from legstat.moments import Moments
 from legstat.units import Influence, PowerSums, Units, degrees_of_freedom
 
@@ -115,8 +116,7 @@ class Covariance:
         ndarray of shape (b, Q) or (b, Q')
             Batches, n_draws rows in all; at most 64 MiB or one draw at a time.
         """
-        if n_draws < 1:
-            raise ValueError(invalid("Covariance.draws", "n_draws", n_draws, "a whole number >= 1", "2000 is usual."))
+        check_count("Covariance.draws", "n_draws", n_draws, 1, what="; 2000 is usual")
         generator = np.random.default_rng(rng)
         size = max(1, _BATCH_BYTES // (8 * self.size))
         for start in range(0, n_draws, size):
@@ -169,7 +169,11 @@ def no_variance(kind: str, where: str) -> InferenceUnavailableError:
     if kind == "regression":
         reason = "regression moments shrink towards 0 and their intervals undercover (54 to 94 % at nominal 95 %)"
     else:
-        reason = "moments that were given without responses carry no variance"
+        return InferenceUnavailableError(
+            f"legstat.{where}: no standard errors: moments that were given without responses carry no variance. Hand "
+            "over LEG's variances with them, Moments(b=, design=, n=, variances=), for pointwise intervals; or use "
+            "LEG(sample, moments='crossfit')."
+        )
     return InferenceUnavailableError(
         f"legstat.{where}: no standard errors: {reason}. Use LEG(sample, moments='crossfit')."
     )
@@ -177,7 +181,12 @@ def no_variance(kind: str, where: str) -> InferenceUnavailableError:
 
 def contrast_matrix(where: str, name: str, value: AnyArray, size: int) -> FloatArray:
     """A finite matrix of shape (k, size) from one or several contrasts; ValueError otherwise."""
-    matrix = np.array(value, dtype=np.float64)
+    try:
+        matrix = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            invalid(where, name, value, f"numbers of shape (k, {size}): one row a contrast, one column a parameter")
+        ) from None
     if matrix.ndim == 1:
         matrix = matrix[None]
     if matrix.ndim != 2 or matrix.shape[1] != size or not len(matrix) or not np.isfinite(matrix).all():

@@ -119,7 +119,7 @@ def rate_and_method(where: str, fdr: float | None, fwer: float | None, method: s
         raise ValueError(invalid(where, "fdr, fwer", (fdr, fwer), "exactly one of the two", "fdr=0.1 is usual."))
     rate, level = ("fdr", fdr) if fdr is not None else ("fwer", fwer)
     checked = check_level(where, level, rate)
-    chosen = METHODS[rate][0] if method is None else method
+    chosen = METHODS[rate][0] if method is None else str(method)
     known = {m.lower(): m for m in METHODS[rate]}
     if chosen.lower() not in known:
         raise ValueError(invalid(where, "method", method, "one of " + ", ".join(METHODS[rate]) + f" with {rate}="))

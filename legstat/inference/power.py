@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import scipy.optimize
@@ -21,11 +21,15 @@ from legstat.inference.bounds import BoundForm, error_bound
 from legstat.inference.contrasts import Box, region_weights
 from legstat.inference.covariance import SEED, Covariance
 from legstat.inference.intervals import (
+    MINIMUM_JOINT_UNITS,
+    MINIMUM_UNITS,
     bonferroni_quantile,
     check_level,
+    check_units,
     max_t_draws,
     normal_quantile,
 )
+from legstat.inference.theory import check_count, check_positive
 from legstat.samples import QuerySample
 
 _MOST_UNITS = 10**15
@@ -129,8 +133,14 @@ def solve_queries(
     where = "solve_queries"
     given = {"error": error, "n_queries": n_queries, "sparsity": sparsity, "probability": probability}
     missing = _missing(where, given)
-    law: Design = (StructuredGaussian if design == "structured" else IsotropicGaussian)(grid, scale)
-    budget = Budget(antithetic, n_channels if channels == "separate" else 1)
+    laws: dict[str, Callable[[tuple[int, int], float], Design]]
+    laws = {"structured": StructuredGaussian, "isotropic": IsotropicGaussian}
+    if design not in laws:
+        raise ValueError(invalid(where, "design", design, '"structured" or "isotropic"'))
+    if channels not in get_args(Channels):
+        raise ValueError(invalid(where, "channels", channels, "one of " + ", ".join(map(repr, get_args(Channels)))))
+    law = laws[design](grid, scale)
+    budget = Budget(antithetic, check_count(where, "n_channels", n_channels, 1) if channels == "separate" else 1)
 
     def bound(s: float, units: float, p: float) -> float:
         # the bound is a power of s / n times a logarithm: evaluate at one draw and scale, so that s and n may be real
@@ -138,12 +148,12 @@ def solve_queries(
         at_one = error_bound(law, 1, 1, p, form=form, L=L)
         return float(at_one * (s / units) ** exponent)
 
-    if missing != "error" and not (np.isfinite(cast("float", error)) and cast("float", error) > 0):
-        raise ValueError(invalid(where, "error", error, "a finite number > 0"))
+    if missing != "error":
+        check_positive(where, "error", error)
     if missing != "probability":
         check_level(where, probability, "probability")
-    if missing != "sparsity" and not 1 <= cast("int", sparsity) <= law.grid.n_edges:
-        raise ValueError(invalid(where, "sparsity", sparsity, f"from 1 to the {law.grid.n_edges} edges"))
+    if missing != "sparsity":
+        check_count(where, "sparsity", sparsity, 1, law.grid.n_edges, " edges")
     units = 1 if n_queries is None else _units(where, budget, n_queries)
     s, p, target = float(sparsity or 1), probability or 0.5, error or 1.0
     power = 2.0 if form == "proof" else 4.0
@@ -208,12 +218,17 @@ def solve_half_width(
     Raises
     ------
     ValueError
-        If not exactly one is None, or not exactly one of pilot and noise is given.
+        If not exactly one is None, one is out of range, or not exactly one of pilot and noise is given.
+    TypeError
+        If the pilot is no sample.
+    InferenceUnavailableError
+        If the pilot has fewer units than intervals are offered from.
 
     Notes
     -----
-    Normal quantiles. The pilot's own residuals stand for those of the larger sample, whose cross-fitted pilot map is
-    better: the answer is on the safe side.
+    Never fewer queries than pay for the units from which the intervals are offered. Normal quantiles. The pilot's own
+    residuals stand for those of the larger sample, whose cross-fitted map is better: with few units for each unknown
+    the answer is on the safe side.
 
     Examples
     --------
@@ -227,8 +242,10 @@ def solve_half_width(
     missing = _missing(where, {"half_width": half_width, "n_queries": n_queries, "level": level})
     deviations, covariance, budget = _deviations(where, pilot, noise, design, antithetic)
     widest = float(deviations.max())
-    if missing != "half_width" and not (np.isfinite(cast("float", half_width)) and cast("float", half_width) > 0):
-        raise ValueError(invalid(where, "half_width", half_width, "a finite number > 0"))
+    if missing != "half_width":
+        check_positive(where, "half_width", half_width)
+    least = _offered_from(pilot, simultaneous)
+    units = least if n_queries is None else _units(where, budget, n_queries, least)
     maxima = np.empty(0)
     if simultaneous and covariance is not None:
         maxima = max_t_draws(covariance, np.sqrt(covariance.variances), rng=rng)
@@ -239,7 +256,7 @@ def solve_half_width(
         return float(np.quantile(maxima, x)) if maxima.size else bonferroni_quantile(x, deviations.size)
 
     if missing == "level":
-        reach = cast("float", half_width) * np.sqrt(_units(where, budget, cast("int", n_queries))) / widest
+        reach = cast("float", half_width) * np.sqrt(units) / widest
         if not simultaneous:
             return float(1.0 - 2.0 * scipy.stats.norm.sf(reach))
         if maxima.size:
@@ -247,8 +264,8 @@ def solve_half_width(
         return float(max(0.0, 1.0 - 2.0 * deviations.size * scipy.stats.norm.sf(reach)))
     c = quantile(check_level(where, level))
     if missing == "half_width":
-        return c * widest / float(np.sqrt(_units(where, budget, cast("int", n_queries))))
-    return float(budget.queries((c * widest / cast("float", half_width)) ** 2))
+        return c * widest / float(np.sqrt(units))
+    return float(budget.queries(max(least, (c * widest / cast("float", half_width)) ** 2)))
 
 
 def solve_power(
@@ -291,9 +308,14 @@ def solve_power(
     ------
     ValueError
         If not exactly one is None, an argument is out of range, or the region is several.
+    TypeError
+        If the pilot is no sample.
+    InferenceUnavailableError
+        If the pilot has fewer units than tests are offered from.
 
     Notes
     -----
+    Never fewer queries than pay for the units from which the test is offered.
     The two-sided z-test of statsmodels' ``NormalIndPower`` with one sample (``ratio=0``): its effect size is the
     contrast over the standard error times root n, its observations are units.
     With several channels, the least favourable one.
@@ -312,7 +334,7 @@ def solve_power(
     for name in ("alpha", "power"):
         if given[name] is not None:
             check_level(where, given[name], name)
-    law = pilot.design if pilot is not None else design
+    law = pilot.design if isinstance(pilot, QuerySample) else design
     deviation = np.nan
     budget = Budget()
     if law is not None:
@@ -323,14 +345,14 @@ def solve_power(
         deviation = float(deviations.max())
     else:
         _deviations(where, pilot, noise, design, antithetic)
-    if contrast is not None and not (np.isfinite(contrast) and contrast != 0):
-        raise ValueError(invalid(where, "contrast", contrast, "a finite number other than 0"))
+    if contrast is not None:
+        _check_contrast(where, contrast)
 
     def reached(effect: float, units: float, a: float) -> float:
         c, shift = scipy.stats.norm.isf(a / 2.0), abs(effect) * np.sqrt(units) / deviation
         return float(scipy.stats.norm.sf(c - shift) + scipy.stats.norm.cdf(-c - shift))
 
-    units = 1.0 if n_queries is None else float(_units(where, budget, n_queries))
+    units = 1.0 if n_queries is None else float(_units(where, budget, n_queries, MINIMUM_UNITS))
     if missing == "power":
         return reached(cast("float", contrast), units, cast("float", alpha))
     target = cast("float", power)
@@ -343,7 +365,8 @@ def solve_power(
         effect = cast("float", contrast)
         return float(scipy.optimize.brentq(lambda a: reached(effect, units, a) - target, 1e-15, target, xtol=1e-15))
     a, effect = cast("float", alpha), cast("float", contrast)
-    return float(budget.queries(_root(lambda n: reached(effect, n, a) - target, (deviation / effect) ** 2)))
+    found = _root(lambda n: reached(effect, n, a) - target, (deviation / effect) ** 2)
+    return float(budget.queries(max(float(MINIMUM_UNITS), found)))
 
 
 def _missing(where: str, given: dict[str, float | int | None]) -> str:
@@ -354,13 +377,20 @@ def _missing(where: str, given: dict[str, float | int | None]) -> str:
     return absent[0]
 
 
-def _units(where: str, budget: Budget, n_queries: int) -> int:
-    units = budget.units(n_queries)
-    if units < 1:
-        raise ValueError(
-            invalid(where, "n_queries", n_queries, f"at least {budget.queries(1)}, which pays for one unit")
-        )
-    return units
+def _units(where: str, budget: Budget, n_queries: int, least: int = 1) -> int:
+    fewest = budget.queries(least)
+    return budget.units(check_count(where, "n_queries", n_queries, fewest, what=f" ({least} units a channel)"))
+
+
+def _check_contrast(where: str, contrast: object) -> None:
+    if not (isinstance(contrast, int | float | np.number) and np.isfinite(contrast) and contrast != 0):
+        raise ValueError(invalid(where, "contrast", contrast, "a finite number other than 0"))
+
+
+def _offered_from(pilot: QuerySample | None, simultaneous: bool) -> int:
+    """Units from which the intervals are offered; without a pilot, of cross-fitted moments."""
+    crossfit = pilot is None or pilot.conventions == "default"
+    return MINIMUM_JOINT_UNITS if simultaneous and crossfit else MINIMUM_UNITS
 
 
 def _deviations(
@@ -375,6 +405,11 @@ def _deviations(
     if (pilot is None) == (noise is None):
         raise ValueError(invalid(where, "pilot, noise", (pilot, noise), "exactly one of the two"))
     if pilot is not None:
+        given: object = pilot
+        if not isinstance(given, QuerySample):
+            remedy = "Moments alone do not tell their noise: pass noise= and design=."
+            raise TypeError(invalid(where, "pilot", type(given).__name__, "a QuerySample", remedy))
+        check_units(f"{where}, of its pilot", min(pilot.n_units))
         moments = pilot.moments("crossfit" if pilot.conventions == "default" else None)
         if moments.variances is None or moments.influence is None:
             raise InferenceUnavailableError(f"legstat.{where}: {moments.kind} moments carry no variance.")
@@ -387,8 +422,7 @@ def _deviations(
         return np.sqrt(np.diag(covariance.of(contrasts)[0]) * moments.n), covariance, budget
     if design is None:
         raise ValueError(invalid(where, "design", design, "the design, with a noise level"))
-    if not (np.isfinite(cast("float", noise)) and cast("float", noise) > 0):
-        raise ValueError(invalid(where, "noise", noise, "a finite standard deviation > 0"))
+    check_positive(where, "noise", noise)
     if weights is None:
         p = design.grid.n_cells
         # row by row in blocks, so that no p x p matrix is held

@@ -10,7 +10,7 @@ import numpy as np
 
 from legstat._typing import AnyArray, FloatArray
 from legstat.designs import Design
-from legstat.errors import invalid
+from legstat.inference.theory import check_count
 from legstat.perturbations import Additive, Perturbation
 from legstat.responses.base import Response, as_response
 from legstat.samples import QuerySample
@@ -143,8 +143,8 @@ def noise_probe(
     >>> noise_probe(f, np.full((1, 4, 4), 0.5), design, rng=0)
     <NoiseProbe 5 pictures x 8 repeats: deterministic>
     """
-    if n_inputs < 1 or repeats < 2:
-        raise ValueError(invalid("noise_probe", "n_inputs, repeats", (n_inputs, repeats), ">= 1 and >= 2"))
+    n_inputs = check_count("noise_probe", "n_inputs", n_inputs, 1)
+    repeats = check_count("noise_probe", "repeats", repeats, 2)
     picture = np.array(image, dtype=np.float64)
     response = as_response(f)
     response.check_image(picture, "noise_probe")

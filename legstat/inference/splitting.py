@@ -30,6 +30,8 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
 
     Raises
     ------
+    TypeError
+        If it is no sample.
     ValueError
         If the share is not inside (0, 1), or a stream has too few blocks to give each part one.
 
@@ -45,7 +47,12 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
     >>> [part.n_units for part in split_sample(sample)]
     [(96,), (104,)]
     """
-    if not 0.0 < share < 1.0:
+    given: object = sample
+    if not isinstance(given, QuerySample):
+        remedy = "Moments alone cannot be split: their responses are needed."
+        raise TypeError(invalid("split_sample", "sample", type(given).__name__, "a QuerySample", remedy))
+    part_of: object = share
+    if not isinstance(part_of, int | float | np.number) or not 0.0 < part_of < 1.0:
         raise ValueError(invalid("split_sample", "share", share, "strictly between 0 and 1", "0.5 is usual."))
     unit = 1 if sample.external_z is not None else BLOCK
     parts: tuple[list[Segment], list[Segment]] = ([], [])

@@ -61,7 +61,7 @@ def theorem_L(grid: Grid, n: int, probability: float = 0.95) -> float:
     Raises
     ------
     ValueError
-        If the probability is not inside (0, 1) or n < 1.
+        If the probability is not inside (0, 1), or n no number > 0.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def structured_L(grid: Grid, scale: float, n: int, probability: float = 0.95, bo
     Raises
     ------
     ValueError
-        If the probability is not inside (0, 1) or n < 1.
+        If the probability is not inside (0, 1), or n, scale or bound no number > 0.
 
     Examples
     --------
@@ -104,12 +104,29 @@ def structured_L(grid: Grid, scale: float, n: int, probability: float = 0.95, bo
     0.0021
     """
     epsilon = _epsilon("structured_L", n, probability)
+    check_positive("structured_L", "scale", scale)
+    check_positive("structured_L", "bound", bound)
     return float(scale * bound * np.sqrt(2.0 * np.log(2.0 * grid.n_edges / epsilon) / n))
 
 
 def _epsilon(where: str, n: int, probability: float) -> float:
-    if not 0.0 < probability < 1.0:
-        raise ValueError(invalid(where, "probability", probability, "strictly between 0 and 1", "0.95 is usual."))
-    if n < 1:
-        raise ValueError(invalid(where, "n", n, "a number of draws >= 1"))
+    given: object = probability
+    if not (isinstance(given, int | float | np.number) and 0.0 < given < 1.0):
+        raise ValueError(invalid(where, "probability", given, "strictly between 0 and 1", "0.95 is usual."))
+    check_positive(where, "n", n)
     return 1.0 - probability
+
+
+def check_positive(where: str, name: str, value: object) -> float:
+    """A finite number > 0, or a ValueError that names it."""
+    if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
+        raise ValueError(invalid(where, name, value, "a finite number > 0"))
+    return float(value)
+
+
+def check_count(where: str, name: str, value: object, least: int, most: float = np.inf, what: str = "") -> int:
+    """A whole number between `least` and `most`, or a ValueError that names it."""
+    if isinstance(value, int | float | np.number) and least <= value <= most and float(value).is_integer():
+        return int(value)
+    valid = f"a whole number >= {least}" if np.isinf(most) else f"a whole number from {least} to {most:.0f}"
+    raise ValueError(invalid(where, name, value, valid + what))

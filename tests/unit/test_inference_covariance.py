@@ -297,3 +297,58 @@ def test_a_result_does_not_keep_the_draws() -> None:
     fitted.conf_int(0.9, True)
     assert fitted.moments.influence is None
     assert all("_kept" not in vars(u) or u._kept is None for u in fitted.covariance._units)
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda leg: leg.conf_int(95), "level` must be strictly between 0 and 1. Got 95"),
+        (lambda leg: leg.conf_int(float("nan")), "level` must be strictly between 0 and 1"),
+        (lambda leg: leg.conf_int("0.95"), "level` must be strictly between 0 and 1"),
+        (lambda leg: leg.conf_int(0.9, True, n_draws=2.5), "n_draws` must be a whole number"),
+        (lambda leg: leg.test(fdr=2.0), "0.1 is usual"),
+        (lambda leg: leg.test(fdr=0.1, method=3), "one of BH, BY"),
+        (lambda leg: leg.wald_test(np.ones((2, 12))), "linearly independent contrasts"),
+        (lambda leg: leg.wald_test(np.zeros((1, 12))), "linearly independent contrasts"),
+        (lambda leg: leg.wald_test("x1 = 0"), "`C` must be numbers of shape"),
+        (lambda leg: leg.wald_test(np.eye(12)[:1], "a"), "`r` must be a number"),
+        (lambda leg: leg.wald_test(np.eye(12)[:1], np.nan), "`r` must be finite"),
+        (lambda leg: leg.contrasts(np.full(12, np.nan)), "`C` must be finite"),
+        (lambda leg: leg.contrasts([[1, 2], [3]]), "`C` must be numbers of shape"),
+        (lambda leg: leg.region((0, 1, 2)), "four whole numbers"),
+        (lambda leg: leg.region((0.5, 2, 0, 2)), "four whole numbers"),
+        (lambda leg: leg.region((0, 9, 0, 2)), "inside the grid"),
+        (lambda leg: ls.split_sample(leg.moments), "a QuerySample"),
+        (lambda leg: ls.region_inference(leg.moments), "a QuerySample"),
+        (lambda leg: ls.split_sample(leg.sample, "half"), "`share` must be strictly between"),
+        (lambda leg: ls.Moments(b=np.zeros(12), design=leg.moments.design, n=np.nan), "`n` must be a whole number"),
+        (lambda leg: ls.Moments(b=np.zeros(12) * 1j, design=leg.moments.design, n=9), "`b` must be real numbers"),
+        (lambda leg: ls.Moments(b=np.zeros(12), design=None, n=9), "`design` must be a Design"),
+    ],
+)
+def test_bad_input_is_named(call: object, names: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=names):
+        call(ls.LEG(sample()).fit())
+
+
+def test_moments_alone_say_what_they_lack() -> None:
+    data = sample()
+    given = ls.LEG(ls.Moments(b=data.moments("centred").b, design=data.design, n=400)).fit()
+    for call in (given.conf_int, given.cov_params, lambda: given.test(fdr=0.1), lambda: given.region((0, 1, 0, 1))):
+        with pytest.raises(ls.InferenceUnavailableError, match="variances="):
+            call()
+    variances = data.moments("centred").variances
+    told = ls.LEG(ls.Moments(b=given.moments.b, design=data.design, n=400, variances=variances)).fit()
+    assert told.conf_int().shape == (12, 2)
+    with pytest.raises(ls.InferenceUnavailableError, match="method='bonferroni'"):
+        told.conf_int(simultaneous=True)
+
+
+@pytest.mark.parametrize("name", ["std_errors", "pvalues", "zstats", "test", "region", "wald_test", "cov_params"])
+def test_legtv_says_why_it_has_no_inference(name: str) -> None:
+    fitted = ls.LEGTV(sample()).fit(L_ratio=0.5)
+    with pytest.raises(ls.InferenceUnavailableError, match=f"region_inference.*So there is no `{name}`"):
+        getattr(fitted, name)
+    assert not hasattr(fitted, name)
+    with pytest.raises(AttributeError, match="no attribute 'tests'"):
+        fitted.tests  # noqa: B018

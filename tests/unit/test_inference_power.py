@@ -77,10 +77,10 @@ def test_pairs_and_channels_cost_their_queries() -> None:
 def test_half_width_questions_invert_each_other(simultaneous: bool, from_pilot: bool) -> None:
     given = {"pilot": pilot()} if from_pilot else {"noise": 0.1, "design": DESIGN}
     given["simultaneous"] = simultaneous
-    n = ls.solve_half_width(half_width=0.02, level=0.9, **given)
+    n = ls.solve_half_width(half_width=0.003, level=0.9, **given)
     width = ls.solve_half_width(n_queries=int(n), level=0.9, **given)
-    assert width <= 0.02
-    assert 0.02 < ls.solve_half_width(n_queries=int(n) - 2, level=0.9, **given)
+    assert width <= 0.003
+    assert 0.003 < ls.solve_half_width(n_queries=int(n) - 2, level=0.9, **given)
     level = ls.solve_half_width(half_width=width, n_queries=int(n), **given)
     np.testing.assert_allclose(level, 0.9, rtol=0, atol=1e-3)  # a quantile of 2,000 draws lies between two of them
 
@@ -116,6 +116,13 @@ def _gamma() -> np.ndarray:
     lambda: ls.solve_half_width(half_width=0.1, level=1.5, noise=0.1, design=DESIGN),
     lambda: ls.solve_half_width(half_width=float("nan"), level=0.5, noise=0.1, design=DESIGN),
     lambda: ls.solve_half_width(n_queries=2, level=0.5, noise=0.1, design=DESIGN),
+    lambda: ls.solve_half_width(n_queries=200, level=0.5, noise=0.1, design=DESIGN),
+    lambda: ls.solve_half_width(n_queries=float("nan"), level=0.5, noise=0.1, design=DESIGN),
+    lambda: ls.solve_half_width(half_width="narrow", level=0.5, noise=0.1, design=DESIGN),
+    lambda: ls.solve_queries(error=1.0, sparsity=2.5, probability=0.9, grid=(4, 4), scale=0.1),
+    lambda: ls.solve_queries(error=1.0, sparsity=3, probability=0.9, grid=(4, 4), scale=0.1, design="white"),
+    lambda: ls.solve_queries(error=1.0, sparsity=3, probability=0.9, grid=(4, 4), scale=0.1, channels="bgr"),
+    lambda: ls.solve_queries(error=1.0, sparsity=3, probability=0.9, grid=(4, 4), scale=0.1, L="bootstrap"),
     lambda: ls.solve_power(region=REGION, contrast=1.0, alpha=0.05, power=0.01, noise=0.1, design=DESIGN),
     lambda: ls.solve_power(region=REGION, contrast=0.0, alpha=0.05, power=0.8, noise=0.1, design=DESIGN),
     lambda: ls.solve_power(region=(0, 9, 0, 9), contrast=1.0, alpha=0.05, power=0.8, noise=0.1, design=DESIGN),
@@ -123,3 +130,18 @@ def _gamma() -> np.ndarray:
 def test_bad_input(call: object) -> None:
     with pytest.raises(ValueError, match="must be"):
         call()
+
+
+def test_the_answer_is_never_below_what_intervals_are_offered_from() -> None:
+    sample = pilot()
+    assert ls.solve_half_width(sample, half_width=100.0, level=0.9) == 1 + 2 * 100
+    assert ls.solve_half_width(sample, half_width=100.0, level=0.9, simultaneous=True) == 1 + 2 * 300
+    assert ls.solve_power(sample, region=REGION, contrast=100.0, alpha=0.05, power=0.8) == 1 + 2 * 100
+
+
+def test_pilots_that_tell_too_little() -> None:
+    sample = ls.query(ls.simulate.linear(_gamma()), np.full((1, 6, 5), 0.5), DESIGN, n_queries=101, rng=0)
+    with pytest.raises(ls.InferenceUnavailableError, match="pilot: 50 units"):
+        ls.solve_half_width(sample, half_width=0.1, level=0.9)
+    with pytest.raises(TypeError, match="noise= and design="):
+        ls.solve_power(sample.moments("centred"), region=REGION, contrast=0.1, alpha=0.05, power=0.8)

@@ -65,5 +65,5 @@ def test_bad_probability(probability: float) -> None:
 
 def test_bad_n() -> None:
     for call in (lambda: theorem_L(Grid((3, 3)), 0), lambda: structured_L(Grid((3, 3)), 1.0, -1)):
-        with pytest.raises(ValueError, match="`n` must be a number of draws >= 1"):
+        with pytest.raises(ValueError, match="`n` must be a finite number > 0"):
             call()
