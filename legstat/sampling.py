@@ -227,8 +227,10 @@ def _run(
                 answered += int(finite.sum())
                 failed += 0 if fault else int((~finite).sum())
                 if shelf is not None:
-                    block = int(rows[0]) // size
-                    shelf.keep(channel, first.first_block + block, size, rows - block * size, values)
+                    for block in np.unique(rows // size):
+                        here = rows // size == block
+                        place = rows[here] - block * size
+                        shelf.keep(channel, first.first_block + int(block), size, place, values[here])
                 if fault is not None:
                     raise fault.__cause__ or fault
                 if not finite.all():
@@ -260,19 +262,30 @@ def _run(
 def _batches(
     plan: Plan, units: int, scores: FloatArray, key: Key, block0: int, batch_size: int
 ) -> Iterator[tuple[int, IntArray, FloatArray]]:
-    """(channel, rows, z) still to be evaluated: the entries of `scores` that are NaN, for so many units."""
+    """(channel, rows, z) still to be evaluated: the entries of `scores` that are NaN, for so many units.
+
+    Batches are full whatever the block's size: what a block leaves over waits for the next one of its stream.
+    """
     per = plan.per_unit
+    waiting: dict[int, tuple[IntArray, FloatArray]] = {}
     for j in range(-(-units // BLOCK)):
         begin, end = j * BLOCK * per, min(units, (j + 1) * BLOCK) * per
         for channel in range(plan.streams):
-            missing = begin + np.flatnonzero(np.isnan(scores[channel, begin:end]))
-            if not missing.size:
+            rows = begin + np.flatnonzero(np.isnan(scores[channel, begin:end]))
+            if not rows.size:
                 continue
             z = plan.design.draw(key, channel, block0 + j, plan.planes)
-            signed = np.stack([z, -z], axis=1).reshape(-1, *z.shape[1:]) if plan.antithetic else z
-            for at in range(0, len(missing), batch_size):
-                rows = missing[at : at + batch_size]
-                yield channel, rows, signed[rows - begin]
+            z = (np.stack([z, -z], axis=1).reshape(-1, *z.shape[1:]) if plan.antithetic else z)[rows - begin]
+            if channel in waiting:
+                earlier, before = waiting.pop(channel)
+                rows, z = np.concatenate([earlier, rows]), np.concatenate([before, z])
+            full = len(rows) // batch_size * batch_size
+            for at in range(0, full, batch_size):
+                yield channel, rows[at : at + batch_size], z[at : at + batch_size]
+            if full < len(rows):
+                waiting[channel] = rows[full:], z[full:]
+    for channel, (rows, z) in waiting.items():
+        yield channel, rows, z
 
 
 def _open(response: Response, plan: Plan, key: Key, answers: Answers | None) -> tuple[Response, QuerySample]:

@@ -137,6 +137,41 @@ def test_same_bits_for_any_batch_size(arrangement: str) -> None:
             assert np.array_equal(sample.moments(kind).b, whole.moments(kind).b)
 
 
+@pytest.mark.parametrize("arrangement", ["shared", "separate, one by one", "joint"])
+def test_batches_span_blocks_and_are_full(arrangement: str) -> None:
+    # 64 or 32 pictures a block; the bits and the answers kept on disk are those of any other batch size
+    per, overhead = units_and_overhead(arrangement)
+    n_queries = overhead + per * 450
+    whole = run(smooth, n_queries, arrangement)
+    for batch_size in (1, 7, 64, 200, 1000):
+        sizes: list[int] = []
+
+        def f(images: np.ndarray, sizes: list[int] = sizes) -> np.ndarray:
+            sizes.append(len(images))
+            return smooth(images)
+
+        sample = run(f, n_queries, arrangement, batch_size=batch_size)
+        assert np.array_equal(sample.responses, whole.responses)
+        assert sample.ledger == whole.ledger
+        streams = len(sample.segments)
+        answers = whole.responses.size // streams
+        # f(x0), then full batches and one that is not for each stream
+        assert sorted(sizes[1:]) == sorted(
+            streams * ([batch_size] * (answers // batch_size) + [answers % batch_size] * (answers % batch_size > 0))
+        )
+
+
+@pytest.mark.parametrize("batch_size", [7, 200])
+def test_answers_of_batches_that_span_blocks_are_kept_under_their_own(tmp_path: Any, batch_size: int) -> None:
+    more = {"cache": tmp_path, "batch_size": batch_size}
+    stopping = Counting(smooth, raise_at=410)
+    with pytest.raises(QueryError):
+        run(stopping, 601, **more)
+    served = run(Counting(smooth), 601, **more)
+    assert served.ledger.cached == stopping.count == 1 + 409 // batch_size * batch_size
+    assert np.array_equal(served.responses, run(smooth, 601).responses)
+
+
 def test_same_seed_same_bits_other_seed_other_draws() -> None:
     one, two, three = run(smooth, 41), run(smooth, 41, rng=np.random.default_rng(5)), run(smooth, 41, rng=6)
     assert np.array_equal(one.responses, two.responses)
