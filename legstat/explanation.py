@@ -25,6 +25,7 @@ from legstat.perturbations import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
 from legstat.responses.base import Response, as_response
 from legstat.responses.cache import QueryCache
+from legstat.responses.http_network import HttpResponse
 from legstat.responses.onnx_network import OnnxResponse
 from legstat.samples import QuerySample
 from legstat.sampling import query
@@ -66,6 +67,8 @@ class Explanation:
         What the generator's key came from, where it was a number.
     files : dict
         Paths of the "picture" and the "model", where they were read from files.
+    constant_files : dict
+        Paths of the .npy files that the model's other inputs were read from, by name of the input.
     seconds : dict
         Durations of "query", "leg", "path" and "choice".
 
@@ -86,6 +89,7 @@ class Explanation:
     choice: JSON
     seed: int | None = None
     files: Mapping[str, str | Path] = field(default_factory=dict)
+    constant_files: Mapping[str, str | Path] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -109,7 +113,7 @@ class Explanation:
         progress : bool, default True
             Show a progress bar if the output is a terminal.
         **facts
-            ``seed``, ``files`` and ``seconds``, which nothing is computed from.
+            ``seed``, ``files``, ``constant_files`` and ``seconds``, which nothing is computed from.
 
         Returns
         -------
@@ -148,6 +152,7 @@ class Explanation:
             command=command,
             picture=self.files.get("picture"),
             model=self.files.get("model"),
+            constants=self.constant_files,
         )
 
     def summary(self) -> Summary:
@@ -394,7 +399,13 @@ def query_for(
         progress=progress,
     )
     seed = int(rng) if isinstance(rng, int | np.integer) and not isinstance(rng, bool) else None
-    return sample, {"seed": seed, "files": files, "seconds": {"query": time.perf_counter() - start}}
+    constants = response.constant_files if isinstance(response, OnnxResponse | HttpResponse) else {}
+    return sample, {
+        "seed": seed,
+        "files": files,
+        "constant_files": constants,
+        "seconds": {"query": time.perf_counter() - start},
+    }
 
 
 def choose_rule(L: float | str | None, L_ratio: float | None, conventions: ConventionsName) -> JSON:

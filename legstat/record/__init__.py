@@ -1,6 +1,7 @@
 """Records: what an explanation writes down, so that anybody with the same files can repeat and check it."""
 
-from legstat.record.verification import Check, Verification, verify
+from legstat.record.reopening import Check
+from legstat.record.verification import Verification, verify
 from legstat.record.writing import array_sha256, make_record, path_arrays, read_record, write_record
 
 __all__ = [

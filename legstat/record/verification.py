@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.designs import design_from_parameters
@@ -14,34 +16,13 @@ from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.inference.power import Budget
 from legstat.perturbations import PERTURBATIONS
+from legstat.record.reopening import Check, find_file, reopen
 from legstat.record.writing import array_sha256, environment, numbers, read_record
 from legstat.responses.base import Response, as_response
 from legstat.responses.digests import file_sha256
-from legstat.responses.onnx import reopen_onnx
-from legstat.responses.onnx_graph import read_model
 from legstat.samples import QuerySample
 from legstat.sampling import query
 from legstat.stopping import HalfWidth
-
-
-@dataclass(frozen=True)
-class Check:
-    """One number (or input) of a record beside its repetition.
-
-    Attributes
-    ----------
-    name : str
-        Its name in the record.
-    same : bool
-        Whether all bits are the same.
-    then, now : str
-        What the record says, and what came out.
-    """
-
-    name: str
-    same: bool
-    then: str
-    now: str
 
 
 @dataclass(frozen=True)
@@ -108,6 +89,9 @@ def verify(
     f: Response | Callable[[AnyArray], AnyArray] | None = None,
     model: str | Path | None = None,
     picture: str | Path | None = None,
+    constants: Mapping[str, AnyArray | float | str | Path] | None = None,
+    headers: Mapping[str, str] | None = None,
+    ca_certs: str | Path | None = None,
     progress: bool = True,
 ) -> Verification:
     """Repeat an explanation from its record and compare every number, bit for bit.
@@ -117,9 +101,15 @@ def verify(
     path : str or Path
         The record.json.
     f : Response or callable, optional
-        The black box, where it was no ONNX file; it must be the recorded one.
+        The black box, where it was neither an ONNX file nor an endpoint; it must be the recorded one.
     model, picture : str or Path, optional
         The files, where they are no longer at the recorded path nor beside the record.
+    constants : mapping of str to ndarray or float or path, optional
+        Values of the model's other inputs, where they were too many for the record and their files are gone.
+    headers : mapping of str to str, optional
+        Sent to an endpoint with every request; a record holds none.
+    ca_certs : str or Path, optional
+        Certificates to trust.
     progress : bool, default True
         Show progress bars if the output is a terminal.
 
@@ -131,11 +121,15 @@ def verify(
     Raises
     ------
     ValueError
-        If the record cannot be read, or a file that it needs is missing.
+        If the record cannot be read, a file that it needs is missing, or the response cannot be built from a record.
+    ConnectionError
+        If it was an endpoint, and that does not answer.
 
     Notes
     -----
-    Spends as many model evaluations as the run did. Bits are promised on one machine with one set of versions.
+    Spends as many model evaluations as the run did. Bits are promised on one machine with one set of versions; an
+    endpoint may run on another one today. What its network is cannot be seen from here: equal numbers say that it
+    answers as it did.
 
     Examples
     --------
@@ -148,32 +142,25 @@ def verify(
     True
     """
     record, home = read_record(path), Path(path).resolve().parent
-    response, checks = _response_of(record, home, f, model)
+    response: Response | None
+    checks: list[Check] = []
+    if f is not None:
+        response = as_response(f).resolved(record["response"])
+    else:
+        response, check = reopen(record, home, model=model, constants=constants, headers=headers, ca_certs=ca_certs)
+        checks.append(check)
     image: FloatArray | None = None
     if response is not None:
         image, more = _image_of(record, home, response, picture)
         checks += more
-    notes = tuple(_environment_notes(record["environment"]))
+    notes = tuple(_notes(record))
     if response is None or image is None or not all(check.same for check in checks):
         return Verification(str(path), tuple(checks), (), notes)
-    results = _compare(record["results"], _repeat(record, home, response, image, progress))
+    sample, now = _repeat(record, home, response, image, progress)
+    results = _compare(record["results"], now)
+    if not all(check.same for check in results):
+        notes += tuple(_distance(home, sample))
     return Verification(str(path), tuple(checks), tuple(results), notes)
-
-
-def _response_of(
-    record: JSON, home: Path, f: Response | Callable[[AnyArray], AnyArray] | None, model: str | Path | None
-) -> tuple[Response | None, list[Check]]:
-    """The recorded response, nothing evaluated; None where the model is another one."""
-    then = record["response"]
-    if f is not None:
-        return as_response(f).resolved(then), []
-    if then["kind"] != "onnx":
-        remedy = "Pass the function or module: legstat.verify(record, f=...)."
-        raise ValueError(invalid("verify", "f", None, f"the response, since this one was a {then['kind']!r}", remedy))
-    file = _find("model", model, record["provenance"]["model_path"], home, then["file"])
-    now = read_model("verify", file).sha256
-    check = Check("model", now == then["model_sha256"], then["model_sha256"], now)
-    return (reopen_onnx(then, file).resolved(then) if check.same else None), [check]
 
 
 def _image_of(
@@ -182,9 +169,9 @@ def _image_of(
     """The recorded picture, from its file where it had one, else from sample.npz."""
     then, checks = record["inputs"]["picture"], []
     if then["file"] is None and picture is None:
-        image = QuerySample.load(_find("sample.npz", None, None, home, "sample.npz")).image
+        image = QuerySample.load(find_file("sample.npz", None, None, home, "sample.npz")).image
     else:
-        file = _find("picture", picture, record["provenance"]["picture_path"], home, then["file"])
+        file = find_file("picture", picture, record["provenance"]["picture_path"], home, then["file"])
         now = file_sha256(file)
         if then["sha256"] is not None:
             checks.append(Check("picture file", now == then["sha256"], then["sha256"], now))
@@ -193,22 +180,10 @@ def _image_of(
     return image, [*checks, Check("picture", now == then["array_sha256"], then["array_sha256"], now)]
 
 
-def _find(what: str, given: str | Path | None, recorded: str | None, home: Path, name: str) -> Path:
-    """A file that the record needs: as given, where it was, or beside the record."""
-    if given is not None:
-        places = [Path(given)]
-    else:
-        places = [Path(place) for place in (recorded, home / name) if place is not None]
-    for place in places:
-        if place.is_file():
-            return place
-    shown = " or ".join(str(place) for place in places)
-    remedy = f"Looked at {shown}." + (f" Say where it is: {what}=." if what != "sample.npz" else "")
-    raise ValueError(invalid("verify", what, name if given is None else str(given), "an existing file", remedy))
-
-
-def _repeat(record: JSON, home: Path, response: Response, image: FloatArray, progress: bool) -> JSON:
-    """The numbers of the recorded experiment, done again from its key."""
+def _repeat(
+    record: JSON, home: Path, response: Response, image: FloatArray, progress: bool
+) -> tuple[QuerySample, JSON]:
+    """The recorded experiment done again from its key, and its numbers."""
     then = record["experiment"]
     saved: list[QuerySample] = []
 
@@ -216,7 +191,7 @@ def _repeat(record: JSON, home: Path, response: Response, image: FloatArray, pro
         """Constructor arguments; arrays, which a record only hashes, come from the saved sample."""
         plain = {name: value for name, value in of.items() if name != "class"}
         if any(isinstance(value, dict) for value in plain.values()) and not saved:
-            saved.append(QuerySample.load(_find("sample.npz", None, None, home, "sample.npz")))
+            saved.append(QuerySample.load(find_file("sample.npz", None, None, home, "sample.npz")))
         for name, value in plain.items():
             if isinstance(value, dict):
                 source = saved[0].design if of is then["design"] else saved[0].perturbation
@@ -243,7 +218,7 @@ def _repeat(record: JSON, home: Path, response: Response, image: FloatArray, pro
     estimator = LEGTV(sample, moments=how["legtv"]["moments"] if own else None)
     # the engine is left to the rule that chose it then: it may have taken another one for a fold
     path = estimator.fit_path(selection=how["legtv"]["selection"], progress=progress)
-    return numbers(sample, leg, path, path.select(**how["choice"]))
+    return sample, numbers(sample, leg, path, path.select(**how["choice"]))
 
 
 def _compare(then: JSON, now: JSON) -> list[Check]:
@@ -260,8 +235,21 @@ def _difference(check: Check) -> str:
     return "" if check.same else f": {check.then} in the record, {check.now} now"
 
 
-def _environment_notes(then: JSON) -> Iterator[str]:
-    now = environment()
+def _distance(home: Path, now: QuerySample) -> Iterator[str]:
+    """How far the responses are from the saved ones, where these lie beside the record."""
+    try:
+        then = QuerySample.load(home / "sample.npz").responses
+    except (ValueError, OSError):
+        return
+    if then.shape == now.responses.shape:
+        moved = float(np.abs(now.responses - then).max(initial=0.0))
+        yield f"the responses differ by up to {moved:.3g}; their standard deviation is {then.std():.3g}"
+
+
+def _notes(record: JSON) -> Iterator[str]:
+    then, now = record["environment"], environment()
+    if record["response"].get("kind") == "http":
+        yield "what runs behind the endpoint cannot be seen; equal numbers say that it answers as it did"
     for name, value in then["versions"].items():
         if now["versions"].get(name) != value:
             yield f"{name} {value} then, {now['versions'].get(name)} now"

@@ -129,6 +129,7 @@ def make_record(
     seed: int | None = None,
     picture: str | Path | None = None,
     model: str | Path | None = None,
+    constants: Mapping[str, str | Path] | None = None,
     seconds: Mapping[str, float] | None = None,
     command: Sequence[str] | None = None,
 ) -> JSON:
@@ -144,6 +145,8 @@ def make_record(
         What the generator's key came from, where it was a number.
     picture, model : str or Path, optional
         Files that picture and model were read from.
+    constants : mapping of str to path, optional
+        Files that the model's other inputs were read from.
     seconds : mapping, optional
         Durations by stage.
     command : sequence of str, optional
@@ -197,6 +200,7 @@ def make_record(
             "command": None if command is None else list(command),
             "picture_path": None if picture is None else str(Path(picture).resolve()),
             "model_path": None if model is None else str(Path(model).resolve()),
+            "constant_paths": {name: str(Path(place).resolve()) for name, place in (constants or {}).items()},
         },
     }
 

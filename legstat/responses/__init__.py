@@ -6,7 +6,8 @@
 from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.responses.batching import BatchTimings, measure_batch_sizes, tune_batch_size
 from legstat.responses.cache import QueryCache
-from legstat.responses.http import HttpResponse, http_response
+from legstat.responses.http import http_response, reopen_http
+from legstat.responses.http_network import HttpResponse
 from legstat.responses.inspection import ModelReport, inspect_model
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx import onnx_response, reopen_onnx
@@ -31,6 +32,7 @@ __all__ = [
     "inspect_model",
     "measure_batch_sizes",
     "onnx_response",
+    "reopen_http",
     "reopen_onnx",
     "torch_response",
     "tune_batch_size",

@@ -2,244 +2,24 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import LegstatWarning, PartialAnswerError, invalid
-from legstat.responses.base import ImageShape, check_whole
+from legstat._typing import JSON, AnyArray
+from legstat.errors import invalid
+from legstat.responses.base import check_whole
 from legstat.responses.choices import Choices
-from legstat.responses.constants import Constants
-from legstat.responses.digests import value_sha256
-from legstat.responses.endpoint import WHERE, Endpoint, TooLargeError
-from legstat.responses.inference_protocol import (
-    ProtocolError,
-    decode_answer,
-    encode_request,
-    tensor_infos,
-)
+from legstat.responses.constants import Constants, recorded_constants
+from legstat.responses.endpoint import WHERE, Endpoint
+from legstat.responses.http_network import HttpResponse
+from legstat.responses.inference_protocol import tensor_infos
 from legstat.responses.labels import Target
-from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx_choices import choose_input, choose_layout
 from legstat.responses.onnx_graph import TensorInfo
 from legstat.responses.outputs import Decision, check_output_kind
 from legstat.responses.preprocessing import PRESETS, Preprocessing, as_preprocessing
-
-
-class HttpResponse(NetworkResponse):
-    """A classifier behind an endpoint; built by `http_response`."""
-
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        described: JSON,
-        picture: TensorInfo,
-        output: TensorInfo,
-        constants: Constants,
-        binary: bool,
-        choices: Choices,
-        *,
-        preprocessing: Preprocessing,
-        preprocessing_given: bool,
-        input_shape: ImageShape,
-        prior: Decision | None,
-        batch_size: int | None,
-        in_flight: int,
-        asked: JSON,
-    ) -> None:
-        self._fixed = picture.size(0)
-        together = self._fixed or batch_size
-        super().__init__(
-            choices,
-            preprocessing=preprocessing,
-            preprocessing_given=preprocessing_given,
-            input_shape=input_shape,
-            prior=prior,
-            batch_size=None if together is None else together * in_flight,
-            input_dtype=np.dtype(picture.dtype),
-        )
-        self._endpoint, self._described, self._picture, self._output = endpoint, described, picture, output
-        self._constants, self._binary, self._in_flight, self._asked = constants, binary, in_flight, asked
-        self._served: str | None = None
-        free = {info.name for info in tensor_infos(described, "inputs") if info.shape and info.size(0) is None}
-        self._batched = {name for name, value in constants.items() if name in free and value.ndim and len(value) == 1}
-
-    @property
-    def request_size(self) -> int:
-        """Pictures in one request, at most."""
-        return self._fixed or max(self.batch_size // self._in_flight, 1)
-
-    def __call__(self, images: AnyArray) -> FloatArray:
-        """Scores of a batch; see `Response`.
-
-        Raises
-        ------
-        PartialAnswerError
-            Some requests were answered and others were not; it holds the scores that came.
-        """
-        self._check_settled()
-        answers, error = self._ask(images)
-        scores = np.full(len(images), np.nan)
-        for start, outputs in answers.items():
-            scores[start : start + len(outputs)] = self._scored(outputs)
-        if error is None:
-            return scores
-        if not answers:
-            raise error
-        raise PartialAnswerError(f"{type(error).__name__}: {error}", scores) from error
-
-    def class_outputs(self, images: AnyArray) -> NDArray[np.generic]:
-        """The network's class outputs as they are, for a batch of any length; several requests at a time.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n, C, H, W)
-            In [0, 1].
-
-        Returns
-        -------
-        ndarray of shape (n, K)
-            In the network's own type.
-        """
-        answers, error = self._ask(images)
-        if error is not None:
-            raise error
-        return np.concatenate([answers[start] for start in sorted(answers)])
-
-    def _ask(self, images: AnyArray) -> tuple[dict[int, NDArray[np.generic]], Exception | None]:
-        """Class outputs by number of their first picture, and what went wrong with the others, if anything did."""
-        inputs, size = self._write(images), self.request_size
-        pieces = {start: inputs[start : start + size] for start in range(0, max(len(inputs), 1), size)}
-
-        def ask(start: int) -> NDArray[np.generic]:
-            return self._rows(self._piece(pieces[start]), len(pieces[start]))
-
-        if len(pieces) == 1:
-            return {0: ask(0)}, None
-        with ThreadPoolExecutor(self._in_flight) as pool:
-            asked = {start: pool.submit(ask, start) for start in pieces}
-            try:
-                wait(asked.values(), return_when=FIRST_EXCEPTION)
-            except BaseException:
-                self._endpoint.stop()
-                raise
-            finally:
-                for future in asked.values():  # those under way are paid for, and their answers waited for
-                    future.cancel()
-        found: dict[int, NDArray[np.generic]] = {}
-        errors: list[Exception] = []
-        for start, one in asked.items():
-            if one.cancelled():
-                continue
-            error = one.exception()
-            if error is None:
-                found[start] = one.result()
-            elif isinstance(error, Exception):
-                errors.append(error)
-            else:
-                raise error
-        return found, errors[0] if errors else None
-
-    def _piece(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
-        """`_forward`, in halves where the server refuses a request for its size."""
-        try:
-            return self._forward(inputs)
-        except TooLargeError as error:
-            half = len(inputs) // 2
-            if self._fixed is not None or half < 1:
-                raise
-            if half < self.request_size:
-                self.batch_size = half * self._in_flight
-                warnings.warn(
-                    f"{self._choices.where}: a request of {len(inputs)} pictures was too large ({error}); going on "
-                    f"with {half}.",
-                    LegstatWarning,
-                    stacklevel=2,
-                )
-            return np.concatenate([self._piece(inputs[:half]), self._piece(inputs[half:])])
-
-    def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
-        n = len(inputs)
-        if self._fixed is not None and n < self._fixed:
-            inputs = np.concatenate([inputs, np.repeat(inputs[-1:], self._fixed - n, axis=0)])
-        size = len(inputs)
-        sent: dict[str, NDArray[np.generic]] = {self._picture.name: inputs.astype(self._input_dtype, copy=False)}
-        for name, value in self._constants.items():
-            sent[name] = np.repeat(value, size, axis=0) if name in self._batched else value
-        body, headers = encode_request(sent, self._output.name, self._binary)
-        answer, stated = self._endpoint.call(f"{self._endpoint.path}/infer", body, headers)
-        try:
-            values, version = decode_answer(answer, stated, self._output.name)
-            if values.ndim == 0 or values.shape[0] != size:
-                raise ProtocolError(f"{size} pictures were sent, and the answer is of shape {values.shape}")
-            if version != (self._served or version):
-                raise ProtocolError(
-                    f"version {version} of the model answered, before it was {self._served}: it was replaced under the "
-                    "run. Ask for one version"
-                )
-        except ProtocolError as error:
-            raise ProtocolError(f"legstat.{WHERE}: {self._endpoint.url}: {error}.") from error
-        self._served = version
-        return values[:n]
-
-    def resolved(self, description: JSON) -> Self:
-        """The response that an earlier `describe` speaks of, without an evaluation; see `Response`."""
-        settled = super().resolved(description)
-        settled._served = description.get("version_served")
-        return settled
-
-    @property
-    def model_sha256(self) -> str:
-        """SHA-256 of what the endpoint says of itself; the network's bytes cannot be seen from here."""
-        end = self._endpoint
-        return value_sha256("endpoint", end.url, end.model, end.version, self._described)[0]
-
-    def _identity(self) -> tuple[object, ...]:
-        return (self._picture.name, self._output.name, dict(self._constants))
-
-    @property
-    def constant_files(self) -> dict[str, Path]:
-        """Files that constants were read from, by name of the input."""
-        return self._constants.files
-
-    def _backend(self) -> JSON:
-        end = self._endpoint
-        return {
-            "kind": "http",
-            "url": end.url,
-            "model": end.model,
-            "version": end.version,
-            "version_served": self._served,
-            "platform": self._described.get("platform"),
-            "input": self._picture.name,
-            "output": self._output.name,
-            "constants": self._constants.describe(),
-            "binary": self._binary,
-            "request_size": self.request_size,
-            "in_flight": self._in_flight,
-            "asked": self._asked,
-            "provider": "remote",
-            "weights_seen": False,
-            # without a version the model may be replaced under its name, and answers kept would be another model's
-            "fingerprint_complete": end.version is not None,
-            "versions": {"numpy": np.__version__},
-        }
-
-    @property
-    def requests(self) -> int:
-        """Requests that were answered, repeated attempts not counted."""
-        return self._endpoint.requests
-
-    @property
-    def repeated(self) -> int:
-        """Attempts that had to be repeated; the server may have computed their batches, nobody was answered."""
-        return self._endpoint.repeated
 
 
 def http_response(
@@ -382,6 +162,64 @@ def http_response(
         batch_size=batch_size,
         in_flight=in_flight,
         asked={"input": input, "output": output, "output_kind": output_kind, "binary": binary},
+    )
+
+
+def reopen_http(
+    description: JSON,
+    *,
+    constants: Mapping[str, AnyArray | float | str | Path] | None = None,
+    constant_files: Mapping[str, Path] | None = None,
+    labels: str | Path | Sequence[str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    ca_certs: str | Path | None = None,
+) -> HttpResponse:
+    """The response that a record describes, built anew from its endpoint.
+
+    Parameters
+    ----------
+    description : dict
+        What `HttpResponse.describe` returned.
+    constants : mapping of str to ndarray or float or path, optional
+        Values of the model's other inputs that are too large for a description.
+    constant_files : mapping of str to Path, optional
+        Where else to look for them: .npy files by name of the input.
+    labels : sequence of str or str or Path, optional
+        Class names.
+    headers : mapping of str to str, optional
+        Sent with every request; a description holds none.
+    ca_certs : str or Path, optional
+        Certificates to trust.
+
+    Returns
+    -------
+    HttpResponse
+        With the described target, score, preprocessing and inputs. Whether the endpoint says of its model what it said
+        then is for `HttpResponse.model_sha256` to tell, and `HttpResponse.resolved` refuses another one.
+
+    Raises
+    ------
+    ConnectionError
+        The endpoint does not answer.
+    ValueError
+        Its model takes other inputs, or has other outputs.
+    """
+    target = description["target"] if description["target"] is not None else description["target_given"]
+    in_flight = description["in_flight"]
+    return http_response(
+        description["url"],
+        description["model"],
+        version=description["version"],
+        target=(target[0], target[1]) if isinstance(target, list) else target,
+        score=description["score"],
+        preprocessing=description["preprocessing"],
+        constants=recorded_constants("reopen_http", description["constants"], constants, constant_files or {}),
+        labels=labels,
+        batch_size=max(description["batch_size"] // in_flight, 1),
+        in_flight=in_flight,
+        headers=headers,
+        ca_certs=ca_certs,
+        **description["asked"],
     )
 
 

@@ -112,10 +112,10 @@ def test_another_model_is_seen_before_any_evaluation(saved, monkeypatch):
     model.write_bytes(model.read_bytes() + b"\x00")  # still readable to a lenient reader, another file all the same
     changed = hashlib.sha256(model.read_bytes()).hexdigest()
     monkeypatch.setattr("legstat.record.verification.query", lambda *a, **k: pytest.fail("evaluated"))
-    monkeypatch.setattr("legstat.record.verification.reopen_onnx", lambda *a, **k: pytest.fail("opened"))
+    monkeypatch.setattr("legstat.record.reopening.reopen_onnx", lambda *a, **k: pytest.fail("opened"))
     with monkeypatch.context() as patch:
         facts = type("Facts", (), {"sha256": changed})
-        patch.setattr("legstat.record.verification.read_model", lambda *a, **k: facts)
+        patch.setattr("legstat.record.reopening.read_model", lambda *a, **k: facts)
         outcome = ls.verify(saved / "record.json")
     assert not outcome.passed
     assert outcome.results == ()
@@ -171,7 +171,7 @@ def nonlinear(images):
 def test_callable_is_verified_with_the_function(tmp_path):
     record = explained(nonlinear, tmp_path)
     assert ls.verify(record, f=nonlinear).passed
-    with pytest.raises(ValueError, match="Pass the function"):
+    with pytest.raises(ValueError, match=r"A Python function is not in its record.* f=the_function"):
         ls.verify(record)
     with pytest.raises(ValueError, match="the very function"):
         ls.verify(record, f=lambda images: images.mean(axis=(1, 2, 3)))

@@ -1,42 +1,28 @@
-"""The command line: ``legstat explain | demo | inspect | verify | study``."""
+"""``legstat explain`` and ``legstat demo``."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO, cast
+from typing import Annotated, cast
 
 import typer
 
+from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
 from legstat.conventions import ConventionsName
 from legstat.data import digits_info, digits_model_path, load_digit
-from legstat.errors import LegstatWarning, QueryError, QueryInterrupted, invalid
+from legstat.errors import QueryError, QueryInterrupted, invalid
 from legstat.explanation import Explanation, choose_rule, query_for
 from legstat.explanation import explain as explain_picture
 from legstat.perturbations import Additive, Baseline, Blend, Perturbation
 from legstat.plan import key_of
-from legstat.record import verify as verify_record
-from legstat.responses.inspection import inspect_model
 from legstat.responses.labels import Target
 from legstat.responses.onnx import onnx_response
 from legstat.samples import QuerySample
 
-app = typer.Typer(
-    help="Which parts of a picture does a model respond to: estimates, standard errors, certificates.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-
-FAULT, DIFFERENT, INTERRUPTED = 2, 1, 130
-_EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)
 DEMO_DIGIT, DEMO_QUERIES = 5, 300
 
 
@@ -65,67 +51,6 @@ class ConventionsChoice(StrEnum):
     default = "default"
     paper = "paper"
     upstream = "upstream"
-
-
-@dataclass(frozen=True)
-class Voice:
-    """What is said, and where: results to stdout, everything else to stderr."""
-
-    quiet: bool = False
-    as_json: bool = False
-    bars: bool = True
-
-    def say(self, text: str) -> None:
-        """Print for a person."""
-        if not (self.quiet or self.as_json):
-            typer.echo(text)
-
-    def data(self, value: object) -> None:
-        """Print for a program."""
-        if self.as_json:
-            typer.echo(json.dumps(value, indent=1))
-
-    @property
-    def progress(self) -> bool:
-        """Whether bars are wanted; they are off anyway where stderr is no terminal."""
-        return self.bars and not self.quiet
-
-
-@contextmanager
-def _speaking(voice: Voice, debug: bool) -> Iterator[None]:
-    """One line for every warning and every fault, no traceback; exit code 2 (130 for Ctrl-C)."""
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        if not voice.quiet:
-            typer.echo(f"warning: {_one_line(message)}", err=True)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("always", LegstatWarning)
-        warnings.showwarning = show
-        try:
-            yield
-        except BrokenPipeError:  # the reader has seen enough (`legstat demo | head`)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except _EXPECTED as error:
-            if debug:
-                raise
-            typer.echo(f"error: {_one_line(error)}", err=True)
-            raise typer.Exit(FAULT) from error
-        except KeyboardInterrupt as error:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from error
-
-
-def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
 
 
 def _shape(text: str | None) -> tuple[int, int] | None:
@@ -169,14 +94,6 @@ def _perturbation(choice: PerturbChoice | None, at: float | None, conventions: s
     return Blend(cast("Baseline", (choice or PerturbChoice.blur).value), at=0.5 if at is None else at)
 
 
-def _list(name: str, text: str, kind: Callable[[str], object]) -> list[object]:
-    try:
-        return [kind(part.strip()) for part in text.split(",")]
-    except ValueError:
-        flag = "--" + name.replace("_", "-")
-        raise ValueError(invalid("study", flag, text, "numbers with commas between them")) from None
-
-
 @contextmanager
 def _keeping(folder: Path) -> Iterator[None]:
     """Saves what was paid for when a query run stops midway, and says how to go on."""
@@ -199,13 +116,6 @@ def _finish(found: Explanation, out: Path, voice: Voice, path_points: int = 0) -
     voice.say(found.summary().as_text())
     voice.say("Written to " + str(out) + ": " + ", ".join(file.name for file in files))
     voice.data(found.record()["results"])
-
-
-_QUIET = typer.Option("--quiet", "-q", help="Say nothing but errors.")
-_JSON = typer.Option("--json", help="Print the results as JSON on stdout, and nothing else there.")
-_NO_PROGRESS = typer.Option("--no-progress", help="No progress bars.")
-_DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
-_OUT = typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)
 
 
 @app.command()
@@ -237,17 +147,17 @@ def explain(
     L_ratio: Annotated[float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.")] = None,
     threads: Annotated[int | None, typer.Option(help="Threads of ONNX Runtime.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per call.")] = None,
-    out: Annotated[Path, _OUT] = Path("out"),
+    out: Annotated[Path, OUT] = Path("out"),
     cache: Annotated[Path | None, typer.Option(help="Folder of answers kept from run to run.", file_okay=False)] = None,
     resume: Annotated[Path | None, typer.Option(help="partial.npz of a run that stopped, to go on from.")] = None,
-    quiet: Annotated[bool, _QUIET] = False,
-    as_json: Annotated[bool, _JSON] = False,
-    no_progress: Annotated[bool, _NO_PROGRESS] = False,
-    debug: Annotated[bool, _DEBUG] = False,
+    quiet: Annotated[bool, QUIET] = False,
+    as_json: Annotated[bool, JSON_OUT] = False,
+    no_progress: Annotated[bool, NO_PROGRESS] = False,
+    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Explain one picture behind an ONNX file by LEG and LEG-TV."""
     voice = Voice(quiet, as_json, not no_progress)
-    with _speaking(voice, debug):
+    with speaking(voice, debug):
         earlier = None if resume is None else QuerySample.load(resume)
         named: ConventionsName | None = None if conventions is None else conventions.value
         rules = named or (earlier.conventions if earlier is not None else "default")
@@ -295,14 +205,14 @@ def explain(
 
 @app.command()
 def demo(
-    out: Annotated[Path, _OUT] = Path("legstat-demo"),
-    quiet: Annotated[bool, _QUIET] = False,
-    as_json: Annotated[bool, _JSON] = False,
-    debug: Annotated[bool, _DEBUG] = False,
+    out: Annotated[Path, OUT] = Path("legstat-demo"),
+    quiet: Annotated[bool, QUIET] = False,
+    as_json: Annotated[bool, JSON_OUT] = False,
+    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Explain a held-out digit with the network that comes along; nothing is downloaded."""
     voice = Voice(quiet, as_json)
-    with _speaking(voice, debug):
+    with speaking(voice, debug):
         info, (image, label) = digits_info(), load_digit(DEMO_DIGIT)
         voice.say(
             f"The network: {digits_model_path().name}, trained on {info['n_train']} digits of 8 x 8 pixels; "
@@ -322,102 +232,3 @@ def demo(
         )
         _finish(found, out, voice, path_points=3)
         voice.say(f"Look at {out / 'explanation.png'}: picture, LEG, three points of the LEG-TV path.")
-
-
-@app.command()
-def inspect(
-    model: Annotated[Path, typer.Argument(help="ONNX file.")],
-    picture: Annotated[
-        Path | None, typer.Option(help="A picture whose class is known, to compare presets; random pixels if left out.")
-    ] = None,
-    preprocessing: Annotated[str | None, typer.Option(help="A preset or a TOML file.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
-    output: Annotated[str | None, typer.Option(help="Name of the class output.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of ONNX Runtime.")] = None,
-    as_json: Annotated[bool, _JSON] = False,
-    debug: Annotated[bool, _DEBUG] = False,
-) -> None:
-    """Say what an ONNX file is: inputs, outputs, logits or probabilities, speed, repeatability."""
-    voice = Voice(as_json=as_json)
-    with _speaking(voice, debug):
-        report = inspect_model(
-            model, image=picture, preprocessing=preprocessing, labels=labels, output=output, threads=threads
-        )
-        voice.say(str(report))
-        voice.data(report.to_dict())
-
-
-@app.command()
-def verify(
-    record: Annotated[Path, typer.Argument(help="record.json of an explanation.")],
-    model: Annotated[Path | None, typer.Option("--model", "-m", help="The ONNX file, where it has moved.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="The picture file, where it has moved.")] = None,
-    quiet: Annotated[bool, _QUIET] = False,
-    as_json: Annotated[bool, _JSON] = False,
-    no_progress: Annotated[bool, _NO_PROGRESS] = False,
-    debug: Annotated[bool, _DEBUG] = False,
-) -> None:
-    """Repeat an explanation from its record and compare every number; exit code 1 on any difference."""
-    voice = Voice(quiet, as_json, not no_progress)
-    with _speaking(voice, debug):
-        outcome = verify_record(record, model=model, picture=picture, progress=voice.progress)
-        voice.say(outcome.as_text())
-        voice.data(outcome.to_dict())
-    if not outcome.passed:
-        raise typer.Exit(DIFFERENT)
-
-
-@app.command()
-def study(
-    settings: Annotated[
-        Path | None, typer.Argument(help="TOML file with the study's arguments; options go before it.")
-    ] = None,
-    n_queries: Annotated[str | None, typer.Option(help="Model evaluations, such as 500,2000,8000.")] = None,
-    grid: Annotated[str | None, typer.Option(help="Rows x columns, such as 8x8,12x12.")] = None,
-    sparsity: Annotated[str | None, typer.Option(help="Differing neighbours of the truths, such as 12,24.")] = None,
-    design: Annotated[str | None, typer.Option(help="structured,isotropic")] = None,
-    scale: Annotated[str | None, typer.Option(help="sigma, one or several.")] = None,
-    estimators: Annotated[str | None, typer.Option(help="Such as leg/crossfit,legtv/regression/heldout.")] = None,
-    response: Annotated[str | None, typer.Option(help="linear, probit, logistic, quadratic.")] = None,
-    replicates: Annotated[int | None, typer.Option(help="Samples of each cell.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Where the random numbers come from.")] = None,
-    jobs: Annotated[int | None, typer.Option(help="Replicates at a time.")] = None,
-    out: Annotated[Path, _OUT] = Path("study"),
-    quiet: Annotated[bool, _QUIET] = False,
-    as_json: Annotated[bool, _JSON] = False,
-    no_progress: Annotated[bool, _NO_PROGRESS] = False,
-    debug: Annotated[bool, _DEBUG] = False,
-) -> None:
-    """Measure how the error falls with the number of queries; the same command goes on where it was stopped."""
-    voice = Voice(quiet, as_json, not no_progress)
-    with _speaking(voice, debug):
-        from legstat.studies.settings import read_settings, study_from
-
-        values = {} if settings is None else read_settings(settings)
-        several: dict[str, tuple[str | None, Callable[[str], object]]] = {
-            "n_queries": (n_queries, int),
-            "grid": (grid, str),
-            "sparsity": (sparsity, int),
-            "design": (design, str),
-            "scale": (scale, float),
-            "estimators": (estimators, str),
-            "response": (response, str),
-        }
-        for name, (text, kind) in several.items():
-            if text is not None:
-                values[name] = _list(name, text, kind)
-        one = {"replicates": replicates, "seed": seed}
-        plan = study_from({**values, **{name: value for name, value in one.items() if value is not None}})
-        out.mkdir(parents=True, exist_ok=True)
-        results = plan.run(out / "replicates.sqlite3", n_jobs=jobs, progress=voice.progress)
-        results.save(out / "replicates.csv")
-        text_summary = results.summary().as_text()
-        (out / "summary.txt").write_text(text_summary + "\n", encoding="utf-8")
-        voice.say(text_summary)
-        voice.say(f"Written to {out}: replicates.csv, summary.txt; replicates.sqlite3, from which the command goes on")
-        voice.data(json.loads(results.cells().to_json(orient="records", double_precision=15)))
-
-
-def main() -> None:
-    """Entry point of the command ``legstat``."""
-    app()

@@ -1,0 +1,94 @@
+"""What all commands share: the application, how results and faults are told, common options."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+import typer
+
+from legstat.errors import LegstatWarning
+
+app = typer.Typer(
+    help="Which parts of a picture does a model respond to: estimates, standard errors, certificates.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+FAULT, DIFFERENT, INTERRUPTED = 2, 1, 130
+_EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)
+
+QUIET = typer.Option("--quiet", "-q", help="Say nothing but errors.")
+JSON_OUT = typer.Option("--json", help="Print the results as JSON on stdout, and nothing else there.")
+NO_PROGRESS = typer.Option("--no-progress", help="No progress bars.")
+DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
+OUT = typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What is said, and where: results to stdout, everything else to stderr."""
+
+    quiet: bool = False
+    as_json: bool = False
+    bars: bool = True
+
+    def say(self, text: str) -> None:
+        """Print for a person."""
+        if not (self.quiet or self.as_json):
+            typer.echo(text)
+
+    def data(self, value: object) -> None:
+        """Print for a program."""
+        if self.as_json:
+            typer.echo(json.dumps(value, indent=1))
+
+    @property
+    def progress(self) -> bool:
+        """Whether bars are wanted; they are off anyway where stderr is no terminal."""
+        return self.bars and not self.quiet
+
+
+@contextmanager
+def speaking(voice: Voice, debug: bool) -> Iterator[None]:
+    """One line for every warning and every fault, no traceback; exit code 2 (130 for Ctrl-C)."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        if not voice.quiet:
+            typer.echo(f"warning: {one_line(message)}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("always", LegstatWarning)
+        warnings.showwarning = show
+        try:
+            yield
+        except BrokenPipeError:  # the reader has seen enough (`legstat demo | head`)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except _EXPECTED as error:
+            if debug:
+                raise
+            typer.echo(f"error: {one_line(error)}", err=True)
+            raise typer.Exit(FAULT) from error
+        except KeyboardInterrupt as error:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(INTERRUPTED) from error
+
+
+def one_line(message: object) -> str:
+    """A message without its line breaks."""
+    return " ".join(str(message).split())

@@ -1,0 +1,72 @@
+"""``legstat study``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.errors import invalid
+
+
+def _list(name: str, text: str, kind: Callable[[str], object]) -> list[object]:
+    try:
+        return [kind(part.strip()) for part in text.split(",")]
+    except ValueError:
+        flag = "--" + name.replace("_", "-")
+        raise ValueError(invalid("study", flag, text, "numbers with commas between them")) from None
+
+
+@app.command()
+def study(
+    settings: Annotated[
+        Path | None, typer.Argument(help="TOML file with the study's arguments; options go before it.")
+    ] = None,
+    n_queries: Annotated[str | None, typer.Option(help="Model evaluations, such as 500,2000,8000.")] = None,
+    grid: Annotated[str | None, typer.Option(help="Rows x columns, such as 8x8,12x12.")] = None,
+    sparsity: Annotated[str | None, typer.Option(help="Differing neighbours of the truths, such as 12,24.")] = None,
+    design: Annotated[str | None, typer.Option(help="structured,isotropic")] = None,
+    scale: Annotated[str | None, typer.Option(help="sigma, one or several.")] = None,
+    estimators: Annotated[str | None, typer.Option(help="Such as leg/crossfit,legtv/regression/heldout.")] = None,
+    response: Annotated[str | None, typer.Option(help="linear, probit, logistic, quadratic.")] = None,
+    replicates: Annotated[int | None, typer.Option(help="Samples of each cell.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Where the random numbers come from.")] = None,
+    jobs: Annotated[int | None, typer.Option(help="Replicates at a time.")] = None,
+    out: Annotated[Path, OUT] = Path("study"),
+    quiet: Annotated[bool, QUIET] = False,
+    as_json: Annotated[bool, JSON_OUT] = False,
+    no_progress: Annotated[bool, NO_PROGRESS] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Measure how the error falls with the number of queries; the same command goes on where it was stopped."""
+    voice = Voice(quiet, as_json, not no_progress)
+    with speaking(voice, debug):
+        from legstat.studies.settings import read_settings, study_from
+
+        values = {} if settings is None else read_settings(settings)
+        several: dict[str, tuple[str | None, Callable[[str], object]]] = {
+            "n_queries": (n_queries, int),
+            "grid": (grid, str),
+            "sparsity": (sparsity, int),
+            "design": (design, str),
+            "scale": (scale, float),
+            "estimators": (estimators, str),
+            "response": (response, str),
+        }
+        for name, (text, kind) in several.items():
+            if text is not None:
+                values[name] = _list(name, text, kind)
+        one = {"replicates": replicates, "seed": seed}
+        plan = study_from({**values, **{name: value for name, value in one.items() if value is not None}})
+        out.mkdir(parents=True, exist_ok=True)
+        results = plan.run(out / "replicates.sqlite3", n_jobs=jobs, progress=voice.progress)
+        results.save(out / "replicates.csv")
+        text_summary = results.summary().as_text()
+        (out / "summary.txt").write_text(text_summary + "\n", encoding="utf-8")
+        voice.say(text_summary)
+        voice.say(f"Written to {out}: replicates.csv, summary.txt; replicates.sqlite3, from which the command goes on")
+        voice.data(json.loads(results.cells().to_json(orient="records", double_precision=15)))

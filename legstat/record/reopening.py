@@ -1,0 +1,110 @@
+"""The response that a record speaks of, built anew: from the model's file, or from its endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from legstat._typing import JSON, AnyArray
+from legstat.errors import invalid
+from legstat.responses.base import Response
+from legstat.responses.http import reopen_http
+from legstat.responses.onnx import reopen_onnx
+from legstat.responses.onnx_graph import read_model
+
+WHY_NOT = {
+    "callable": "A Python function is not in its record, only its name and a SHA-256 of its code. In Python: "
+    "legstat.verify(record, f=the_function).",
+    "torch": "A torch module is not in its record, only a SHA-256 of its weights. In Python: "
+    "legstat.verify(record, f=torch_response(module, ...)); or export the module to ONNX, and explain that.",
+}
+"""What cannot be built anew from a record, by kind of response, and what to do."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One number (or input) of a record beside its repetition.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the record.
+    same : bool
+        Whether all bits are the same.
+    then, now : str
+        What the record says, and what came out.
+    """
+
+    name: str
+    same: bool
+    then: str
+    now: str
+
+
+def reopen(
+    record: JSON,
+    home: Path,
+    *,
+    model: str | Path | None,
+    constants: Mapping[str, AnyArray | float | str | Path] | None,
+    headers: Mapping[str, str] | None,
+    ca_certs: str | Path | None,
+) -> tuple[Response | None, Check]:
+    """The recorded response, nothing evaluated; None where the model is another one.
+
+    Parameters
+    ----------
+    record : dict
+        The record.
+    home : Path
+        Its folder, where files are looked for too.
+    model, constants, headers, ca_certs : optional
+        As for `verify`.
+
+    Returns
+    -------
+    response : Response or None
+        The response, settled as it was.
+    check : Check
+        The model's SHA-256, or that of what its endpoint says of it.
+
+    Raises
+    ------
+    ValueError
+        It cannot be built anew, and why; a file that it takes is missing.
+    ConnectionError
+        Its endpoint does not answer.
+    """
+    then, origin = record["response"], record["provenance"]
+    files = {name: Path(place) for name, place in (origin.get("constant_paths") or {}).items()}
+    files = {name: place if place.is_file() else home / place.name for name, place in files.items()}
+    if then["kind"] == "onnx":
+        file = find_file("model", model, origin["model_path"], home, then["file"])
+        now = read_model("verify", file).sha256
+        check = Check("model", now == then["model_sha256"], then["model_sha256"], now)
+        if not check.same:
+            return None, check
+        return reopen_onnx(then, file, constants=constants, constant_files=files).resolved(then), check
+    if then["kind"] == "http":
+        again = reopen_http(then, constants=constants, constant_files=files, headers=headers, ca_certs=ca_certs)
+        now, name = again.model_sha256, "what the endpoint says of its model"
+        check = Check(name, now == then["model_sha256"], then["model_sha256"], now)
+        return (again.resolved(then) if check.same else None), check
+    raise ValueError(
+        invalid("verify", "f", None, f"given for a {then['kind']!r} response", WHY_NOT.get(then["kind"], "Pass f=."))
+    )
+
+
+def find_file(what: str, given: str | Path | None, recorded: str | None, home: Path, name: str) -> Path:
+    """A file that the record needs: as given, where it was, or beside the record."""
+    if given is not None:
+        places = [Path(given)]
+    else:
+        places = [Path(place) for place in (recorded, home / name) if place is not None]
+    for place in places:
+        if place.is_file():
+            return place
+    shown = " or ".join(str(place) for place in places)
+    remedy = f"Looked at {shown}." + (f" Say where it is: {what}=." if what != "sample.npz" else "")
+    raise ValueError(invalid("verify", what, name if given is None else str(given), "an existing file", remedy))

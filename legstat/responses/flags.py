@@ -1,0 +1,123 @@
+"""What a command line says about a model, as a response: a file, or a name behind an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from legstat.errors import invalid
+from legstat.responses.http import http_response
+from legstat.responses.http_network import HttpResponse
+from legstat.responses.labels import Target
+from legstat.responses.onnx import onnx_response
+from legstat.responses.onnx_network import OnnxResponse
+
+FILE_ONLY = ("threads", "provider", "allow_fallback")
+"""Settings of a model that is run here."""
+ADDRESS_ONLY = ("version", "in_flight", "rate", "timeout", "deadline", "headers", "ca_certs")
+"""Settings of a model behind an address."""
+
+
+def response_from(
+    where: str,
+    model: str,
+    url: str | None,
+    *,
+    target: Target = "top",
+    score: str = "log_odds",
+    preprocessing: str | None = None,
+    input: str | None = None,
+    output: str | None = None,
+    output_kind: str | None = None,
+    constants: Sequence[str] = (),
+    labels: Path | None = None,
+    batch_size: int | None = None,
+    headers: Path | None = None,
+    **settings: object,
+) -> OnnxResponse | HttpResponse:
+    """The response that flags ask for.
+
+    Parameters
+    ----------
+    where : str
+        The command, for errors.
+    model : str
+        Path of an ONNX file; with `url` the model's name there.
+    url : str or None
+        Address of a server.
+    target, score, preprocessing, input, output, output_kind, labels, batch_size : optional
+        As for `onnx_response` and `http_response`.
+    constants : sequence of str
+        ``name=number`` or ``name=file.npy``.
+    headers : Path, optional
+        Text file of headers; see `headers_from`.
+    **settings
+        Of `FILE_ONLY` and `ADDRESS_ONLY`; None where a flag was left out.
+
+    Returns
+    -------
+    OnnxResponse or HttpResponse
+        The response.
+
+    Raises
+    ------
+    ValueError
+        A flag of the other kind of model; anything that `onnx_response` or `http_response` refuses.
+    """
+    given = {name: value for name, value in {**settings, "headers": headers}.items() if value not in (None, False)}
+    foreign = FILE_ONLY if url is not None else ADDRESS_ONLY
+    for name in given:
+        if name in foreign:
+            flag = "--" + ("model-version" if name == "version" else name.replace("_", "-"))
+            kind = "left out with --url" if url is not None else "left out without --url"
+            raise ValueError(invalid(where, flag, str(given[name]), f"{kind}: it is for models of the other kind"))
+    common: dict[str, object] = {
+        "target": target,
+        "score": score,
+        "preprocessing": preprocessing,
+        "input": input,
+        "output": output,
+        "output_kind": output_kind,
+        "constants": constants_from(where, constants),
+        "labels": labels,
+        "batch_size": batch_size,
+    }
+    if url is None:
+        return onnx_response(model, **{**common, **given})  # type: ignore[arg-type]
+    given |= {} if headers is None else {"headers": headers_from(where, headers)}
+    return http_response(url, model, **{**common, **given})  # type: ignore[arg-type]
+
+
+def constants_from(where: str, texts: Sequence[str]) -> dict[str, float | Path]:
+    """Values of a model's other inputs from ``name=number`` and ``name=file.npy``."""
+    found: dict[str, float | Path] = {}
+    for text in texts:
+        name, sign, value = text.rpartition("=")
+        if not (sign and name and value):
+            raise ValueError(invalid(where, "--constant", text, "name=number or name=file.npy"))
+        try:
+            found[name] = float(value)
+        except ValueError:
+            found[name] = Path(value)
+    return found
+
+
+def headers_from(where: str, file: Path) -> Mapping[str, str]:
+    """Headers from a text file of lines ``Name: value``.
+
+    They are read from a file because a command line is seen by other users of the machine, and stands in the record.
+    """
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(invalid(where, "--headers", str(file), "a readable text file", f"{error}.")) from error
+    headers = {}
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#"):
+            continue
+        name, colon, value = line.partition(":")
+        if not (colon and name.strip() and value.strip()):
+            text = f"line {number} of {file}"  # not the line itself: it may hold a secret
+            raise ValueError(invalid(where, "--headers", text, "of the form Name: value"))
+        headers[name.strip()] = value.strip()
+    return headers
