@@ -24,7 +24,7 @@ def _list(name: str, text: str, kind: Callable[[str], object]) -> list[object]:
 @app.command()
 def study(
     settings: Annotated[
-        Path | None, typer.Argument(help="TOML file with the study's arguments; options go before it.")
+        Path | None, typer.Argument(help="TOML file with the study's arguments; options overrule it.")
     ] = None,
     n_queries: Annotated[str | None, typer.Option(help="Model evaluations, such as 500,2000,8000.")] = None,
     grid: Annotated[str | None, typer.Option(help="Rows x columns, such as 8x8,12x12.")] = None,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,9 +18,9 @@ from typing import Self
 from legstat._typing import JSON
 
 FORMAT = 1
-"""Meaning of the stored numbers. Raised whenever a replicate of the same content gets other numbers."""
+"""How replicates are keyed and drawn. Raised whenever the same content means another experiment."""
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS format (number INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS made_by (made_by TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS replicates (cell TEXT NOT NULL, replicate INTEGER NOT NULL, estimator TEXT NOT NULL,"
     " row TEXT NOT NULL, PRIMARY KEY (cell, replicate, estimator)) WITHOUT ROWID",
     'CREATE TABLE IF NOT EXISTS "references" (key TEXT PRIMARY KEY, payload TEXT NOT NULL) WITHOUT ROWID',
@@ -50,9 +51,9 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
             for table in _TABLES:
                 self._connection.execute(table)
-            found = self._connection.execute("SELECT number FROM format").fetchone()
+            found = self._connection.execute("SELECT made_by FROM made_by").fetchone()
             if found is None:
-                self._connection.execute("INSERT INTO format VALUES (?)", (FORMAT,))
+                self._connection.execute("INSERT INTO made_by VALUES (?)", (_made_by(),))
             self._connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             self._connection.close()
@@ -60,10 +61,10 @@ class Store:
             locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
             remedy = "Another run is writing to it: wait for that one." if locked else "Name another file."
             raise ValueError(f"{text} {remedy}") from error
-        if found is not None and found[0] != FORMAT:
+        if found is not None and found[0] != _made_by():
             self._connection.close()
-            text = f"legstat.SampleSizeStudy.run: {name!r} has format {found[0]}, this legstat writes {FORMAT}"
-            raise ValueError(f"{text}: its replicates would have other numbers now. Name another file.")
+            text = f"legstat.SampleSizeStudy.run: {name!r} was begun by {found[0]}, this is {_made_by()}"
+            raise ValueError(f"{text}: estimates may have changed in between. Name another file.")
 
     def done(self) -> set[tuple[str, int, str]]:
         """(cell, replicate, estimator) of everything that is finished."""
@@ -100,3 +101,11 @@ class Store:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._connection.close()
+
+
+def _made_by() -> str:
+    """The version whose numbers a file holds: replicates of two versions are not mixed."""
+    try:
+        return f"legstat {version('legstat')}, format {FORMAT}"
+    except PackageNotFoundError:  # a source tree on the path
+        return f"legstat, format {FORMAT}"

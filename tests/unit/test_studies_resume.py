@@ -201,9 +201,9 @@ def test_other_files_are_refused(tmp_path):
     with Store(tmp_path / "a.sqlite3"):
         pass
     with sqlite3.connect(tmp_path / "a.sqlite3") as connection:
-        connection.execute("UPDATE format SET number = 99")
+        connection.execute("UPDATE made_by SET made_by = 'legstat 0.0.9, format 1'")
     connection.close()
-    with pytest.raises(ValueError, match="format 99"):
+    with pytest.raises(ValueError, match=r"begun by legstat 0\.0\.9"):
         Store(tmp_path / "a.sqlite3")
 
 
