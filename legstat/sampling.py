@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from tqdm import tqdm
 
 from legstat._typing import AnyArray, FloatArray, IntArray
-from legstat.composition import Scorer
+from legstat.composition import Recipe, Scorer
 from legstat.conventions import ConventionsName
 from legstat.designs import BLOCK, Design, Key
 from legstat.errors import (
@@ -28,6 +28,7 @@ from legstat.inference.sequential import widest_half_width
 from legstat.perturbations import Perturbation
 from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import CallableResponse, Response, as_response, check_whole
+from legstat.responses.batching import tuned
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples import QuerySample
 from legstat.segments import Ledger, Segment
@@ -49,7 +50,7 @@ def query(
     first_block: int = 0,
     until: HalfWidth | float | None = None,
     beforehand: int = 0,
-    batch_size: int | None = None,
+    batch_size: int | Literal["auto"] | None = None,
     cache: QueryCache | str | Path | None = None,
     progress: bool = True,
 ) -> QuerySample:
@@ -91,8 +92,10 @@ def query(
     beforehand : int, default 0
         Evaluations already made on this budget, such as ``probe.ledger.spent`` of a `noise_probe`: they count towards
         `n_queries`, and the ledger shows them. A resumed sample brings its own along.
-    batch_size : int, optional
-        Pictures handed over at once; the response's own unless given.
+    batch_size : int or "auto", optional
+        Pictures handed over at once; the response's own unless given. "auto" measures which is fastest here, for some
+        seconds (and, where an ONNX response left that open, whether its pictures are made faster inside the graph).
+        The measurement comes on top of `n_queries`, ``ledger.tuning`` counts it; with `cache` it is remembered there.
     cache : QueryCache or str or Path, optional
         Answers on disk (or the folder for them): what an earlier run of this experiment was answered is served from
         there, what is new is kept. `n_queries` is then the size of the sample; `ledger.spent` says what was evaluated
@@ -144,7 +147,8 @@ def query(
         until=until,
         beforehand=beforehand,
     )
-    size = check_whole("query", "batch_size", batch_size) if batch_size is not None else response.batch_size
+    if batch_size is not None and batch_size != "auto":
+        response = response.with_batch_size(check_whole("query", "batch_size", batch_size))
     if resume is not None:
         plan.check_resumable(resume, rng if key is None else key, first_block)
     else:
@@ -156,11 +160,13 @@ def query(
             settled, start = response.resolved(resume.response), resume
         else:
             settled, start = _open(response, plan, key_from(rng, key), answers)
+        if batch_size == "auto":
+            settled, start = _tuned(settled, start, recipe, plan, cache)
         shelf = None if answers is None else plan.shelf(answers, settled, start.segments[0].key)
         scorer = settled.scorer(recipe)
         if np.isnan(start.f_base):
             start = _with_base(start, scorer, shelf)
-        return _run(settled, plan, scorer, start, size, shelf, progress)
+        return _run(settled, plan, scorer, start, shelf, progress)
 
 
 def _run(
@@ -168,7 +174,6 @@ def _run(
     plan: Plan,
     scorer: Scorer,
     start: QuerySample,
-    batch_size: int,
     shelf: Experiment | None,
     progress: bool,
 ) -> QuerySample:
@@ -187,7 +192,8 @@ def _run(
         segments = tuple(
             Segment.of_run(first.key, channel, first.first_block, row, per) for channel, row in enumerate(scores)
         )
-        paid = Ledger(plan.n_queries, start.ledger.x0, start.ledger.base, answered, failed, cached, plan.beforehand)
+        known = {"perturbed": answered, "failed": failed, "cached": cached, "beforehand": plan.beforehand}
+        paid = replace(start.ledger, n_queries=plan.n_queries, **known)
         return replace(start, segments=segments, ledger=paid, stopping=stopping)
 
     def wanted() -> Iterator[tuple[int, IntArray, FloatArray]]:
@@ -199,7 +205,7 @@ def _run(
                 served = sum(shelf.fill(row, channel, first.first_block, size) for channel, row in enumerate(rows))
                 cached += served
                 bar.update(served)
-            yield from _batches(plan, units, scores, first.key, first.first_block, batch_size)
+            yield from _batches(plan, units, scores, first.key, first.first_block, response.batch_size)
             if stopping is not None:
                 stopping = _look(sample(), stopping)
                 if stopping.reached:
@@ -319,6 +325,26 @@ def _open(response: Response, plan: Plan, key: Key, answers: Answers | None) -> 
         response=settled.describe(),
         ledger=Ledger(plan.n_queries, x0=int(not anchored), base=0, perturbed=0, cached=int(bool(anchored))),
     )
+
+
+def _tuned(
+    response: Response, start: QuerySample, recipe: Recipe, plan: Plan, cache: QueryCache | str | Path | None
+) -> tuple[Response, QuerySample]:
+    """Measure the batch size; where it was remembered nothing is evaluated."""
+    memory = None if cache is None else as_cache(cache).folder / "batch_sizes.json"
+    try:
+        found = tuned(response, recipe, plan.planes, memory=memory, variants=plan.resume is None)
+    except KeyboardInterrupt as error:
+        raise QueryInterrupted(start) from error
+    except Exception as error:
+        text = (
+            f"legstat.query: f failed while its batch size was measured: {type(error).__name__}: {error} f(x0) is paid "
+            "for and in `.sample`: query(..., resume=error.sample)."
+        )
+        raise QueryError(text, start) from error
+    ledger = replace(start.ledger, tuning=start.ledger.tuning + found.evaluations)
+    about = found.response.describe() if plan.resume is None else start.response
+    return found.response, replace(start, response=about, ledger=ledger)
 
 
 def _with_base(start: QuerySample, scorer: Scorer, shelf: Experiment | None) -> QuerySample:

@@ -68,6 +68,9 @@ class Ledger:
         Answers of any of these kinds that a `QueryCache` served: no evaluation was made for them.
     beforehand : int
         Evaluations made before on the same budget, for a `noise_probe` say.
+    tuning : int
+        Evaluations that measured the batch size (``batch_size="auto"``). They give no answers and come on top of
+        `n_queries`: how many there are depends on the machine, and the sample must not.
     """
 
     n_queries: int
@@ -77,13 +80,14 @@ class Ledger:
     failed: int = 0
     cached: int = 0
     beforehand: int = 0
+    tuning: int = 0
 
     @property
     def spent(self) -> int:
         """All evaluations really made."""
-        return self.x0 + self.base + self.perturbed + self.failed + self.beforehand
+        return self.x0 + self.base + self.perturbed + self.failed + self.beforehand + self.tuning
 
     @property
     def unused(self) -> int:
         """What of the ceiling was neither spent nor served: no whole unit fitted, or the run stopped early."""
-        return self.n_queries - self.spent - self.cached
+        return self.n_queries - (self.spent - self.tuning) - self.cached

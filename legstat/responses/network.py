@@ -389,7 +389,7 @@ class NetworkResponse(Response):
     def with_batch_size(self, batch_size: int) -> Self:
         """The same response with another batch size; shares the session, not the buffers."""
         other = super().with_batch_size(batch_size)
-        other._local = threading.local()
+        other._local, other._batch_open = threading.local(), False
         return other
 
     # -- pictures and provenance ---------------------------------------------------------------------------------

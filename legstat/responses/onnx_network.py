@@ -106,7 +106,11 @@ class OnnxResponse(NetworkResponse):
             return super().scorer(recipe)
         self._check_settled()
         prefix = Prefix.of(recipe, self.preprocessing, self._written_dtype)
-        runner, fresh = self._runner.composed(prefix, prefix.arrays(recipe))
+        try:
+            runner, fresh = self._runner.composed(prefix, prefix.arrays(recipe))
+        except ValueError as error:
+            self._runner.checks["inside"] = {"works": False, "reason": str(error).strip()[:300]}
+            raise
 
         def class_outputs(z: FloatArray, channel: int | None) -> NDArray[np.generic]:
             cells = prefix.feed(recipe, z, channel)
@@ -159,7 +163,8 @@ class OnnxResponse(NetworkResponse):
 
     def resolved(self, description: JSON) -> Self:
         """The response that an earlier `describe` speaks of, pictures made where they were then; see `Response`."""
-        known = self.with_compose(description.get("compose", "outside")) if self.compose == "auto" else self
+        inside = self.compose == "auto" and description.get("compose") == "inside"
+        known = self.with_compose("inside") if inside else self
         return super(OnnxResponse, known).resolved(description)
 
     # ------------------------------------------------------------------------------------------------------------

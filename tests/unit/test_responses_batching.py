@@ -91,3 +91,44 @@ def test_bad_sizes_are_named() -> None:
     with pytest.raises(ValueError, match=r"`batch_size` must be a whole number >= 1"):
         measure_batch_sizes(Small(), IMAGE, candidates=(0, 1))
     assert check_batch_size("f", 3) == 3
+
+
+class Several(Response):
+    """A response with variants of known speed, of which the last cannot be had."""
+
+    fingerprint = "several"
+
+    def __init__(self, seconds: float, others: tuple[float, ...] = ()) -> None:
+        self.seconds, self.others = seconds, others
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        if self.seconds < 0:
+            raise ValueError("not to be had")
+        time.sleep(self.seconds)
+        return np.zeros(len(images))
+
+    def variants(self) -> tuple[Response, ...]:
+        return (self, *map(Several, self.others))
+
+    def describe(self) -> dict[str, object]:
+        return {"fingerprint": self.fingerprint}
+
+
+@pytest.mark.parametrize(
+    ("speeds", "fastest"),
+    [((0.02, 0.01), 0.01), ((0.01, 0.02), 0.01), ((0.02, -1.0, 0.01), 0.01), ((0.01, -1.0), 0.01)],
+)
+def test_the_fastest_variant_that_can_be_had_is_taken(
+    speeds: tuple[float, ...], fastest: float, tmp_path: Path
+) -> None:
+    memory = tmp_path / "sizes.json"
+    for known in (False, True):
+        f = tune_batch_size(Several(speeds[0], speeds[1:]), IMAGE, candidates=(1,), seconds=0.05, memory=memory)
+        assert isinstance(f, Several)
+        assert f.seconds == fastest
+        assert memory.is_file() or known
+
+
+def test_what_cannot_be_had_at_all_is_an_error() -> None:
+    with pytest.raises(ValueError, match="not to be had"):
+        tune_batch_size(Several(-1.0), IMAGE, candidates=(1,), seconds=0.05)

@@ -15,9 +15,10 @@ from onnx import helper
 import legstat as ls
 from legstat.composition import Recipe, Scorer
 from legstat.data import digits_model_path, load_digit
+from legstat.explanation import Explanation
 from legstat.grids import Grid
 from legstat.perturbations import Perturbation
-from legstat.responses import OnnxResponse, Preprocessing, onnx_response, reopen_onnx
+from legstat.responses import OnnxResponse, Preprocessing, batching, onnx_response, reopen_onnx, tune_batch_size
 from legstat.responses.onnx_compose import CELLS, Prefix, prepend
 from legstat.responses.onnx_session import Session
 from tests.helpers import naive_pictures
@@ -236,6 +237,7 @@ def test_a_query_run_gives_the_same_bits(operator: Perturbation, monkeypatch: py
         np.testing.assert_array_equal(inside.responses, outside.responses)
         assert (inside.f_x0, inside.f_base) == (outside.f_x0, outside.f_base)
         assert inside.response["compose"] == "inside"
+        assert inside.response["checks"]["inside"]["works"]
     assert len(made) == count, "no picture is made outside the graph"
 
 
@@ -263,6 +265,42 @@ def test_a_record_is_verified_with_pictures_made_where_they_were(
     )
     assert ls.verify(files[-1], progress=False).passed
     assert inside == ["inside"]
+
+
+@pytest.mark.parametrize("fastest", ["outside", "inside"])
+def test_a_measurement_settles_what_was_left_open(
+    tmp_path: Path, fastest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seconds(response: OnnxResponse, recipe: Recipe, planes: int, size: int) -> float:
+        response.scorer(recipe)
+        return (1.0 if response.compose == fastest else 2.0) / min(size, 16)
+
+    monkeypatch.setattr(batching, "_seconds_per_image", seconds)
+    image = load_digit(0)[0]
+    arguments: Any = {"n_queries": 402, "perturbation": ls.Blend("black"), "rng": 0, "progress": False}
+    sample = ls.query(digits("auto"), image, DESIGN, batch_size="auto", cache=tmp_path / "kept", **arguments)
+    assert sample.response["compose"] == fastest
+    assert sample.response["batch_size"] == 16
+    assert sample.response["asked"]["compose"] == "auto"
+    np.testing.assert_array_equal(sample.responses, ls.query(digits("outside"), image, DESIGN, **arguments).responses)
+    resumed = ls.query(
+        digits("auto"), image, DESIGN, **{**arguments, "n_queries": 502, "rng": None}, resume=sample, batch_size="auto"
+    )
+    assert resumed.response["compose"] == fastest
+    monkeypatch.delattr(batching, "_measure")
+    again = ls.query(digits("auto"), image, DESIGN, batch_size="auto", cache=tmp_path / "kept", **arguments)
+    assert {**again.response, "checks": {}} == {**sample.response, "checks": {}}
+    assert again.ledger.cached == again.ledger.n_queries - again.ledger.unused  # found under the same fingerprint
+    files = Explanation.of(sample).save(tmp_path)
+    assert ls.verify(files[-1], model=digits_model_path(), progress=False).passed
+
+
+def test_what_cannot_be_composed_stays_outside_and_says_why(tmp_path: Path, rng: np.random.Generator) -> None:
+    model = linear_model(tmp_path / "m.onnx", shape=(3, 4, 8), dtype="uint8", opset=10)
+    f = tune_batch_size(onnx_response(model.path, target=1), rng.random((3, 4, 8)), seconds=0.05)
+    assert isinstance(f, OnnxResponse)
+    assert f.describe()["compose"] == "outside"
+    assert "below opset 11" in f.describe()["checks"]["inside"]["reason"]
 
 
 def test_it_goes_to_another_process_without_its_composed_session() -> None:

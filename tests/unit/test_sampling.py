@@ -19,6 +19,7 @@ from legstat.errors import (
     QueryError,
     QueryInterrupted,
 )
+from legstat.responses.base import CallableResponse
 from tests.helpers import Counting, naive_pictures, smooth
 
 IMAGE = np.random.default_rng(1).uniform(0.02, 0.98, (3, 4, 6))
@@ -170,6 +171,40 @@ def test_answers_of_batches_that_span_blocks_are_kept_under_their_own(tmp_path: 
     served = run(Counting(smooth), 601, **more)
     assert served.ledger.cached == stopping.count == 1 + 409 // batch_size * batch_size
     assert np.array_equal(served.responses, run(smooth, 601).responses)
+
+
+def test_a_measured_batch_size_changes_nothing_but_the_ledger(tmp_path: Any) -> None:
+    f, usual = Counting(smooth), run(smooth, 231)
+    sample = run(f, 231, batch_size="auto", cache=tmp_path)
+    assert np.array_equal(sample.responses, usual.responses)
+    assert sample.ledger.tuning == f.count - 231 > 0
+    assert (sample.ledger.spent, sample.ledger.unused) == (f.count, usual.ledger.unused)
+    assert run(f, 231, rng=6, batch_size="auto", cache=tmp_path).ledger.tuning == 0  # remembered beside the answers
+    again = run(f, 301, batch_size="auto", resume=sample)
+    assert again.ledger.tuning > sample.ledger.tuning
+    assert again.ledger.spent == sample.ledger.spent + again.ledger.tuning - sample.ledger.tuning + 70
+    assert np.array_equal(again.responses, run(smooth, 301).responses)
+
+
+def test_a_fault_while_the_batch_size_is_measured_keeps_what_was_paid() -> None:
+    with pytest.raises(QueryError, match="while its batch size was measured: RuntimeError: lost the device") as caught:
+        run(Counting(smooth, raise_at=5), 231, batch_size="auto")
+    assert caught.value.sample.ledger.x0 == 1
+    done = run(Counting(smooth), 231, resume=caught.value.sample)
+    assert np.array_equal(done.responses, run(smooth, 231).responses)
+
+
+def test_a_batch_size_that_is_given_is_the_response_s() -> None:
+    class Halving(CallableResponse):
+        """Runs at most its own batch size at once, as networks do."""
+
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            sizes.append(min(len(images), self.batch_size))
+            return super().__call__(images)
+
+    sizes: list[int] = []
+    run(Halving(smooth, batch_size=4), 101, batch_size=50)
+    assert sizes == [1, 50, 50]
 
 
 def test_same_seed_same_bits_other_seed_other_draws() -> None:
