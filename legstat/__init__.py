@@ -4,7 +4,7 @@ The way of the data: `query` spends the budget and returns a `QuerySample`; `LEG
 estimated gradient from it; results carry summaries, intervals, maps and certificates. `explain` composes these calls.
 """
 
-from legstat import simulate
+from legstat import simulate, studies
 from legstat.designs import GaussianDesign, IsotropicGaussian, StructuredGaussian
 from legstat.errors import (
     BackendUnavailableError,
@@ -39,6 +39,7 @@ from legstat.responses import (
     Response,
     as_response,
     http_response,
+    inspect_endpoint,
     inspect_model,
     onnx_response,
     reopen_onnx,
@@ -88,6 +89,7 @@ __all__ = [
     "as_response",
     "explain",
     "http_response",
+    "inspect_endpoint",
     "inspect_model",
     "noise_probe",
     "onnx_response",
@@ -99,6 +101,7 @@ __all__ = [
     "solve_power",
     "solve_queries",
     "split_sample",
+    "studies",
     "torch_response",
     "tune_batch_size",
     "verify",

@@ -10,7 +10,7 @@ import pytest
 
 from legstat.data import digits_model_path
 
-HEAVY = ["torch", "onnxruntime", "onnx", "cvxpy", "matplotlib", "statsmodels", "pandas"]
+HEAVY = ["torch", "onnxruntime", "onnx", "cvxpy", "matplotlib", "statsmodels", "pandas", "joblib"]
 # optional package -> extra that brings it
 OPTIONAL = {"torch": "torch", "onnxruntime": "onnx", "onnx": "onnx", "pylmcf": "fast", "urllib3": "http"}
 
