@@ -3,8 +3,9 @@
     python -m tests.statistical.sequential --replicates 1000 --out docs/studies/sequential
     python -m tests.statistical.sequential --model
 
-The first writes the tables of docs/studies (JSON and markdown) from runs of `query` itself; `--resume` keeps the rows
-that are there. The second computes the calibration: a model of contributions, no estimator.
+The first writes the rows of docs/studies as JSON and prints their table; `--resume` keeps the rows that are there. A
+run is drawn once to its ceiling and every rule follows its looks; that `query` itself stops where the rules say is a
+test. The second computes the calibration: a model of contributions, no estimator.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import argparse
 import dataclasses
 import json
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,16 +22,18 @@ import numpy as np
 import scipy.stats
 
 import legstat as ls
-from legstat.estimators.results import LEGResults
-from legstat.inference.sequential import first_look, look_sizes, rule_contrasts
+from legstat.inference.contrasts import region_weights
+from legstat.inference.covariance import covariance_of
+from legstat.inference.intervals import max_t_draws, normal_quantile, sequential_df, t_quantiles
+from legstat.inference.sequential import look_sizes
 from legstat.stopping import HalfWidth
 
 SHAPE = (4, 4)
 IMAGE = np.full((1, *SHAPE), 0.5)
 DESIGN = ls.StructuredGaussian(grid=SHAPE, scale=0.25)
 REGION = (1, 3, 1, 3)
-CEILING = 4000
-"""Units; far beyond where the rules stop, so that the ceiling decides next to nothing."""
+CEILING = 1216
+"""Units; beyond where the rules stop, so that the ceiling ends few runs (whose intervals count like all others)."""
 REFERENCE_UNITS = 200_000
 
 
@@ -54,21 +56,13 @@ NOISE: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 
 @dataclass(frozen=True)
-class Case:
-    """One experiment under one rule.
-
-    `rule` is "cells" (each by itself), "region" (one contrast, which decides by its own width alone) or "bands" (all
-    cells at once); `look` the number of units at which the target is the half-width that a look sees on average: where
-    selection is worst.
-    """
+class Experiment:
+    """What is queried: response, perturbation, noise, pairs or draws."""
 
     response: str
     perturbation: str
     noise: str
     antithetic: bool
-    rule: str = "cells"
-    level: float = 0.95
-    look: int = 160
 
     def query(self, units: int, seed: int, until: HalfWidth | None = None) -> ls.QuerySample:
         f, noise, rng = RESPONSES[self.response](), NOISE[self.noise], np.random.default_rng(10**6 + seed)
@@ -92,91 +86,129 @@ class Case:
             return f.leg(IMAGE, DESIGN).ravel()
         if self.response == "linear":
             return f.gamma.ravel() / 2.0  # Blend towards black moves a pixel of 0.5 by half of the mask's change
-        still = Case(self.response, self.perturbation, "none", self.antithetic)
+        still = dataclasses.replace(self, noise="none")
         return still.query(REFERENCE_UNITS, 10**6).moments("least_squares").gamma.ravel()
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to stop.
+
+    `rule` is "cells" (each by itself), "region" (one contrast, which decides by its own width alone) or "bands" (all
+    cells at once); `look` the number of units at which the target is the half-width that a look sees on average: where
+    selection is worst.
+    """
+
+    rule: str = "cells"
+    level: float = 0.95
+    look: int = 160
 
     def until(self, target: float) -> HalfWidth:
         region = REGION if self.rule == "region" else None
         return HalfWidth(target, self.level, simultaneous=self.rule == "bands", region=region)
 
-    def target(self, pilots: int = 40) -> float:
+
+@dataclass(frozen=True)
+class Paths:
+    """What every look of every run sees, whatever the rule: shape (runs, looks, cells, then the region)."""
+
+    looks: np.ndarray
+    estimates: np.ndarray
+    variances: np.ndarray
+    df: np.ndarray
+    maxima: np.ndarray
+    """Draws of the largest |t| at each look, shape (runs, looks, draws); no draws unless bands are asked for."""
+
+    @classmethod
+    def of(cls, experiment: Experiment, runs: range, *, bands: bool) -> Paths:
+        looks = np.array(look_sizes(320 if bands else 128, CEILING))
+        matrix = np.vstack([np.eye(16), region_weights("study", REGION, SHAPE, "mean")[1]])
+        found: list[list[np.ndarray]] = [[], [], [], []]
+        for seed in runs:
+            sample = experiment.query(CEILING, seed)
+            for units in looks:
+                (whole,) = sample.segments
+                part = dataclasses.replace(whole, responses=whole.responses[:units])
+                shorter = dataclasses.replace(sample, segments=(part,))
+                moments = shorter.moments()
+                covariance = covariance_of(moments, shorter.units, "study")
+                variances, df = covariance.of(matrix)
+                maxima = max_t_draws(covariance, np.sqrt(covariance.variances)) if bands else np.empty(0)
+                for into, value in zip(
+                    found, (matrix @ moments.gamma.ravel(), np.diag(variances), df, maxima), strict=True
+                ):
+                    into.append(value)
+        return cls(looks, *(np.array(values).reshape(len(runs), len(looks), -1) for values in found))
+
+    def half_widths(self, rule: Rule, *, stopped: bool = True) -> np.ndarray:
+        """Of each interval that the rule is about, shape (runs, looks, intervals)."""
+        quantile = np.full(self.df.shape[:2], normal_quantile(rule.level))
+        if rule.rule == "bands":
+            quantile = np.maximum(quantile, np.quantile(self.maxima, rule.level, axis=2))
+        df = sequential_df(self.df) if stopped else self.df
+        return (t_quantiles(quantile[..., None], df) * np.sqrt(self.variances))[..., self.about(rule)]
+
+    @staticmethod
+    def about(rule: Rule) -> slice:
+        return slice(16, 17) if rule.rule == "region" else slice(0, 16)
+
+    def target(self, rule: Rule) -> float:
         """What a look at `look` units sees on average."""
-        rule = self.until(1e-9)
-        sizes = look_sizes(first_look(rule, ls.conventions.get_conventions("default")), CEILING)
-        assert self.look in sizes
-        seen = []
-        for pilot in range(pilots):
-            sample = self.query(self.look, 10**5 + pilot)
-            seen.append(np.diff(self.intervals(fit(sample, sample.moments(), stopped=True))).max() / 2.0)
-        return float(np.mean(seen))
+        (at,) = np.flatnonzero(self.looks == rule.look)
+        return float(self.half_widths(rule)[:, at].max(axis=1).mean())
 
-    def intervals(self, fitted: LEGResults) -> np.ndarray:
-        if self.rule == "region":
-            return fitted.region(REGION).conf_int(self.level)
-        return fitted.conf_int(self.level, self.rule == "bands")
+    def stops(self, rule: Rule, target: float) -> np.ndarray:
+        """The look at which each run stops: the first that is narrow enough, or the ceiling."""
+        reached = self.half_widths(rule).max(axis=2) <= target
+        reached[:, -1] = True
+        return reached.argmax(axis=1)
 
 
-def fit(sample: ls.QuerySample, moments: ls.Moments, *, stopped: bool) -> LEGResults:
-    """LEG without its out-of-sample R^2; as if it had been stopped by widths, or at a size given in advance."""
-    source = {**moments.source, "stopping": {} if stopped else None}
-    moments = dataclasses.replace(moments, source=source)
-    return LEGResults(moments=moments, params=moments.gamma.ravel(), sample=sample)
-
-
-def run(case: Case, replicates: int, *, seed: int = 0) -> dict[str, object]:
-    """Coverage at the n that the rule chose, of its own intervals and of those that ignore the choice."""
-    truth, target = case.truth(), case.target()
-    matrix = rule_contrasts(case.until(target), SHAPE, truth.size)
-    truth = truth if matrix is None else matrix @ truth
-    covered, naive, units = [], [], []
-    for replicate in range(replicates):
-        with warnings.catch_warnings():
-            # a giant among heavy-tailed noise: the ceiling ends the run, and its intervals count like all others
-            warnings.simplefilter("ignore", ls.TargetNotReachedWarning)
-            sample = case.query(CEILING, seed + replicate, case.until(target))
-        units.append(sample.n_units[0])
-        moments = sample.moments()
-        for stopped, into in ((True, covered), (False, naive)):
-            if case.rule == "bands" and not stopped:
-                continue  # would cost the bootstrap once more
-            low, high = case.intervals(fit(sample, moments, stopped=stopped)).T
-            inside = (low <= truth) & (truth <= high)
-            into.append(float(inside.all() if case.rule == "bands" else inside.mean()))
-    return {
-        **vars(case),
-        "replicates": replicates,
-        "target": round(target, 5),
-        "coverage": round(float(np.mean(covered)), 4),
-        "se": round(max(float(np.std(covered, ddof=1)), 1e-9) / float(np.sqrt(replicates)), 4),
-        "naive": round(float(np.mean(naive)), 4) if naive else None,
-        "mean_units": round(float(np.mean(units)), 1),
-        "least_units": min(units),
-        "most_units": max(units),
-    }
+def rows(experiment: Experiment, rules: list[Rule], replicates: int) -> list[dict[str, object]]:
+    """Coverage at the n that each rule chose, of its own intervals and of those that ignore the choice."""
+    paths = Paths.of(experiment, range(replicates), bands=rules[0].rule == "bands")
+    truth = experiment.truth()
+    truth = np.append(truth, region_weights("study", REGION, SHAPE, "mean")[1] @ truth)
+    table: list[dict[str, object]] = []
+    for rule in rules:
+        target = paths.target(rule)
+        stop = (np.arange(replicates), paths.stops(rule, target))
+        errors = np.abs(paths.estimates - truth)[..., Paths.about(rule)][stop]
+        found = {}
+        for name, stopped in (("coverage", True), ("with_all_df", False)):
+            inside = errors <= paths.half_widths(rule, stopped=stopped)[stop]
+            found[name] = inside.all(axis=1) if rule.rule == "bands" else inside.mean(axis=1)
+        units = paths.looks[stop[1]]
+        table.append(
+            {
+                **vars(experiment),
+                **vars(rule),
+                "replicates": replicates,
+                "target": round(target, 5),
+                "coverage": round(float(found["coverage"].mean()), 4),
+                "se": round(float(found["coverage"].std(ddof=1) / np.sqrt(replicates)), 4),
+                "with_all_df": round(float(found["with_all_df"].mean()), 4),
+                "mean_units": round(float(units.mean()), 1),
+                "least_units": int(units.min()),
+                "most_units": int(units.max()),
+            }
+        )
+    return table
 
 
 EXPERIMENTS = (
-    ("linear", "additive", "light", True),
-    ("linear", "additive", "heavy", True),
-    ("linear", "blend", "heavy", True),
-    ("logistic", "additive", "none", True),
-    ("logistic", "additive", "none", False),
-    ("quadratic", "additive", "light", False),
-    ("quadratic", "blend", "light", True),
-    ("quadratic", "blend", "none", False),
+    Experiment("linear", "additive", "light", True),
+    Experiment("linear", "additive", "heavy", True),
+    Experiment("linear", "blend", "heavy", True),
+    Experiment("logistic", "additive", "none", True),
+    Experiment("logistic", "additive", "none", False),
+    Experiment("quadratic", "additive", "light", False),
+    Experiment("quadratic", "blend", "light", True),
+    Experiment("quadratic", "blend", "none", False),
 )
-
-
-def cases() -> list[Case]:
-    """All of the study."""
-    found = [Case(*experiment, "cells", 0.95, look) for experiment in EXPERIMENTS for look in (160, 608)]
-    found += [
-        Case(*experiment, "cells", level, 160)
-        for experiment in (EXPERIMENTS[0], EXPERIMENTS[3])
-        for level in (0.9, 0.99)
-    ]
-    found += [Case(*experiment, "bands", 0.95, 416) for experiment in EXPERIMENTS]
-    return found + [Case(*experiment, "region", 0.95, 160) for experiment in EXPERIMENTS]
+LEVELS = (0.9, 0.95, 0.99)
+POINTWISE = [Rule(rule, level, look) for rule in ("cells", "region") for level in LEVELS for look in (160, 480)]
+BANDS = [Rule("bands", level, 416) for level in LEVELS]
 
 
 # ---------------------------------------------------------------- the calibration
@@ -216,20 +248,21 @@ def worst_misses(
 # ---------------------------------------------------------------- the page
 
 
-def markdown(rows: list[dict[str, object]]) -> str:
-    """The table of the study."""
+def markdown(table: list[dict[str, object]]) -> str:
+    """The table of the study: one line an experiment and rule, the levels side by side."""
     lines = [
-        "| response | perturbation | noise | units | rule | level | expected at | coverage | MC error "
-        "| with all df | mean n | n |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| response | perturbation | noise | unit | rule | expected n | 90 % | 95 % | 99 % | 95 %, all df | mean n |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in rows:
-        unit = "pairs" if row["antithetic"] else "draws"
-        lines.append(
-            f"| {row['response']} | {row['perturbation']} | {row['noise']} | {unit} | {row['rule']} "
-            f"| {row['level']:g} | {row['look']} | {row['coverage']:.4f} | {row['se']:.4f} "
-            f"| {row['naive'] or '-'} | {row['mean_units']:.0f} | {row['least_units']} to {row['most_units']} |"
-        )
+    groups: dict[tuple[object, ...], dict[object, dict[str, object]]] = {}
+    for row in table:
+        unit = "pair" if row["antithetic"] else "draw"
+        name = (row["response"], row["perturbation"], row["noise"], unit, row["rule"], row["look"])
+        groups.setdefault(name, {})[row["level"]] = row
+    for name, by_level in groups.items():
+        cells = [f"{by_level[level]['coverage']:.3f} ({by_level[level]['se']:.3f})" for level in LEVELS]
+        cells += [f"{by_level[0.95]['with_all_df']:.3f}", f"{by_level[0.95]['mean_units']:.0f}"]
+        lines.append("| " + " | ".join([*map(str, name), *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -246,16 +279,17 @@ def main() -> None:
             print(level, {d: round(v, 3) for d, v in worst_misses(level, (1.0, 2.0, 3.0, 4.0)).items()})  # noqa: T201
         return
     path = arguments.out.with_suffix(".json")
-    rows = json.loads(path.read_text())["rows"] if arguments.resume and path.exists() else []
-    done = {tuple(row[name] for name in vars(Case("", "", "", True))) for row in rows}
-    for case in cases():
-        if tuple(vars(case).values()) in done:
-            continue
-        start = time.perf_counter()
-        rows.append(run(case, arguments.replicates))
-        path.write_text(json.dumps({"replicates": arguments.replicates, "rows": rows}, indent=1) + "\n")
-        print(round(time.perf_counter() - start), rows[-1], flush=True)  # noqa: T201
-    print(markdown(rows))  # noqa: T201
+    table = json.loads(path.read_text())["rows"] if arguments.resume and path.exists() else []
+    for rules in (POINTWISE, BANDS):
+        for experiment in EXPERIMENTS:
+            names = {**vars(experiment), "rule": rules[0].rule}
+            if any(all(row[k] == v for k, v in names.items()) for row in table):
+                continue
+            start = time.process_time()
+            table += rows(experiment, rules, arguments.replicates)
+            path.write_text(json.dumps({"rows": table}, indent=1) + "\n")
+            print(round(time.process_time() - start), "s", experiment, rules[0].rule, flush=True)  # noqa: T201
+    print(markdown(table))  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,0 +1,67 @@
+"""Intervals keep their level at the n that the run chose by its widths; the whole table is docs/studies/sequential.md.
+
+Every bound on a coverage is 4 Monte Carlo standard errors below the level: a sound build fails one comparison with
+probability 3e-5, and the default run makes 3 of them: 0.01 % of seeds. Seeds are fixed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.statistical.sequential import BANDS, EXPERIMENTS, POINTWISE, Experiment, Paths, Rule, rows, worst_misses
+
+SMALL = [
+    (Experiment("logistic", "additive", "none", True), [Rule("cells", 0.95, 160), Rule("region", 0.9, 160)]),
+    (Experiment("quadratic", "additive", "light", False), [Rule("bands", 0.95, 416)]),
+]
+
+
+def check(row: dict[str, object]) -> str:
+    """What falls short in one row; empty where nothing does."""
+    level, coverage, replicates = float(str(row["level"])), float(str(row["coverage"])), int(str(row["replicates"]))
+    # cells of one sample vary together: the error over samples, but not below that of 16 independent cells
+    cells = 16 if row["rule"] == "cells" else 1
+    error = max(float(str(row["se"])), float(np.sqrt(level * (1 - level) / (cells * replicates))))
+    return f"{row['rule']} {level}: {coverage} (error {error:.4f})" if coverage < level - 4.0 * error else ""
+
+
+@pytest.mark.parametrize(("experiment", "rules"), SMALL, ids=["pointwise", "bands"])
+def test_coverage_at_the_stop(experiment: Experiment, rules: list[Rule]) -> None:
+    for row in rows(experiment, rules, 60):
+        assert int(str(row["most_units"])) > int(str(row["least_units"]))  # the runs chose for themselves
+        assert not check(row)
+
+
+@pytest.mark.parametrize(("experiment", "rules"), SMALL, ids=["pointwise", "bands"])
+def test_query_stops_where_the_study_says(experiment: Experiment, rules: list[Rule]) -> None:
+    """And sees the same widths: the same sums, over chunks of other sizes."""
+    paths = Paths.of(experiment, range(4), bands=rules[0].rule == "bands")
+    for rule in rules:
+        target = paths.target(rule) * 1.001  # no run sees its own average
+        for run, at in enumerate(paths.stops(rule, target)):
+            sample = experiment.query(1216, run, rule.until(target))
+            assert sample.stopping is not None
+            np.testing.assert_array_equal(sample.stopping.units, paths.looks[: at + 1])
+            widths = paths.half_widths(rule)[run, : at + 1].max(axis=1)
+            np.testing.assert_allclose(sample.stopping.half_widths, widths, rtol=1e-9)
+
+
+def test_a_third_of_the_degrees_of_freedom_is_what_it_takes() -> None:
+    """The model of the calibration, 1000 runs: miss rates in units of 1 - level, good to 0.01 at 95 %."""
+    at95 = worst_misses(0.95, (1.0, 2.0, 3.0), replicates=1000)
+    assert at95[1.0] > 1.06  # all df: the intervals miss too often
+    assert 1.0 < at95[2.0] < at95[1.0]
+    assert at95[3.0] < 1.01
+    assert worst_misses(0.99, (3.0,), replicates=1000)[3.0] < 1.0
+    assert 0.97 < worst_misses(0.90, (3.0,), replicates=1000)[3.0] < 1.015
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rules", [POINTWISE, BANDS], ids=["pointwise", "bands"])
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: "-".join(map(str, vars(e).values())))
+def test_coverage_at_the_stop_everywhere(experiment: Experiment, rules: list[Rule]) -> None:
+    found = rows(experiment, rules, 1000)
+    assert not [text for row in found if (text := check(row))]
+    # widths are not bought by intervals that cover far too much
+    assert all(float(str(row["coverage"])) < 1.0 - 0.2 * (1.0 - float(str(row["level"]))) for row in found)
