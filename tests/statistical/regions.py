@@ -1,0 +1,176 @@
+"""Inference after LEG-TV: regions tested on draws of their own, and what happens on the draws that chose them.
+
+    python -m tests.statistical.regions --replicates 300 --out docs/studies/regions
+
+writes the table of docs/studies (JSON and markdown).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import legstat as ls
+from legstat.inference.contrasts import Contrasts
+
+SHAPE = (6, 6)
+IMAGE = np.full((1, *SHAPE), 0.5)
+LEVELS = (0.90, 0.95, 0.99)
+
+
+def judge(found: Contrasts, weights: np.ndarray, truth: np.ndarray) -> list[float]:
+    """Shares of regions covered, all covered at once, any false one of regions whose mean is 0, power."""
+    means = weights @ truth
+    null = np.abs(means) < 1e-12
+    row = []
+    for simultaneous in (False, True):
+        for level in LEVELS:
+            low, high = found.conf_int(level, simultaneous).T
+            inside = (low <= means) & (means <= high)
+            row.append(float(inside.all() if simultaneous else inside.mean()))
+    reject = found.test(fwer=0.05).reject
+    row.append(float((reject & null).any()))
+    bh = found.test(fdr=0.1).reject
+    row.append(float((bh & null).sum() / max(1, bh.sum())))
+    row.append(float(reject[~null].mean()) if (~null).any() else float("nan"))
+    return row
+
+
+NAMES = [f"{kind}_{c:g}" for kind in ("region", "all") for c in LEVELS] + ["fwer", "fdr", "power"]
+
+
+def run(response: str, units: int, replicates: int, *, L_ratio: float = 0.15, seed: int = 0) -> list[dict[str, Any]]:
+    """Both ways, split and not, on the same samples."""
+    gamma = np.zeros(SHAPE)
+    if response != "null":
+        gamma[1:3, 1:4] = 1.0
+    # few levels and a flat ground, so that regions of mean exactly 0 are found
+    f = ls.simulate.linear(gamma) if response == "null" else ls.simulate.logistic(2.0 * gamma, offset=-6.0)
+    design = ls.StructuredGaussian(grid=SHAPE, scale=0.25)
+    truth = f.leg(IMAGE, design)[0]
+    noise = np.random.default_rng(seed + 3)
+    rows: dict[str, list[list[float]]] = {"other draws": [], "the same draws": []}
+    for replicate in range(replicates):
+        sample = ls.query(
+            lambda x: f(x) + 0.1 * noise.standard_normal(len(x)), IMAGE, design, 1 + 2 * units,
+            perturbation=ls.Additive(clip=False), rng=seed + replicate, progress=False,
+        )  # fmt: skip
+        try:
+            split = ls.region_inference(sample, L_ratio=L_ratio)
+        except ValueError:  # no region of two cells
+            continue
+        weights = _weights(split.labels)
+        rows["other draws"].append(judge(split.contrasts, weights, truth))
+        # the same regions as if they had been named in advance, tested on the half that chose them
+        first, _ = ls.split_sample(sample)
+        rows["the same draws"].append(judge(ls.LEG(first).fit().contrasts(weights), weights, truth))
+    return [
+        {
+            "response": response, "units": units, "tested_on": name, "samples": len(found),
+            **dict(zip(NAMES, np.nanmean(found, axis=0).round(4).tolist(), strict=True)),
+        }
+        for name, found in rows.items()
+    ]  # fmt: skip
+
+
+def _weights(labels: np.ndarray) -> np.ndarray:
+    flat = labels.ravel()
+    masks = flat == np.arange(flat.max() + 1)[:, None]
+    return masks / masks.sum(axis=1, keepdims=True)
+
+
+def several_channels(replicates: int, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Intervals of the sum over channels of absolute values: conservative, and never below nominal."""
+    gamma = np.zeros((4, 4))
+    gamma[1:3, 1:3] = 3.0
+    f, image = ls.simulate.logistic(gamma, offset=-5.0), np.full((2, 4, 4), 0.5)
+    rows = []
+    for channels in ("separate", "joint"):
+        design = ls.StructuredGaussian(grid=(4, 4), scale=0.25, channels=channels)
+        truth = np.abs(f.leg(image, design)).sum(axis=0)
+        hits = []
+        for replicate in range(replicates):
+            n = 1 + 2 * 320 * (2 if channels == "separate" else 1)
+            sample = ls.query(
+                f, image, design, n, perturbation=ls.Additive(clip=False), rng=seed + replicate, progress=False
+            )
+            result = ls.LEG(sample).fit()
+            low, high = result.saliency_conf_int(0.95).T
+            below, above = result.saliency_conf_int(0.95, simultaneous=True, n_draws=500).T
+            inside = (low <= truth) & (truth <= high)
+            hits.append(
+                [*(inside[truth > 0].mean(), inside[truth == 0].mean()), ((below <= truth) & (truth <= above)).all()]
+            )
+        signal, none, every = np.mean(np.array(hits, dtype=float), axis=0).round(4)
+        rows.append({"channels": channels, "samples": replicates, "signal": signal, "no_signal": none, "all": every})
+    return rows
+
+
+def pilots(half_width: float, replicates: int, *, seed: int = 0) -> dict[str, Any]:
+    """Runs that go on from a pilot to the n that its standard errors ask for: what their intervals cover and reach."""
+    gamma = np.zeros((4, 4))
+    gamma[1:3, 1:3] = 3.0
+    f, image = ls.simulate.logistic(gamma, offset=-5.0), np.full((1, 4, 4), 0.5)
+    design = ls.StructuredGaussian(grid=(4, 4), scale=0.25)
+    truth, still, found = f.leg(image, design)[0], ls.Additive(clip=False), []
+    for replicate in range(replicates):
+        pilot = ls.query(f, image, design, 201, perturbation=still, rng=seed + replicate, progress=False)
+        n = max(201, int(ls.solve_half_width(pilot, half_width=half_width, level=0.95)))
+        sample = ls.query(f, image, design, n, perturbation=still, resume=pilot, progress=False)
+        low, high = ls.LEG(sample).fit().conf_int(0.95).T
+        widest = float((high - low).max()) / 2.0
+        found.append([float(((low <= truth) & (truth <= high)).mean()), n, widest, float(widest <= half_width)])
+    covered, queries, widest, reached = np.mean(found, axis=0).tolist()
+    error = float(np.std([row[0] for row in found], ddof=1) / np.sqrt(replicates))
+    return {
+        "half_width": half_width, "runs": replicates, "covered": round(covered, 4), "error": round(error, 4),
+        "queries": round(queries), "widest": round(widest, 4), "reached": round(reached, 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Run the study and write its table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--replicates", type=int, default=300)
+    parser.add_argument("--out", type=Path, default=Path("docs/studies/regions"))
+    options = parser.parse_args()
+    rows, started = [], time.process_time()
+    for response in ("logistic", "null"):
+        for units in (240, 640):
+            rows += run(response, units, options.replicates)
+            print(f"{time.process_time() - started:.0f} s: {rows[-2:]}", flush=True)  # noqa: T201
+    sums = several_channels(options.replicates)
+    two = [pilots(half_width, 400) for half_width in (0.04, 0.08)]
+    print(sums, two)  # noqa: T201
+    document = {"regions": rows, "sums": sums, "pilots": two}
+    options.out.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
+    head = ["response", "pairs", "tested on", "samples", *(n.replace("_", " ") for n in NAMES)]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        start = [row["response"], str(row["units"]), row["tested_on"], str(row["samples"])]
+        lines.append("| " + " | ".join([*start, *(f"{row[n]:.3f}" for n in NAMES)]) + " |")
+    lines += [
+        "",
+        "| channels | samples | cells with signal | cells without | all cells at once |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {r['channels']} | {r['samples']} | {r['signal']:.3f} | {r['no_signal']:.3f} | {r['all']:.3f} |"
+        for r in sums
+    ]
+    names = list(two[0])
+    lines += ["", "| " + " | ".join(n.replace("_", " ") for n in names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(str(r[n]) for n in names) + " |" for r in two]
+    mark = "<!-- written by tests/statistical/regions.py from here on -->"
+    path = options.out.with_suffix(".md")
+    text = path.read_text(encoding="utf-8").split(mark)[0] if path.is_file() else ""
+    path.write_text("\n".join([text.rstrip(), "", mark, "", *lines, ""]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
