@@ -15,7 +15,7 @@ from legstat.errors import invalid
 ConventionsName = Literal["default", "paper", "upstream"]
 Boundary = Literal["free", "zero"]
 Channels = Literal["shared", "separate", "joint"]
-MomentKind = Literal["printed", "centred", "regression", "crossfit", "least_squares"]
+MomentKind = Literal["printed", "centred", "regression", "adaptive", "crossfit", "least_squares"]
 Aggregation = Literal["sum", "mean"]
 Resize = Literal["nearest", "bilinear"]
 
@@ -71,7 +71,7 @@ _SETS: dict[str, Conventions] = {
         clip=True,
         quantise=False,
         leg_moments="crossfit",
-        legtv_moments="regression",
+        legtv_moments="adaptive",
         aggregation="sum",
         resize="nearest",
         L_ratio_per_channel=False,

@@ -15,10 +15,13 @@ import scipy.linalg
 
 from legstat._typing import JSON, FloatArray
 from legstat.conventions import MomentKind
+from legstat.crossfit import crossfit
 from legstat.designs import Design
 from legstat.errors import invalid
+from legstat.grids import Grid
 from legstat.realised import DENSE_LIMIT
-from legstat.units import Influence, PowerSums, Sums, Units, degrees_of_freedom
+from legstat.ridge import adaptive_ridge
+from legstat.units import Estimate, Influence, PowerSums, Units, degrees_of_freedom, summed
 
 _ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
 CROSSFIT_MINIMUM = 8
@@ -27,6 +30,7 @@ COV_TYPES: dict[str, tuple[str, ...]] = {
     "printed": ("sandwich",),
     "centred": ("sandwich",),
     "regression": ("none",),
+    "adaptive": ("none",),
     "crossfit": ("crossfit",),
     "least_squares": ("HC0", "HC1", "HC2", "HC3"),
 }
@@ -120,7 +124,7 @@ def estimate_moments(
     source: JSON | None = None,
     cov_type: str | None = None,
 ) -> Moments:
-    r"""The moment vector of a sample, by one of five estimates of the same gamma.
+    r"""The moment vector of a sample, by one of six estimates of the same gamma.
 
     With :math:`S` the covariance of a unit's realised z (pairs: of its odd part), known in closed form,
 
@@ -128,7 +132,10 @@ def estimate_moments(
       mean shift.
     - ``"centred"``: the same with y centred.
     - ``"regression"``: :math:`(Z^T Z / n + a S) g = (1 + a) b`, then :math:`S g`. Biased towards 0 where n is below
-      some 20 p; the smallest error for maps, no valid intervals.
+      some 20 p; no valid intervals.
+    - ``"adaptive"``: ridge regression on a prior that is smooth on the grid and wide where the sample finds signal
+      (`legstat.ridge.adaptive_ridge`), with the weight that minimises generalised cross-validation. Biased likewise;
+      the smallest error for maps (docs/studies/query_efficiency.md).
     - ``"crossfit"``: :math:`b = \frac1n\sum (S g_{-i} + (y_i - g_{-i}^T z_i) z_i)` with the pilot :math:`g_{-i}` from
       all other units. Unbiased for any pilot; carries variances. The pilot is the ridge map in whitened coordinates
       whose penalty minimises generalised cross-validation, so that all of them follow from one decomposition; beyond
@@ -143,7 +150,7 @@ def estimate_moments(
         One for each stream of the sample.
     design : Design
         The nominal design: the returned b is Sigma gamma-hat in its metric.
-    kind : {"printed", "centred", "regression", "crossfit", "least_squares"}
+    kind : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}
         The estimate.
     shrinkage : float, default 1.0
         a > 0 of "regression"; larger is closer to "centred".
@@ -158,13 +165,13 @@ def estimate_moments(
     Returns
     -------
     Moments
-        With variances for all kinds but "regression".
+        With variances for all kinds but the shrunken ones, "regression" and "adaptive".
 
     Raises
     ------
     ValueError
-        If the kind is unknown, the shrinkage not positive, the units too few, or the p x p matrix of "regression" too
-        large (the text names "crossfit", which needs none).
+        If the kind is unknown, the shrinkage not positive, the units too few, or the p x p matrix of "regression" or
+        "adaptive" too large (the text names "crossfit", which needs none).
 
     Notes
     -----
@@ -196,8 +203,10 @@ def estimate_moments(
     for units in streams:
         if kind == "regression":
             gamma, influence, spread = _regression(units, shrinkage, leave_out)
+        elif kind == "adaptive":
+            gamma, influence, spread = _adaptive(units, design.grid, leave_out)
         elif kind == "crossfit":
-            gamma, influence, spread = _crossfit(units, leave_out)
+            gamma, influence, spread = crossfit(units, leave_out)
         elif kind == "least_squares":
             gamma, influence = _least_squares(units, used, leave_out)
             # a fold's variances would go unread: its maps are only used to predict
@@ -225,25 +234,8 @@ def estimate_moments(
     )
 
 
-def _sums(units: Units, leave_out: tuple[int, int] | None, *, parts: int = 1, gram: bool = False) -> list[Sums]:
-    """Sums over the units, dealt out to `parts` in turn."""
-    sums = [Sums.zeros(units.n_unknowns, gram) for _ in range(parts)]
-    start = 0
-    for z, y in units.rows(leave_out):
-        turn = (start + np.arange(len(y))) % parts
-        for part, one in enumerate(sums):
-            one.add(z[turn == part], y[turn == part]) if parts > 1 else one.add(z, y)
-        start += len(y)
-    return sums
-
-
-_Spread = tuple[FloatArray, FloatArray]
-_Estimate = tuple[FloatArray, Influence, _Spread | None]
-"""gamma-hat, how the units moved it, its variances with their degrees of freedom."""
-
-
-def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> _Estimate:
-    (sums,) = _sums(units, leave_out)
+def _plain(units: Units, centre: bool, leave_out: tuple[int, int] | None) -> Estimate:
+    (sums,) = summed(units, leave_out)
     mu, n = units.law.mean.ravel(), sums.n
     shift = sums.y / n if centre and not units.paired else 0.0
     # z is centred about its known mean; with y centred too this is the sample covariance about any centre
@@ -273,9 +265,9 @@ def _check_dense(units: Units, kind: str) -> None:
         )
 
 
-def _regression(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) -> _Estimate:
+def _regression(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) -> Estimate:
     _check_dense(units, "regression")
-    (sums,) = _sums(units, leave_out, gram=True)
+    (sums,) = summed(units, leave_out, gram=True)
     b, gram, _ = sums.centred(units.paired)
     law = units.law.matrix()
     factor = scipy.linalg.cho_factor(gram + shrinkage * law)
@@ -299,9 +291,30 @@ def _regression(units: Units, shrinkage: float, leave_out: tuple[int, int] | Non
     return gamma, influence, None
 
 
+def _adaptive(units: Units, grid: Grid, leave_out: tuple[int, int] | None) -> Estimate:
+    _check_dense(units, "adaptive")
+    (sums,) = summed(units, leave_out, gram=True)
+    b, gram, yy = sums.centred(units.paired)
+    gamma, hat = adaptive_ridge(b, gram, yy, sums.n, grid, len(units.law.mean))
+    centre, mean_y, base = sums.centre(units.paired)
+    # as for "regression", given the prior that the sample chose
+    influence = Influence(
+        centre=centre,
+        maps=gamma[None],
+        means=(hat @ (b - gram @ gamma))[None],
+        shifts=np.array([mean_y]),
+        weights=np.ones(1),
+        matrix=hat,
+        hat=hat,
+        power=1.0,
+        base=base,
+    )
+    return gamma, influence, None
+
+
 def _least_squares(units: Units, cov_type: str, leave_out: tuple[int, int] | None) -> tuple[FloatArray, Influence]:
     _check_dense(units, "least_squares")
-    (sums,) = _sums(units, leave_out, gram=True)
+    (sums,) = summed(units, leave_out, gram=True)
     b, gram, _ = sums.centred(units.paired)
     unknowns = units.n_unknowns + (0 if units.paired else 1)
     if sums.n <= unknowns:
@@ -328,135 +341,3 @@ def _least_squares(units: Units, cov_type: str, leave_out: tuple[int, int] | Non
         base=base,
     )
     return gamma, influence
-
-
-def _crossfit(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
-    """Each unit's pilot is the ridge map of all the others; all of them follow from one decomposition."""
-    if units.n_unknowns > DENSE_LIMIT:
-        return _crossfit_halves(units, leave_out)
-    (sums,) = _sums(units, leave_out, gram=True)
-    pilot, hat = _ridge_pilot(units, sums)
-    mu, n = units.law.mean.ravel(), float(sums.n)
-    centre, mean_y, base = sums.centre(units.paired)
-    shift = mean_y - float(pilot @ (centre - mu)) if not units.paired else 0.0
-    drift, product = np.zeros(units.n_unknowns), np.zeros(units.n_unknowns)
-    plain, swayed = PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)
-    for z, y in units.rows(leave_out):
-        rows, spread = z - mu, z - centre
-        moved = spread @ hat
-        # the residual that u has from the map of the others
-        residual = (y - shift - rows @ pilot) / (1.0 - base - np.einsum("ij,ij->i", moved, spread))
-        product += residual @ rows
-        drift += residual @ moved  # leaving u out moves the pilot by minus this
-        if leave_out is None:
-            plain.add(units.solve(rows) * residual[:, None])
-            swayed.add(moved * residual[:, None])
-    total = units.solve(product)
-    gamma = pilot + (total - drift) / n
-    weights = np.array([1.0 / np.sqrt(n * (n - 1.0))])
-    if leave_out is not None:
-        return gamma, Influence(mu, pilot[None], total[None] / n, np.array([shift]), weights), None
-    level, shape = plain.about_mean(n), swayed.about_mean(n)
-    if not shape[0].any():  # no pilot: the estimate is that of centred moments
-        free = Influence(
-            centre=mu,
-            maps=pilot[None],
-            means=total[None] / n,
-            shifts=np.array([shift]),
-            weights=weights,
-            power=1.0,
-            base=base,
-            hat=hat,
-            hat_centre=centre,
-        )
-        return gamma, free, (level[0] / (n * (n - 1.0)), degrees_of_freedom(*level, n))
-    # With its pilot the estimate follows the drawn z's own covariance, as least squares does: to first order u moves it
-    # along H z_u. Where the draws determine a cell badly, that says so; S^{-1} z_u would say the opposite, and bands
-    # covered 2 to 6 % too little. The level over all cells is that of S^{-1} z_u, whose expectation is right.
-    ratio = float(level[0].sum() / shape[0].sum())
-    influence = Influence(
-        centre=centre,
-        maps=pilot[None],
-        means=np.sqrt(ratio) * drift[None] / n,
-        shifts=np.array([mean_y]),
-        weights=weights,
-        matrix=np.sqrt(ratio) * hat,
-        power=1.0,
-        base=base,
-        hat=hat,
-    )
-    return gamma, influence, (ratio * shape[0] / (n * (n - 1.0)), degrees_of_freedom(*shape, n))
-
-
-def _crossfit_halves(units: Units, leave_out: tuple[int, int] | None) -> _Estimate:
-    halves = _sums(units, leave_out, parts=2)
-    # the pilot for a half comes from the other half
-    pilots = np.stack([_shrunken_pilot(units, halves[1]), _shrunken_pilot(units, halves[0])])
-    mu = units.law.mean.ravel()
-    shifts = np.array(
-        [0.0 if units.paired else (h.y - g @ (h.z - h.n * mu)) / h.n for h, g in zip(halves, pilots, strict=True)]
-    )
-    powers, products = [PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)], np.zeros_like(pilots)
-    start = 0
-    for z, y in units.rows(leave_out):
-        turn = (start + np.arange(len(y))) % 2
-        for half in range(2):
-            rows = z[turn == half] - mu
-            residual = y[turn == half] - rows @ pilots[half] - shifts[half]
-            products[half] += residual @ rows
-            if leave_out is None:  # as above
-                powers[half].add(units.solve(rows) * residual[:, None])
-        start += len(y)
-    n = np.array([[h.n] for h in halves], dtype=np.float64)
-    lost = 0.0 if units.paired else 1.0  # the mean of the residuals was estimated from the same half
-    total = units.solve(products)
-    step = total / (n - lost)
-    weight = n / n.sum()
-    moved = Influence(
-        centre=mu,
-        maps=pilots,
-        means=total / n,
-        shifts=shifts,
-        weights=(weight / np.sqrt(n * (n - 1.0)))[:, 0],
-    )
-    gamma = np.sum(weight * (pilots + step), axis=0)
-    if leave_out is not None:
-        return gamma, moved, None
-    central = [s.about_mean(h.n) for s, h in zip(powers, halves, strict=True)]
-    scale = moved.weights[:, None] ** 2
-    second = np.sum(scale * np.stack([c[0] for c in central]), axis=0)
-    fourth = np.sum(scale**2 * np.stack([c[1] for c in central]), axis=0)
-    return gamma, moved, (second, degrees_of_freedom(second, fourth, float(n.sum())))
-
-
-def _ridge_pilot(units: Units, sums: Sums) -> tuple[FloatArray, FloatArray]:
-    """Ridge where S is the identity, penalty by generalised cross-validation; 0 where that gains nothing.
-
-    With it the matrix H of its leverages (z_u - centre)^T H (z_u - centre).
-    """
-    b, gram, yy = sums.centred(units.paired)
-    factor = np.linalg.cholesky(units.law.matrix())
-    half = scipy.linalg.solve_triangular(factor, gram, lower=True)
-    whitened = scipy.linalg.solve_triangular(factor, half.T, lower=True)
-    eigenvalues, vectors = scipy.linalg.eigh((whitened + whitened.T) / 2.0)
-    eigenvalues = np.maximum(eigenvalues, 0.0)
-    u = vectors.T @ scipy.linalg.solve_triangular(factor, b, lower=True)
-    best, chosen, least = np.inf, np.zeros_like(u), yy
-    for penalty in np.geomspace(1e-3, 1e3, 25):
-        inverse = 1.0 / (eigenvalues + penalty)
-        rss = yy - float(np.sum(u**2 * inverse * (2.0 - eigenvalues * inverse)))
-        leverage = float(np.sum(eigenvalues * inverse)) / sums.n
-        score = rss / (1.0 - leverage) ** 2 if leverage < 1.0 else np.inf
-        if score < min(best, least):
-            best, chosen = score, inverse
-    back = np.asarray(scipy.linalg.solve_triangular(factor, vectors, lower=True, trans="T"), dtype=np.float64)
-    return back @ (chosen * u), (back * (chosen / sums.n)) @ back.T
-
-
-def _shrunken_pilot(units: Units, sums: Sums) -> FloatArray:
-    """c S^{-1} b with c = share of ||S^{-1/2} b||^2 that is not noise, the best multiple in expectation."""
-    b, _, yy = sums.centred(units.paired)
-    g = units.solve(b)
-    length = float(b @ g)
-    noise = units.n_unknowns * max(yy, 0.0) / sums.n
-    return g * (max(0.0, 1.0 - noise / length) if length > 0 else 0.0)

@@ -206,7 +206,7 @@ class QuerySample:
 
         Parameters
         ----------
-        kind : {"printed", "centred", "regression", "crossfit", "least_squares"}, optional
+        kind : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
             See `legstat.moments.estimate_moments`; the conventions' kind for LEG where it is left out.
         shrinkage : float, default 1.0
             The weight a of "regression".

@@ -226,3 +226,20 @@ class Sums:
     def centre(self, paired: bool) -> tuple[FloatArray, float, float]:
         """Where `centred` took its moments about, in z and in y, and the leverage that the constant costs."""
         return (np.zeros_like(self.z), 0.0, 0.0) if paired else (self.z / self.n, self.y / self.n, 1.0 / self.n)
+
+
+def summed(units: Units, leave_out: tuple[int, int] | None, *, parts: int = 1, gram: bool = False) -> list[Sums]:
+    """Sums over the units, dealt out to `parts` in turn."""
+    sums = [Sums.zeros(units.n_unknowns, gram) for _ in range(parts)]
+    start = 0
+    for z, y in units.rows(leave_out):
+        turn = (start + np.arange(len(y))) % parts
+        for part, one in enumerate(sums):
+            one.add(z[turn == part], y[turn == part]) if parts > 1 else one.add(z, y)
+        start += len(y)
+    return sums
+
+
+Spread = tuple[FloatArray, FloatArray]
+Estimate = tuple[FloatArray, Influence, Spread | None]
+"""gamma-hat, how the units moved it, its variances with their degrees of freedom."""

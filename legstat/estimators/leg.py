@@ -30,7 +30,7 @@ class LEG:
     ----------
     data : QuerySample or Moments
         A sample, or the moment vector alone.
-    moments : {"printed", "centred", "regression", "crossfit", "least_squares"}, optional
+    moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
         How b is estimated from a sample: "crossfit", which carries standard errors, unless the sample's conventions or
         the `cov_type` of `fit` say otherwise. See `estimate_moments`.
 
@@ -116,8 +116,8 @@ class LEG:
             raise ValueError(invalid("LEG.fit", "cov_type", cov_type, valid))
         if cov_type in COV_TYPES[self._kind]:
             return self._kind
-        if self._kind == "regression":
-            raise no_variance("regression", "LEG.fit")
+        if COV_TYPES[self._kind] == ("none",):
+            raise no_variance(self._kind, "LEG.fit")
         if self._named or isinstance(self._data, Moments) or self._data.conventions != "default":
             valid = " or ".join(map(repr, COV_TYPES[self._kind])) + f" for {self._kind!r} moments"
             raise ValueError(invalid("LEG.fit", "cov_type", cov_type, valid, "Leave `moments` out to let it follow."))
@@ -152,6 +152,6 @@ def check_data(
     if kind is not None and data.conventions != "default" and kind != implied:
         remedy = "Query with conventions='default' to choose."
         raise ValueError(invalid(where, "moments", kind, f"{implied!r} under conventions={data.conventions!r}", remedy))
-    if implied == "regression" and data.planes * data.design.grid.n_cells > DENSE_LIMIT:
+    if implied == "adaptive" and data.planes * data.design.grid.n_cells > DENSE_LIMIT:
         implied = "crossfit"  # needs no p x p matrix
     return data, kind or implied

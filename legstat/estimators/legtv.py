@@ -43,8 +43,8 @@ class LEGTV:
     ----------
     data : QuerySample or Moments
         A sample, or the moment vector alone.
-    moments : {"printed", "centred", "regression", "crossfit"}, optional
-        How b is estimated from a sample: "regression" ("crossfit" beyond 4,096 unknowns, where no p x p matrix is
+    moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
+        How b is estimated from a sample: "adaptive" ("crossfit" beyond 4,096 unknowns, where no p x p matrix is
         formed), unless the sample's conventions say otherwise.
 
     Raises
@@ -119,9 +119,9 @@ class LEGTV:
         r"""The quantile of :math:`\|D^{+T}(b - E b)\|_\infty`, by the Gaussian multiplier bootstrap.
 
         With unbiased moments ("printed", "centred", "crossfit", "least_squares") eq. 5's set then holds gamma with
-        probability `level`, which is what the paper's theory asks of L, without its bounds. "regression" moments are
-        shrunken: there the set holds E[gamma-hat] with that probability, and gamma itself only as far as the shrinkage
-        is small.
+        probability `level`, which is what the paper's theory asks of L, without its bounds. "regression" and
+        "adaptive" moments are shrunken: there the set holds E[gamma-hat] with that probability, and gamma itself only
+        as far as the shrinkage is small.
 
         Parameters
         ----------

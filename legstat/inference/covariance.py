@@ -166,8 +166,8 @@ def covariance_of(moments: Moments, units: tuple[Units, ...] | None, where: str)
 
 def no_variance(kind: str, where: str) -> InferenceUnavailableError:
     """Why moments of a kind carry no variance, and what does."""
-    if kind == "regression":
-        reason = "regression moments shrink towards 0 and their intervals undercover (54 to 94 % at nominal 95 %)"
+    if kind in ("regression", "adaptive"):
+        reason = f"{kind} moments shrink towards 0: intervals about them undercover (54 to 94 % at nominal 95 %)"
     else:
         return InferenceUnavailableError(
             f"legstat.{where}: no standard errors: moments that were given without responses carry no variance. Hand "

@@ -20,7 +20,7 @@ small = st.tuples(st.integers(1, 5), st.integers(1, 5))
 boundaries = st.sampled_from(["free", "zero"])
 seeds = st.integers(0, 2**32 - 1)
 ratios = st.one_of(st.just(0.0), st.floats(1e-3, 1.0))  # closer to 0 lies within the solvers' tolerances
-KINDS = ("centred", "regression", "crossfit", "least_squares")
+KINDS = ("centred", "regression", "adaptive", "crossfit", "least_squares")
 # a share of what the profile allows: 40 and 25 by default, ten times as many with HYPOTHESIS_PROFILE=explore
 QUICK = settings(max_examples=2 * settings.default.max_examples // 5)
 SLOW = settings(max_examples=settings.default.max_examples // 4)

@@ -66,12 +66,13 @@ def test_least_squares_needs_more_units_than_unknowns() -> None:
 @pytest.mark.parametrize("antithetic", [False, True])
 def test_crossfit_is_the_naive_leave_one_out(antithetic: bool) -> None:
     """gamma-hat = mean of g_{-u} + S^{-1} z_u (y_u - fitted by the others), each pilot solved by itself."""
-    from legstat.moments import _ridge_pilot, _sums
+    from legstat.crossfit import ridge_pilot
+    from legstat.units import summed
 
     data = sample(antithetic, units=60)
     z, y = flat(data)
-    (sums,) = _sums(data.units[0], None, gram=True)
-    _, hat = _ridge_pilot(data.units[0], sums)
+    (sums,) = summed(data.units[0], None, gram=True)
+    _, hat = ridge_pilot(data.units[0], sums)
     S, mu = data.units[0].law.matrix(), data.units[0].law.mean.ravel()
     centred = z if antithetic else z - z.mean(axis=0)
     penalty = np.linalg.inv(hat) - centred.T @ centred

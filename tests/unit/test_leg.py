@@ -56,7 +56,7 @@ def test_given_variances_are_used(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(ls.LEG(moments).fit().std_errors, np.sqrt(variances[0]), rtol=1e-15)
 
 
-@pytest.mark.parametrize("kind", ["printed", "centred", "regression", "crossfit", "least_squares"])
+@pytest.mark.parametrize("kind", ["printed", "centred", "regression", "adaptive", "crossfit", "least_squares"])
 def test_kinds(kind: Any) -> None:
     sample = take()
     result = ls.LEG(sample, moments=kind).fit()

@@ -163,7 +163,7 @@ def test_each_channel_is_a_program_of_its_own(given: dict[str, Any], engine: str
     D, sigma = dense(sample.design)
     estimator = ls.LEGTV(sample)
     result = estimator.fit(L_ratio=0.3, engine=engine)
-    b = sample.moments("printed" if "conventions" in given else "regression").b
+    b = sample.moments("printed" if "conventions" in given else "adaptive").b
     largest = np.array([np.abs(pinv(D).T @ row).max() for row in b])
     np.testing.assert_allclose(result.L_max_per_row, largest, rtol=1e-10)  # dense pseudo-inverse
     assert estimator.L_max == result.L_max
@@ -211,7 +211,7 @@ def test_given_Ls_are_put_in_descending_order() -> None:
     Ls = [0.2 * estimator.L_max, 2 * estimator.L_max, 0.0]
     path = estimator.fit_path(Ls, progress=False)
     assert list(path.Ls) == sorted(Ls, reverse=True)
-    np.testing.assert_allclose(path[-1].params, ls.LEG(take(), moments="regression").fit().params, rtol=1e-9)
+    np.testing.assert_allclose(path[-1].params, ls.LEG(take(), moments="adaptive").fit().params, rtol=1e-9)
     assert path[0].n_regions == 1
     one = estimator.fit_path(n_Ls=1, L_ratio_min=0.4, progress=False)
     assert one[0].L_ratio == pytest.approx(0.4)
@@ -222,7 +222,7 @@ def test_heldout_refits_without_each_fold(conventions: Any) -> None:
     sample = take(conventions=conventions, f=ls.simulate.quadratic(np.array([[4.0, 0, 0], [4.0, 0, 0]]), 0.2))
     estimator = ls.LEGTV(sample)
     path = estimator.fit_path(n_Ls=4, progress=False)
-    kind = "regression" if conventions == "default" else "printed"
+    kind = "adaptive" if conventions == "default" else "printed"
     errors, totals = np.zeros(4), 0.0
     for k in range(5):
         part = ls.LEGTV(sample.moments(kind, leave_out=(k, 5)))  # type: ignore[arg-type]
@@ -335,7 +335,7 @@ def test_conventions_choose_the_moments() -> None:
     assert ls.LEGTV(sample).fit(L_ratio=0.3).moments.kind == "printed"
     with pytest.raises(ValueError, match="`moments` must be 'printed' under"):
         ls.LEGTV(sample, moments="regression")
-    assert ls.LEGTV(take()).fit(L_ratio=0.3).moments.kind == "regression"
+    assert ls.LEGTV(take()).fit(L_ratio=0.3).moments.kind == "adaptive"
 
 
 def test_zero_moments_give_a_zero_map() -> None:

@@ -9,6 +9,7 @@ import pytest
 import statsmodels.api as sm
 
 import legstat as ls
+import legstat.crossfit
 import legstat.moments
 import legstat.units
 from legstat.moments import Moments, estimate_moments
@@ -24,7 +25,7 @@ from tests.helpers import (
 
 IMAGE = np.random.default_rng(1).uniform(0.0, 1.0, (2, 4, 6))
 GRID = (2, 3)
-KINDS = ["printed", "centred", "regression", "crossfit", "least_squares"]
+KINDS = ["printed", "centred", "regression", "adaptive", "crossfit", "least_squares"]
 ARRANGEMENTS: dict[str, dict[str, Any]] = {
     "pairs": {},
     "pairs, no clipping": {"perturbation": ls.Additive(clip=False)},
@@ -84,7 +85,7 @@ def test_against_the_definition(arrangement: str, kind: Any) -> None:
     np.testing.assert_allclose(moments.b, gamma @ sigma, rtol=0, atol=1e-12)
     assert moments.n == min(sample.n_units)
     assert moments.kind == kind
-    assert (moments.variances is None) == (kind == "regression")
+    assert (moments.variances is None) == (kind in ("regression", "adaptive"))
     if kind in ("printed", "centred", "crossfit"):
         np.testing.assert_allclose(moments.variances, np.concatenate(variances), rtol=1e-9)  # as above
 
@@ -195,20 +196,23 @@ def test_drawing_again_gives_the_bits_of_keeping(arrangement: str, kind: Any, mo
     assert streamed.units[0]._kept is None
     np.testing.assert_array_equal(one.b, two.b)
     np.testing.assert_array_equal(one_left.b, two_left.b)
-    if kind != "regression":
+    if kind not in ("regression", "adaptive"):
         np.testing.assert_array_equal(one.variances, two.variances)
 
 
 @pytest.mark.parametrize("arrangement", ["pairs", "draws", "joint pairs"])
 def test_crossfit_without_a_matrix(arrangement: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = take(arrangement)
-    monkeypatch.setattr(legstat.moments, "DENSE_LIMIT", 2)
+    for module in (legstat.moments, legstat.crossfit):
+        monkeypatch.setattr(module, "DENSE_LIMIT", 2)
     ((z, y),) = naive_units(sample)
     law = sample.units[0].law
     gamma = naive_halves(z - law.mean.ravel(), y, law.matrix(), sample.antithetic)
     np.testing.assert_allclose(sample.moments("crossfit").gamma.ravel(), gamma, rtol=0, atol=1e-11)  # dense inverses
     with pytest.raises(ValueError, match=r'`kind` must be at most 2 unknowns.*kind="crossfit"'):
         sample.moments("regression")
+    with pytest.raises(ValueError, match=r'`kind` must be at most 2 unknowns.*kind="crossfit"'):
+        sample.moments("adaptive")
 
 
 # ---------------------------------------------------------------- unbiasedness
@@ -332,7 +336,7 @@ def test_pairs_cancel_an_even_response() -> None:
 
 def test_unknown_kind() -> None:
     with pytest.raises(
-        ValueError, match=r"`kind` must be one of 'printed', 'centred', 'regression', 'crossfit', .*Got 'ols'"
+        ValueError, match=r"`kind` must be one of 'printed', 'centred', 'regression', 'adaptive', .*Got 'ols'"
     ):
         take().moments("ols")  # type: ignore[arg-type]
 

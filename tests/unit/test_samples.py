@@ -299,7 +299,7 @@ def test_from_arrays_is_the_sample_itself(arrangement: str) -> None:
     )
     assert given.n_units == sample.n_units
     assert np.array_equal(given.draws(), sample.draws())
-    for kind in ("printed", "centred", "regression", "crossfit", "least_squares"):
+    for kind in ("printed", "centred", "regression", "adaptive", "crossfit", "least_squares"):
         np.testing.assert_allclose(given.moments(kind).b, sample.moments(kind).b, rtol=0, atol=1e-15)
     np.testing.assert_allclose(ls.LEG(given).fit().params, ls.LEG(sample).fit().params, rtol=0, atol=1e-13)
     assert ls.LEG(given).fit().heatmap.shape == (4, 6)

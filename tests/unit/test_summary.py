@@ -64,7 +64,7 @@ def test_legtv_says_how_it_was_solved() -> None:
     assert said["L / L_max"] == "0.200"
     assert said["Regions"] == str(result.n_regions)
     assert said["Certificate"].startswith("passed, gap ")
-    assert said["Moments"] == "regression"
+    assert said["Moments"] == "adaptive"
     assert "std err" not in text
     assert "LEG(sample).fit()" in text
 
@@ -176,4 +176,4 @@ def test_joint_summary_holds_both() -> None:
     said = facts(joint_summary(leg, tv).as_text())
     assert said["LEG o.o.s. R2"] == f"{leg.fidelity:.3f}"
     assert said["LEG-TV o.o.s. R2"] == f"{tv.fidelity:.3f}"
-    assert (said["LEG moments"], said["LEG-TV moments"]) == ("crossfit", "regression")
+    assert (said["LEG moments"], said["LEG-TV moments"]) == ("crossfit", "adaptive")

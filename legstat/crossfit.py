@@ -1,0 +1,131 @@
+"""Moments "crossfit": each unit's residual is taken from a pilot map that the unit had no part in."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+
+from legstat._typing import FloatArray
+from legstat.realised import DENSE_LIMIT
+from legstat.ridge import gcv_ridge
+from legstat.units import Estimate, Influence, PowerSums, Sums, Units, degrees_of_freedom, summed
+
+
+def crossfit(units: Units, leave_out: tuple[int, int] | None) -> Estimate:
+    """Each unit's pilot is the ridge map of all the others; all of them follow from one decomposition."""
+    if units.n_unknowns > DENSE_LIMIT:
+        return _halves(units, leave_out)
+    (sums,) = summed(units, leave_out, gram=True)
+    pilot, hat = ridge_pilot(units, sums)
+    mu, n = units.law.mean.ravel(), float(sums.n)
+    centre, mean_y, base = sums.centre(units.paired)
+    shift = mean_y - float(pilot @ (centre - mu)) if not units.paired else 0.0
+    drift, product = np.zeros(units.n_unknowns), np.zeros(units.n_unknowns)
+    plain, swayed = PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)
+    for z, y in units.rows(leave_out):
+        rows, spread = z - mu, z - centre
+        moved = spread @ hat
+        # the residual that u has from the map of the others
+        residual = (y - shift - rows @ pilot) / (1.0 - base - np.einsum("ij,ij->i", moved, spread))
+        product += residual @ rows
+        drift += residual @ moved  # leaving u out moves the pilot by minus this
+        if leave_out is None:
+            plain.add(units.solve(rows) * residual[:, None])
+            swayed.add(moved * residual[:, None])
+    total = units.solve(product)
+    gamma = pilot + (total - drift) / n
+    weights = np.array([1.0 / np.sqrt(n * (n - 1.0))])
+    if leave_out is not None:
+        return gamma, Influence(mu, pilot[None], total[None] / n, np.array([shift]), weights), None
+    level, shape = plain.about_mean(n), swayed.about_mean(n)
+    if not shape[0].any():  # no pilot: the estimate is that of centred moments
+        free = Influence(
+            centre=mu,
+            maps=pilot[None],
+            means=total[None] / n,
+            shifts=np.array([shift]),
+            weights=weights,
+            power=1.0,
+            base=base,
+            hat=hat,
+            hat_centre=centre,
+        )
+        return gamma, free, (level[0] / (n * (n - 1.0)), degrees_of_freedom(*level, n))
+    # With its pilot the estimate follows the drawn z's own covariance, as least squares does: to first order u moves it
+    # along H z_u. Where the draws determine a cell badly, that says so; S^{-1} z_u would say the opposite, and bands
+    # covered 2 to 6 % too little. The level over all cells is that of S^{-1} z_u, whose expectation is right.
+    ratio = float(level[0].sum() / shape[0].sum())
+    influence = Influence(
+        centre=centre,
+        maps=pilot[None],
+        means=np.sqrt(ratio) * drift[None] / n,
+        shifts=np.array([mean_y]),
+        weights=weights,
+        matrix=np.sqrt(ratio) * hat,
+        power=1.0,
+        base=base,
+        hat=hat,
+    )
+    return gamma, influence, (ratio * shape[0] / (n * (n - 1.0)), degrees_of_freedom(*shape, n))
+
+
+def _halves(units: Units, leave_out: tuple[int, int] | None) -> Estimate:
+    halves = summed(units, leave_out, parts=2)
+    # the pilot for a half comes from the other half
+    pilots = np.stack([_shrunken_pilot(units, halves[1]), _shrunken_pilot(units, halves[0])])
+    mu = units.law.mean.ravel()
+    shifts = np.array(
+        [0.0 if units.paired else (h.y - g @ (h.z - h.n * mu)) / h.n for h, g in zip(halves, pilots, strict=True)]
+    )
+    powers, products = [PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)], np.zeros_like(pilots)
+    start = 0
+    for z, y in units.rows(leave_out):
+        turn = (start + np.arange(len(y))) % 2
+        for half in range(2):
+            rows = z[turn == half] - mu
+            residual = y[turn == half] - rows @ pilots[half] - shifts[half]
+            products[half] += residual @ rows
+            if leave_out is None:  # as above
+                powers[half].add(units.solve(rows) * residual[:, None])
+        start += len(y)
+    n = np.array([[h.n] for h in halves], dtype=np.float64)
+    lost = 0.0 if units.paired else 1.0  # the mean of the residuals was estimated from the same half
+    total = units.solve(products)
+    step = total / (n - lost)
+    weight = n / n.sum()
+    moved = Influence(
+        centre=mu,
+        maps=pilots,
+        means=total / n,
+        shifts=shifts,
+        weights=(weight / np.sqrt(n * (n - 1.0)))[:, 0],
+    )
+    gamma = np.sum(weight * (pilots + step), axis=0)
+    if leave_out is not None:
+        return gamma, moved, None
+    central = [s.about_mean(h.n) for s, h in zip(powers, halves, strict=True)]
+    scale = moved.weights[:, None] ** 2
+    second = np.sum(scale * np.stack([c[0] for c in central]), axis=0)
+    fourth = np.sum(scale**2 * np.stack([c[1] for c in central]), axis=0)
+    return gamma, moved, (second, degrees_of_freedom(second, fourth, float(n.sum())))
+
+
+def ridge_pilot(units: Units, sums: Sums) -> tuple[FloatArray, FloatArray]:
+    """Ridge where S is the identity, penalty by generalised cross-validation; 0 where that gains nothing.
+
+    With it the matrix H of its leverages (z_u - centre)^T H (z_u - centre).
+    """
+    b, gram, yy = sums.centred(units.paired)
+    lower = np.linalg.cholesky(units.law.matrix())
+    whitening = np.asarray(scipy.linalg.solve_triangular(lower, np.eye(len(b)), lower=True, trans="T"))
+    pilot, hat, _ = gcv_ridge(b, gram, yy, sums.n, whitening, np.geomspace(1e-3, 1e3, 25), or_nothing=True)
+    return pilot, hat
+
+
+def _shrunken_pilot(units: Units, sums: Sums) -> FloatArray:
+    """c S^{-1} b with c = share of ||S^{-1/2} b||^2 that is not noise, the best multiple in expectation."""
+    b, _, yy = sums.centred(units.paired)
+    g = units.solve(b)
+    length = float(b @ g)
+    noise = units.n_unknowns * max(yy, 0.0) / sums.n
+    return g * (max(0.0, 1.0 - noise / length) if length > 0 else 0.0)

@@ -1,0 +1,131 @@
+"""Ridge regression on a Gaussian prior whose weight the sample chooses, and a prior that learns where the signal is."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+import scipy.ndimage
+
+from legstat._typing import FloatArray
+from legstat.grids import Grid
+
+ROUNDS = 2
+"""How often the map's own energy is put into the prior; more gained nothing (docs/studies/query_efficiency.md)."""
+WIDTH = 1.5
+"""Standard deviation, in cells, of the window that the energy is averaged with."""
+FLOOR = 0.05
+"""Energy that every cell is granted, as a share of the mean: no cell is ruled out."""
+SMOOTHNESS = 0.05
+"""Added to the eigenvalues of D^T D: constants are penalised too."""
+PENALTIES = np.geomspace(1e-4, 30.0, 45)
+"""Candidate penalties, in units of the mean eigenvalue of the Gram matrix on the prior."""
+
+
+def gcv_ridge(
+    b: FloatArray, gram: FloatArray, yy: float, n: int, factor: FloatArray, penalties: FloatArray, *, or_nothing: bool
+) -> tuple[FloatArray, FloatArray, float]:
+    r"""Ridge map on the prior N(0, F F^T), with the penalty that minimises generalised cross-validation.
+
+    .. math:: \hat g = F (F^T G F + \lambda I)^{-1} F^T b, \qquad
+              \mathrm{GCV}(\lambda) = \frac{\mathrm{RSS}(\lambda) / n}{(1 - \mathrm{tr} H_\lambda / n)^2}
+
+    (Golub, Heath and Wahba 1979), all penalties from one decomposition of F^T G F.
+
+    Parameters
+    ----------
+    b : ndarray of shape (q,)
+        Mean of y z.
+    gram : ndarray of shape (q, q)
+        G, the mean of z z^T.
+    yy : float
+        Mean of y^2.
+    n : int
+        Number of units.
+    factor : ndarray of shape (q, q)
+        F.
+    penalties : ndarray of shape (k,)
+        Candidates for lambda.
+    or_nothing : bool
+        Whether the map 0 is a candidate too.
+
+    Returns
+    -------
+    gamma : ndarray of shape (q,)
+        The map.
+    hat : ndarray of shape (q, q)
+        (G + lambda (F F^T)^{-1})^{-1} / n: z^T hat z are the leverages. 0 for the map 0.
+    penalty : float
+        lambda; infinity for the map 0.
+
+    Notes
+    -----
+    Costs O(q^3), once.
+    """
+    inner = factor.T @ gram @ factor
+    eigenvalues, vectors = scipy.linalg.eigh((inner + inner.T) / 2.0)
+    eigenvalues = np.maximum(eigenvalues, 0.0)
+    u = vectors.T @ (factor.T @ b)
+    best, chosen, penalty = (yy, np.zeros_like(u), np.inf) if or_nothing else (np.inf, np.zeros_like(u), np.inf)
+    for candidate in penalties:
+        inverse = 1.0 / (eigenvalues + candidate)
+        rss = yy - float(np.sum(u**2 * inverse * (2.0 - eigenvalues * inverse)))
+        leverage = float(np.sum(eigenvalues * inverse)) / n
+        score = rss / (1.0 - leverage) ** 2 if leverage < 1.0 else np.inf
+        if score < best:
+            best, chosen, penalty = score, inverse, float(candidate)
+    back = np.asarray(factor @ vectors, dtype=np.float64)
+    return back @ (chosen * u), (back * (chosen / n)) @ back.T, penalty
+
+
+def adaptive_ridge(
+    b: FloatArray, gram: FloatArray, yy: float, n: int, grid: Grid, planes: int
+) -> tuple[FloatArray, FloatArray]:
+    r"""Ridge on a prior that is smooth on the grid and wide where the sample finds signal.
+
+    The prior of each plane is
+
+    .. math:: \gamma \sim N\left(0,\; W^{1/2} (D^T D + \epsilon I)^{-1/2} W^{1/2}\right),
+
+    W diagonal: at first I, then the local mean of the map's own squares (a Gaussian window), plus a floor, so that
+    cells around which nothing was found are shrunken more than those on the object. The weight of the prior is chosen
+    anew each time by generalised cross-validation: empirical Bayes with one scale and one local energy.
+
+    Parameters
+    ----------
+    b, gram, yy, n
+        As for `gcv_ridge`, q = planes p.
+    grid : Grid
+        The cells.
+    planes : int
+        Planes of z.
+
+    Returns
+    -------
+    gamma : ndarray of shape (q,)
+        The map: shrunken, by more where the signal is weak.
+    hat : ndarray of shape (q, q)
+        As for `gcv_ridge`, given the last prior.
+
+    Notes
+    -----
+    Costs O(q^3), three times. D is that of the free boundary, whichever the design has.
+    """
+    p = grid.n_cells
+    smooth = Grid(grid.shape).apply_spectrum(lambda e: (e + SMOOTHNESS) ** -0.25, np.eye(p))
+    factor = scipy.linalg.block_diag(*[smooth] * planes)
+    gamma, hat = _fit(b, gram, yy, n, factor)
+    for _ in range(ROUNDS):
+        maps = np.square(gamma).reshape(planes, *grid.shape)
+        energy = scipy.ndimage.gaussian_filter(maps, (0.0, WIDTH, WIDTH), mode="nearest").reshape(-1)
+        if not energy.any():
+            break
+        gamma, hat = _fit(b, gram, yy, n, np.sqrt(energy + FLOOR * energy.mean())[:, None] * factor)
+    return gamma, hat
+
+
+def _fit(b: FloatArray, gram: FloatArray, yy: float, n: int, factor: FloatArray) -> tuple[FloatArray, FloatArray]:
+    unit = float(np.einsum("ij,ij->", factor, gram @ factor)) / len(b)  # the mean eigenvalue of F^T G F
+    if unit == 0.0:
+        return np.zeros_like(b), np.zeros_like(gram)
+    gamma, hat, _ = gcv_ridge(b, gram, yy, n, factor, unit * PENALTIES, or_nothing=False)
+    return gamma, hat
