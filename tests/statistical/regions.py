@@ -141,7 +141,7 @@ def main() -> None:
     options = parser.parse_args()
     rows, started = [], time.process_time()
     for response in ("logistic", "null"):
-        for units in (240, 640):
+        for units in (640, 1280):
             rows += run(response, units, options.replicates)
             print(f"{time.process_time() - started:.0f} s: {rows[-2:]}", flush=True)  # noqa: T201
     sums = several_channels(options.replicates)

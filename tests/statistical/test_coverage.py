@@ -63,7 +63,7 @@ def test_sets_hold_gamma(design: str) -> None:
 
 
 def test_regions_on_draws_of_their_own() -> None:
-    other, same = regions.run("null", 240, 60)
+    other, same = regions.run("null", 640, 60)
     error = float(np.sqrt(0.05 * 0.95 / 60))
     assert other["fwer"] <= 0.05 + 4.0 * error
     assert other["region_0.95"] >= 0.95 - 4.0 * error / 2.0  # several regions in each sample
