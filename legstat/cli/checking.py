@@ -7,30 +7,76 @@ from typing import Annotated
 
 import typer
 
+from legstat._typing import JSON
 from legstat.cli.common import DEBUG, DIFFERENT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
+from legstat.cli.model_options import (
+    CA_CERTS,
+    CONSTANT,
+    HEADERS,
+    INPUT,
+    OUTPUT,
+    OUTPUT_KIND,
+    PROVIDER,
+    THREADS,
+    URL,
+    VERSION,
+)
 from legstat.record import verify as verify_record
-from legstat.responses.inspection import inspect_model
+from legstat.responses.endpoint_inspection import EndpointReport, inspect_endpoint
+from legstat.responses.flags import check_flags, constants_from, headers_from
+from legstat.responses.inspection import ModelReport, inspect_model
 
 
 @app.command()
 def inspect(
-    model: Annotated[Path, typer.Argument(help="ONNX file.")],
+    model: Annotated[str, typer.Argument(help="ONNX file; with --url the model's name there.")],
+    url: Annotated[str | None, URL] = None,
     picture: Annotated[
         Path | None, typer.Option(help="A picture whose class is known, to compare presets; random pixels if left out.")
     ] = None,
     preprocessing: Annotated[str | None, typer.Option(help="A preset or a TOML file.")] = None,
     labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
-    output: Annotated[str | None, typer.Option(help="Name of the class output.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of ONNX Runtime.")] = None,
+    input: Annotated[str | None, INPUT] = None,
+    output: Annotated[str | None, OUTPUT] = None,
+    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
+    constant: Annotated[list[str] | None, CONSTANT] = None,
+    threads: Annotated[int | None, THREADS] = None,
+    provider: Annotated[str | None, PROVIDER] = None,
+    model_version: Annotated[str | None, VERSION] = None,
+    headers: Annotated[Path | None, HEADERS] = None,
+    ca_certs: Annotated[Path | None, CA_CERTS] = None,
     as_json: Annotated[bool, JSON_OUT] = False,
     debug: Annotated[bool, DEBUG] = False,
 ) -> None:
-    """Say what an ONNX file is: inputs, outputs, logits or probabilities, speed, repeatability."""
+    """Say what a model is: inputs, outputs, logits or probabilities, speed, repeatability."""
     voice = Voice(as_json=as_json)
     with speaking(voice, debug):
-        report = inspect_model(
-            model, image=picture, preprocessing=preprocessing, labels=labels, output=output, threads=threads
+        common: JSON = {
+            "image": picture,
+            "preprocessing": preprocessing,
+            "labels": labels,
+            "input": input,
+            "output": output,
+            "output_kind": output_kind,
+            "constants": constants_from("inspect", constant or ()),
+        }
+        check_flags(
+            "inspect",
+            url,
+            {
+                "threads": threads,
+                "provider": provider,
+                "version": model_version,
+                "headers": headers,
+                "ca_certs": ca_certs,
+            },
         )
+        report: ModelReport | EndpointReport
+        if url is None:
+            report = inspect_model(model, threads=threads, provider=provider or "cpu", **common)
+        else:
+            sent = None if headers is None else headers_from("inspect", headers)
+            report = inspect_endpoint(url, model, version=model_version, headers=sent, ca_certs=ca_certs, **common)
         voice.say(str(report))
         voice.data(report.to_dict())
 
@@ -40,6 +86,9 @@ def verify(
     record: Annotated[Path, typer.Argument(help="record.json of an explanation.")],
     model: Annotated[Path | None, typer.Option("--model", "-m", help="The ONNX file, where it has moved.")] = None,
     picture: Annotated[Path | None, typer.Option(help="The picture file, where it has moved.")] = None,
+    constant: Annotated[list[str] | None, CONSTANT] = None,
+    headers: Annotated[Path | None, HEADERS] = None,
+    ca_certs: Annotated[Path | None, CA_CERTS] = None,
     quiet: Annotated[bool, QUIET] = False,
     as_json: Annotated[bool, JSON_OUT] = False,
     no_progress: Annotated[bool, NO_PROGRESS] = False,
@@ -48,7 +97,15 @@ def verify(
     """Repeat an explanation from its record and compare every number; exit code 1 on any difference."""
     voice = Voice(quiet, as_json, not no_progress)
     with speaking(voice, debug):
-        outcome = verify_record(record, model=model, picture=picture, progress=voice.progress)
+        outcome = verify_record(
+            record,
+            model=model,
+            picture=picture,
+            constants=constants_from("verify", constant or ()),
+            headers=None if headers is None else headers_from("verify", headers),
+            ca_certs=ca_certs,
+            progress=voice.progress,
+        )
         voice.say(outcome.as_text())
         voice.data(outcome.to_dict())
     if not outcome.passed:

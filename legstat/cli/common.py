@@ -45,6 +45,11 @@ class Voice:
         if not (self.quiet or self.as_json):
             typer.echo(text)
 
+    def note(self, text: str) -> None:
+        """Tell a person what was assumed; on stderr, so that it stands in no output."""
+        if not self.quiet:
+            typer.echo(f"note: {one_line(text)}", err=True)
+
     def data(self, value: object) -> None:
         """Print for a program."""
         if self.as_json:

@@ -12,6 +12,24 @@ from typing import Annotated, cast
 import typer
 
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.cli.model_options import (
+    CA_CERTS,
+    CONSTANT,
+    DEADLINE,
+    FALLBACK,
+    HEADERS,
+    IN_FLIGHT,
+    INPUT,
+    MODEL,
+    OUTPUT,
+    OUTPUT_KIND,
+    PROVIDER,
+    RATE,
+    THREADS,
+    TIMEOUT,
+    URL,
+    VERSION,
+)
 from legstat.conventions import ConventionsName
 from legstat.data import digits_info, digits_model_path, load_digit
 from legstat.errors import QueryError, QueryInterrupted, invalid
@@ -19,6 +37,7 @@ from legstat.explanation import Explanation, choose_rule, query_for
 from legstat.explanation import explain as explain_picture
 from legstat.perturbations import Additive, Baseline, Blend, Perturbation
 from legstat.plan import key_of
+from legstat.responses.flags import response_from
 from legstat.responses.labels import Target
 from legstat.responses.onnx import onnx_response
 from legstat.samples import QuerySample
@@ -100,7 +119,7 @@ def _keeping(folder: Path) -> Iterator[None]:
     try:
         yield
     except (QueryError, QueryInterrupted) as error:
-        if error.sample is not None and error.sample.ledger.perturbed:
+        if error.sample is not None and error.sample.ledger.spent:
             folder.mkdir(parents=True, exist_ok=True)
             kept = folder / "partial.npz"
             error.sample.save(kept)
@@ -109,11 +128,19 @@ def _keeping(folder: Path) -> Iterator[None]:
         raise
 
 
+def _choices(top: list[list[object]]) -> str:
+    """Classes and their probabilities, the likeliest first."""
+    names = [(f"{k}" if label is None else f"{k} ({label})", chance) for k, label, chance in top[:3]]
+    return ", ".join(f"{name}: {chance:.3g}" for name, chance in names)
+
+
 def _finish(found: Explanation, out: Path, voice: Voice, path_points: int = 0) -> None:
     """Write everything, then say what was found."""
     command = ["legstat", *sys.argv[1:]]
     files = found.save(out, command=command, path_points=path_points)
     voice.say(found.summary().as_text())
+    if "top_x0" in found.sample.response:
+        voice.say("First choices at the picture: " + _choices(found.sample.response["top_x0"]))
     voice.say("Written to " + str(out) + ": " + ", ".join(file.name for file in files))
     voice.data(found.record()["results"])
 
@@ -121,7 +148,8 @@ def _finish(found: Explanation, out: Path, voice: Voice, path_points: int = 0) -
 @app.command()
 def explain(
     picture: Annotated[Path, typer.Argument(help="Picture file.")],
-    model: Annotated[Path, typer.Option("--model", "-m", help="ONNX file of a classifier.")],
+    model: Annotated[str, MODEL],
+    url: Annotated[str | None, URL] = None,
     preprocessing: Annotated[
         str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
     ] = None,
@@ -130,7 +158,10 @@ def explain(
     ] = "top",
     score: Annotated[ScoreChoice, typer.Option(help="What is explained.")] = ScoreChoice.log_odds,
     labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
-    output: Annotated[str | None, typer.Option(help="Name of the class output; the logits if left out.")] = None,
+    input: Annotated[str | None, INPUT] = None,
+    output: Annotated[str | None, OUTPUT] = None,
+    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
+    constant: Annotated[list[str] | None, CONSTANT] = None,
     grid: Annotated[str | None, typer.Option(help="Rows x columns; at most 28 a side if left out.")] = None,
     n_queries: Annotated[int, typer.Option(help="Ceiling on model evaluations.")] = 6000,
     until: Annotated[
@@ -145,8 +176,17 @@ def explain(
     conventions: Annotated[ConventionsChoice | None, typer.Option(help="All conventions at once.")] = None,
     L: Annotated[str | None, typer.Option("--L", help="heldout, theory, or a number.")] = None,
     L_ratio: Annotated[float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.")] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads of ONNX Runtime.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures per call.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures per call, or per request.")] = None,
+    threads: Annotated[int | None, THREADS] = None,
+    provider: Annotated[str | None, PROVIDER] = None,
+    allow_fallback: Annotated[bool, FALLBACK] = False,
+    model_version: Annotated[str | None, VERSION] = None,
+    headers: Annotated[Path | None, HEADERS] = None,
+    in_flight: Annotated[int | None, IN_FLIGHT] = None,
+    rate: Annotated[float | None, RATE] = None,
+    timeout: Annotated[float | None, TIMEOUT] = None,
+    deadline: Annotated[float | None, DEADLINE] = None,
+    ca_certs: Annotated[Path | None, CA_CERTS] = None,
     out: Annotated[Path, OUT] = Path("out"),
     cache: Annotated[Path | None, typer.Option(help="Folder of answers kept from run to run.", file_okay=False)] = None,
     resume: Annotated[Path | None, typer.Option(help="partial.npz of a run that stopped, to go on from.")] = None,
@@ -155,7 +195,7 @@ def explain(
     no_progress: Annotated[bool, NO_PROGRESS] = False,
     debug: Annotated[bool, DEBUG] = False,
 ) -> None:
-    """Explain one picture behind an ONNX file by LEG and LEG-TV."""
+    """Explain one picture before a classifier, in an ONNX file or behind an address, by LEG and LEG-TV."""
     voice = Voice(quiet, as_json, not no_progress)
     with speaking(voice, debug):
         earlier = None if resume is None else QuerySample.load(resume)
@@ -166,16 +206,37 @@ def explain(
         if earlier is not None and seed is not None and key_of(seed) != earlier.segments[0].key:
             remedy = "Leave it out: the sample's own draws go on."
             raise ValueError(invalid("explain", "--seed", seed, "the seed that the resumed run had", remedy))
-        response = onnx_response(
+        response = response_from(
+            "explain",
             model,
+            url,
             target=_target(target, score),
             score=score.value,
             preprocessing=preprocessing,
+            input=input,
             output=output,
+            output_kind=output_kind,
+            constants=constant or (),
             labels=labels,
-            threads=threads,
             batch_size=batch_size,
+            threads=threads,
+            provider=provider,
+            allow_fallback=allow_fallback,
+            version=model_version,
+            headers=headers,
+            in_flight=in_flight,
+            rate=rate,
+            timeout=timeout,
+            deadline=deadline,
+            ca_certs=ca_certs,
         )
+        if preprocessing is None:
+            assumed = "0..255" if response.preprocessing.scale == 255.0 else "[0, 1]"
+            voice.note(
+                f"no --preprocessing: the network is taken to want {assumed}, RGB. `legstat inspect` with --picture "
+                "compares the presets on a picture whose class is known; to state what was assumed here, pass "
+                f"--preprocessing {'raw' if assumed == '0..255' else 'unit'}."
+            )
         with _keeping(out):
             sample, facts = query_for(
                 response,

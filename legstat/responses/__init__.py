@@ -6,6 +6,7 @@
 from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.responses.batching import BatchTimings, measure_batch_sizes, tune_batch_size
 from legstat.responses.cache import QueryCache
+from legstat.responses.endpoint_inspection import EndpointReport, inspect_endpoint
 from legstat.responses.http import http_response, reopen_http
 from legstat.responses.http_network import HttpResponse
 from legstat.responses.inspection import ModelReport, inspect_model
@@ -19,6 +20,7 @@ __all__ = [
     "PRESETS",
     "BatchTimings",
     "CallableResponse",
+    "EndpointReport",
     "HttpResponse",
     "ModelReport",
     "NetworkResponse",
@@ -29,6 +31,7 @@ __all__ = [
     "TorchResponse",
     "as_response",
     "http_response",
+    "inspect_endpoint",
     "inspect_model",
     "measure_batch_sizes",
     "onnx_response",

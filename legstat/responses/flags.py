@@ -64,13 +64,7 @@ def response_from(
     ValueError
         A flag of the other kind of model; anything that `onnx_response` or `http_response` refuses.
     """
-    given = {name: value for name, value in {**settings, "headers": headers}.items() if value not in (None, False)}
-    foreign = FILE_ONLY if url is not None else ADDRESS_ONLY
-    for name in given:
-        if name in foreign:
-            flag = "--" + ("model-version" if name == "version" else name.replace("_", "-"))
-            kind = "left out with --url" if url is not None else "left out without --url"
-            raise ValueError(invalid(where, flag, str(given[name]), f"{kind}: it is for models of the other kind"))
+    given = check_flags(where, url, {**settings, "headers": headers})
     common: dict[str, object] = {
         "target": target,
         "score": score,
@@ -86,6 +80,18 @@ def response_from(
         return onnx_response(model, **{**common, **given})  # type: ignore[arg-type]
     given |= {} if headers is None else {"headers": headers_from(where, headers)}
     return http_response(url, model, **{**common, **given})  # type: ignore[arg-type]
+
+
+def check_flags(where: str, url: str | None, flags: Mapping[str, object]) -> dict[str, object]:
+    """The flags that were given, by name of the setting; ValueError where one is for the other kind of model."""
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    foreign = FILE_ONLY if url is not None else ADDRESS_ONLY
+    for name in given:
+        if name in foreign:
+            flag = "--" + ("model-version" if name == "version" else name.replace("_", "-"))
+            kind = "left out with --url" if url is not None else "left out without --url"
+            raise ValueError(invalid(where, flag, str(given[name]), f"{kind}: it is for models of the other kind"))
+    return given
 
 
 def constants_from(where: str, texts: Sequence[str]) -> dict[str, float | Path]:

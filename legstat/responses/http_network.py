@@ -196,6 +196,12 @@ class HttpResponse(NetworkResponse):
         return (self._picture.name, self._output.name, dict(self._constants))
 
     @property
+    def tensors(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Inputs and outputs as the server describes them."""
+        inputs, outputs = (tensor_infos(self._described, which) for which in ("inputs", "outputs"))
+        return tuple(map(str, inputs)), tuple(map(str, outputs))
+
+    @property
     def constant_files(self) -> dict[str, Path]:
         """Files that constants were read from, by name of the input."""
         return self._constants.files

@@ -14,6 +14,7 @@ import numpy as np
 from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.errors import LegstatWarning
 from legstat.responses.batching import BatchTimings, measure_batch_sizes
+from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx import onnx_response
 from legstat.responses.onnx_graph import read_model
 from legstat.responses.onnx_network import OnnxResponse
@@ -100,7 +101,7 @@ class ModelReport:
                 f"{about['batch']}",
                 f"classes      {about['n_classes']}, read from {about['output']!r} as {about['output_kind']}",
                 f"  because    {about['output_kind_ground']}",
-                f"scores       {_scores(about['output_kind'])}",
+                f"scores       {scores_text(about['output_kind'])}",
             ]
         lines += [f"problem      {text}" for text in self.problems]
         for name, top, label, chance in self.presets:
@@ -113,9 +114,9 @@ class ModelReport:
             times = BatchTimings(self.timings, 0)
             lines.append(f"speed        per image at batch {times}; best {self.best_batch_size}")
         if self.repeat_difference is not None:
-            lines.append(f"repeated     {_difference(self.repeat_difference)} between runs of one picture")
+            lines.append(f"repeated     {difference_text(self.repeat_difference)} between runs of one picture")
         if self.batch_difference is not None:
-            lines.append(f"batched      {_difference(self.batch_difference)} between one by one and together")
+            lines.append(f"batched      {difference_text(self.batch_difference)} between one by one and together")
         lines.append(f"cost         {self.evaluations} forward passes")
         return "\n".join(lines)
 
@@ -203,7 +204,7 @@ def inspect_model(
             fresh = opened(preprocessing)
         except (ValueError, RuntimeError) as error:
             return ModelReport(**known, problems=(str(error),))
-        picture = _picture(fresh, image)
+        picture = picture_for(fresh, image)
         try:
             settled, _ = fresh.anchor(picture)
         except ValueError as error:
@@ -214,7 +215,7 @@ def inspect_model(
             f"no preprocessing was given: taken to want {'0..255' if settled.preprocessing.scale == 255 else '[0, 1]'} "
             "in RGB order; nothing in the file tells. Compare the presets on a picture whose class is known."
         )
-    pictures = _variants(picture).astype(settled.dtype)
+    pictures = variants(picture).astype(settled.dtype)
     one_by_one = np.concatenate([settled.class_outputs(one[None]) for one in pictures]).astype(np.float64)
     together = settled.with_batch_size(len(pictures)).class_outputs(pictures).astype(np.float64)
     again = [settled.class_outputs(pictures[:1]).astype(np.float64) for _ in range(max(repeats - 1, 0))]
@@ -237,7 +238,8 @@ def inspect_model(
     )
 
 
-def _picture(response: OnnxResponse, image: str | Path | AnyArray | None) -> FloatArray:
+def picture_for(response: NetworkResponse, image: str | Path | AnyArray | None) -> FloatArray:
+    """The picture that was given, or random pixels."""
     if isinstance(image, str | Path):
         return response.load_image(image)
     if image is not None:
@@ -248,7 +250,7 @@ def _picture(response: OnnxResponse, image: str | Path | AnyArray | None) -> Flo
     return np.random.default_rng(0).random((channels, rows, columns))
 
 
-def _variants(picture: FloatArray) -> FloatArray:
+def variants(picture: FloatArray) -> FloatArray:
     """A handful of different pictures made of one: as it is, mirrored, upside down, negative, dark."""
     return np.stack([picture, picture[:, :, ::-1], picture[:, ::-1], 1.0 - picture, 0.5 * picture])
 
@@ -282,12 +284,13 @@ def _providers(opened: Callable[..., OnnxResponse], picture: FloatArray) -> dict
     return said
 
 
-def _scores(kind: str) -> str:
+def scores_text(kind: str) -> str:
     """Scores that the kind of output allows."""
     if kind in ("logits", "sigmoid_logits"):
         return "log_odds, probability, logit, difference"
     return "log_odds (while no probability is rounded to 0), probability, difference"
 
 
-def _difference(value: float) -> str:
+def difference_text(value: float) -> str:
+    """A largest difference in words."""
     return "no difference, bit for bit," if value == 0.0 else f"differences of up to {value:.3g}"

@@ -176,6 +176,9 @@ def decide(where: str, prior: Decision | None, outputs: NDArray[np.generic]) -> 
     """
     seen, observed = looks_like(outputs)
     if prior is None:
+        if not np.all(np.isfinite(outputs.astype(np.float64))):
+            remedy = "Its outputs there are NaN or infinite: check the preprocessing and the model itself."
+            raise ValueError(invalid(where, "image", observed, "a picture that the network can classify", remedy))
         if seen is None:
             raise ValueError(
                 invalid(

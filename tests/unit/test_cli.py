@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from legstat.cli import DIFFERENT, FAULT, INTERRUPTED, app
 from legstat.data import digits_model_path, load_digit
 from legstat.explanation import FILES
 from legstat.responses.onnx_network import OnnxResponse
+from tests.helpers_http import serving
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def run(*arguments):
 
 
 def explain(picture, out, *more):
-    fixed = ("--model", digits_model_path(), "--perturb", "mean", "--n-queries", 120)
+    fixed = ("--model", digits_model_path(), "--perturb", "mean", "--n-queries", 120, "--preprocessing", "unit")
     return run("explain", picture, *fixed, "--out", out, *more)
 
 
@@ -61,7 +63,7 @@ def test_bits_do_not_depend_on_batches_and_threads(picture, tmp_path, more):
 
 def test_command_is_the_python_call(picture, tmp_path):
     assert explain(picture, tmp_path / "out").exit_code == 0
-    f = ls.onnx_response(digits_model_path())
+    f = ls.onnx_response(digits_model_path(), preprocessing="unit")
     found = ls.explain(f, picture, perturbation=ls.Blend("mean"), n_queries=120, rng=0)
     assert found.record()["results"] == results(tmp_path / "out")
 
@@ -212,6 +214,146 @@ def test_constant_score_is_one_line_of_warning(picture, tmp_path, monkeypatch):
     assert line.startswith("warning: ")
     assert "the score does not move" in line
     assert "WARNING" in done.stdout
+
+
+def test_assumed_preprocessing_is_said_with_its_remedy(picture, tmp_path):
+    arguments = ("--model", digits_model_path(), "--n-queries", 120, "--out", tmp_path / "out")
+    done = run("explain", picture, *arguments)
+    assert done.exit_code == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line]
+    assert line.startswith("note: no --preprocessing: the network is taken to want [0, 1], RGB.")
+    assert "--preprocessing unit" in line
+    assert "First choices at the picture: 7: 0.97" in done.stdout
+    assert run("explain", picture, *arguments, "--quiet").stderr == ""
+
+
+# ---------------------------------------------------------------- models behind an address, other inputs
+
+
+def test_model_behind_an_address_is_explained_inspected_and_verified(picture, tmp_path):
+    (tmp_path / "headers.txt").write_text("# who asks\nAuthorization: Bearer secret\n", encoding="utf-8")
+    there = ("--model-version", "3", "--headers", tmp_path / "headers.txt")
+    with serving() as server:
+        where = ("--url", server.url, "--model", "digits", "--preprocessing", "unit", *there, "--in-flight", 2)
+        done = run("explain", picture, *where, "--perturb", "mean", "--n-queries", 120, "--out", tmp_path / "out")
+        assert done.exit_code == 0, done.stderr
+        assert all(one["Authorization"] == "Bearer secret" for one in server.headers)
+        record = (tmp_path / "out" / "record.json").read_text(encoding="utf-8")
+        assert "secret" not in record
+        about = json.loads(record)["response"]
+        assert (about["url"], about["version_served"], about["in_flight"]) == (server.url, "3", 2)
+
+        before = sum(server.sizes)
+        done = run("verify", tmp_path / "out" / "record.json", "--headers", tmp_path / "headers.txt")
+        assert done.exit_code == 0, done.stdout + done.stderr
+        assert "same    what the endpoint says of its model" in done.stdout
+        assert "cannot be seen" in done.stdout
+        assert sum(server.sizes) - before == 120
+
+        server.faults = lambda _: "nan"
+        done = run("verify", tmp_path / "out" / "record.json")
+        assert (done.exit_code, "outputs there are NaN or infinite" in done.stderr) == (FAULT, True), done.stderr
+        server.faults = []
+
+        done = run("inspect", "digits", "--url", server.url, "--picture", picture, *there)
+        assert done.exit_code == 0, done.stderr
+        assert "10, read from 'logits' as logits" in done.stdout
+        assert "preset       unit:     first choice 7" in done.stdout
+        assert "no difference, bit for bit, between requests of one picture" in done.stdout
+        as_json = json.loads(run("inspect", "digits", "--url", server.url, "--json").stdout)
+        assert as_json["requests"] > 3
+        assert any("no version was asked for" in text for text in as_json["problems"])
+
+        server.batch = 16  # another description: another model, for all that can be seen
+        before = sum(server.sizes)
+        done = run("verify", tmp_path / "out" / "record.json")
+        assert (done.exit_code, sum(server.sizes)) == (DIFFERENT, before)
+        assert "NOT REPEATED" in done.stdout
+    done = run("verify", tmp_path / "out" / "record.json")
+    assert (done.exit_code, "no answer from" in done.stderr) == (FAULT, True)
+
+
+def test_other_answers_of_an_endpoint_are_told_apart_in_size(picture, tmp_path):
+    with serving(shifted=True) as server:
+        shift = tmp_path / "shift.npy"
+        np.save(shift, np.arange(10.0, dtype=np.float32)[None] / 8.0)
+        where = ("--url", server.url, "--model", "digits", "--preprocessing", "unit", "--perturb", "mean")
+        done = run("explain", picture, *where, "--n-queries", 120, "--out", tmp_path / "o")
+        assert (done.exit_code, "other inputs ['shift']" in done.stderr) == (FAULT, True)
+        done = run(
+            "explain", picture, *where, "--constant", f"shift={shift}", "--n-queries", 120, "--out", tmp_path / "o"
+        )
+        assert done.exit_code == 0, done.stderr
+        shift.unlink()  # few enough to stand in the record
+        assert run("verify", tmp_path / "o" / "record.json").exit_code == 0
+        server.drift = 1e-3
+        done = run("verify", tmp_path / "o" / "record.json")
+        assert done.exit_code == DIFFERENT
+        assert re.search(r"the responses differ by up to 0\.00\d+; their standard deviation is", done.stdout)
+
+
+def test_constants_too_large_for_a_record_are_looked_for(picture, tmp_path, monkeypatch):
+    monkeypatch.setattr("legstat.responses.constants.KEPT_NUMBERS", 5)
+    with serving(shifted=True) as server:
+        shift = tmp_path / "shift.npy"
+        np.save(shift, np.arange(10.0)[None] / 8.0)
+        where = ("--url", server.url, "--model", "digits", "--preprocessing", "unit", "--perturb", "mean")
+        more = ("--constant", f"shift={shift}", "--n-queries", 120, "--out", tmp_path / "o")
+        assert run("explain", picture, *where, *more).exit_code == 0
+        record = tmp_path / "o" / "record.json"
+        assert json.loads(record.read_text())["provenance"]["constant_paths"] == {"shift": str(shift)}
+        assert run("verify", record).exit_code == 0
+        moved = shift.rename(tmp_path / "elsewhere.npy")
+        done = run("verify", record)
+        assert (done.exit_code, "too many for a record" in done.stderr) == (FAULT, True)
+        assert run("verify", record, "--constant", f"shift={moved}").exit_code == 0
+        np.save(moved, np.zeros((1, 10)))
+        done = run("verify", record, "--constant", f"shift={moved}")
+        assert (done.exit_code, "another array for 'shift'" in done.stderr) == (FAULT, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--in-flight", 2), "`--in-flight` must be left out without --url"),
+        (("--model-version", 2), "`--model-version` must be left out without --url"),
+        (("--url", "http://localhost:9", "--threads", 2), "`--threads` must be left out with --url"),
+        (("--url", "http://localhost:9", "--headers", "no.txt"), "`--headers` must be a readable text file"),
+        (("--url", "localhost"), "`url` must be an address"),
+        (("--constant", "shift"), "`--constant` must be name=number or name=file.npy"),
+        (("--constant", "shift=2"), "`constants` must be one of the graph's inputs"),
+        (("--provider", "gpu"), "`provider` must be"),
+        (("--input", "image"), "`input` must be one of the graph's inputs"),
+        (("--output-kind", "odds"), "`output_kind` must be one of"),
+    ],
+)
+def test_flags_of_the_model_are_checked(picture, tmp_path, arguments, text):
+    done = run("explain", picture, "--model", digits_model_path(), "--out", tmp_path / "out", *arguments)
+    assert (done.exit_code, text in done.stderr) == (FAULT, True), done.stderr
+
+
+def test_headers_file_is_not_quoted_in_errors(picture, tmp_path):
+    (tmp_path / "headers.txt").write_text("Authorization Bearer secret\n", encoding="utf-8")
+    done = run(
+        "explain", picture, "--model", "digits", "--url", "http://localhost:9", "--headers", tmp_path / "headers.txt"
+    )
+    assert (done.exit_code, "line 1 of" in done.stderr, "secret" in done.stderr) == (FAULT, True, False)
+
+
+def test_f_x0_is_kept_when_the_base_point_fails(picture, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        Stops(patch, 1, RuntimeError("the cable"))
+        done = explain(picture, tmp_path / "out", "--seed", 6)
+    kept = tmp_path / "out" / "partial.npz"
+    assert (
+        done.exit_code,
+        f"1 evaluations are kept: go on with the same command and --resume {kept}" in done.stderr,
+    ) == (
+        FAULT,
+        True,
+    )
+    assert explain(picture, tmp_path / "out", "--seed", 6, "--resume", kept).exit_code == 0
+    assert results(tmp_path / "out")["f_x0"] != results(tmp_path / "out")["f_base"]
 
 
 def test_demo_runs_without_any_download(tmp_path):
