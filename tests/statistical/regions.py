@@ -72,10 +72,16 @@ def run(response: str, units: int, replicates: int, *, L_ratio: float = 0.15, se
     return [
         {
             "response": response, "units": units, "tested_on": name, "samples": len(found),
-            **dict(zip(NAMES, np.nanmean(found, axis=0).round(4).tolist(), strict=True)),
+            **dict(zip(NAMES, _means(np.array(found)).round(4).tolist(), strict=True)),
         }
         for name, found in rows.items()
     ]  # fmt: skip
+
+
+def _means(table: np.ndarray) -> np.ndarray:
+    """Column means over what is known; NaN where nothing is (no signal, no power)."""
+    known = np.isfinite(table).sum(axis=0)
+    return np.where(known, np.nansum(table, axis=0) / np.maximum(known, 1), np.nan)
 
 
 def _weights(labels: np.ndarray) -> np.ndarray:
