@@ -164,6 +164,7 @@ def _experiment(results: Results) -> list[tuple[str, str]]:
         ("Perturbation:", source["perturbation"]),
         ("Queries:", f"{ledger['spent']} of {ledger['n_queries']}" + _served(ledger)),
         ("Units (n):", f"{results.n} {unit}"),
+        *_stopped(source.get("stopping")),
         ("Conventions:", source["conventions"]),
     ]
 
@@ -202,8 +203,17 @@ def _sum_note(results: Results) -> list[str]:
 
 
 def _served(ledger: JSON) -> str:
-    """What a cache spared, where there was one."""
-    return f", {ledger['cached']} served" if ledger.get("cached") else ""
+    """What a cache spared and what was spent before the run, where there was any."""
+    served = f", {ledger['cached']} served" if ledger.get("cached") else ""
+    return served + (f", {ledger['beforehand']} beforehand" if ledger.get("beforehand") else "")
+
+
+def _stopped(stopping: JSON | None) -> list[tuple[str, str]]:
+    """What a run by widths came to."""
+    if not stopping or not stopping["units"]:
+        return []
+    state = "reached" if stopping["reached"] else "NOT reached"
+    return [("Half-width:", f"{_number(stopping['half_widths'][-1])}, {stopping['rule']['target']:g} {state}")]
 
 
 def _number(value: float) -> str:

@@ -26,7 +26,8 @@ class NoiseProbe:
     scores : ndarray of shape (inputs, repeats)
         Scores of each probed picture, the unperturbed one first.
     ledger : Ledger
-        The evaluations that the probe spent; subtract ``ledger.spent`` from the budget of `query`.
+        The evaluations that the probe spent: ``query(..., beforehand=probe.ledger.spent)`` counts them in its budget
+        and shows them in its own ledger.
 
     Examples
     --------

@@ -365,6 +365,17 @@ def test_the_bar_counts_towards_the_target(monkeypatch: pytest.MonkeyPatch) -> N
     assert texts[0] == f"half-width {sample.stopping.half_widths[0]:.3g}, wanted 0.3"
 
 
+def test_the_summary_says_so() -> None:
+    text = ls.LEG(run(TARGET, beforehand=7)).fit().summary().as_text()
+    assert "Half-width:" in text
+    assert "0.21 reached" in text
+    assert "776 of 4001, 7 beforehand" in text
+    with pytest.warns(ls.TargetNotReachedWarning):
+        short = run(TARGET, 301)
+    assert "0.21 NOT reached" in ls.LEG(short).fit().summary().as_text()
+    assert "Half-width:" not in ls.LEG(run(None, 301)).fit().summary().as_text()
+
+
 def test_texts() -> None:
     rule = HalfWidth(0.1, 0.9, True, region=(0, 1, 0, 2))
     assert repr(rule) == "<HalfWidth 0.1 at 0.9, simultaneous, (0, 1, 0, 2)>"
@@ -375,3 +386,43 @@ def test_texts() -> None:
     seen = Stopping(rule=rule).after(128, 0.3).after(160, 0.2).after(160, 0.15)
     assert (seen.units, seen.half_widths) == ((128, 160), (0.3, 0.15))
     assert "not reached: half-width 0.15 > 0.1 at 160 units, 2 looks" in repr(seen)
+
+
+def test_command_line_stops_and_its_record_repeats(tmp_path: Any) -> None:
+    pytest.importorskip("onnxruntime", reason="the command explains an ONNX file")
+    from PIL import Image
+    from typer.testing import CliRunner
+
+    from legstat.cli import app
+    from legstat.data import digits_model_path, load_digit
+
+    picture = tmp_path / "digit.png"
+    Image.fromarray(np.round(load_digit(5)[0][0] * 255).astype(np.uint8)).save(picture)
+    fixed = [
+        "--model",
+        str(digits_model_path()),
+        "--perturb",
+        "black",
+        "--n-queries",
+        "3000",
+        "--preprocessing",
+        "unit",
+    ]
+
+    def call(*arguments: object) -> Any:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    done = call("explain", picture, *fixed, "--until", 0.5, "--L-ratio", 0.1, "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert 256 < record["ledger"]["spent"] < 1000
+    assert record["results"]["stopping.half_width"]["value"] <= 0.5
+    assert "0.5 reached" in done.stdout
+    checked = call("verify", tmp_path / "out" / "record.json")
+    assert (checked.exit_code, "VERIFIED" in checked.stdout) == (0, True)
+    short = call("explain", picture, *fixed, "--until", 0.001, "--L-ratio", 0.1, "--out", tmp_path / "short")
+    assert short.exit_code == 0
+    assert "warning: legstat.query: the ceiling of 3000" in short.stderr
+    refused = call("explain", picture, *fixed, "--until", -1, "--out", tmp_path / "no")
+    assert refused.exit_code == 2
+    assert "half-width > 0" in refused.stderr
