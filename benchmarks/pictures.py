@@ -14,9 +14,11 @@ FIRST = "n02099601"  # the golden retriever of the LEG paper's Fig. 2
 NETWORKS = {"mobilenet_v2_1.0_224": "tf", "squeezenet1.1": "caffe"}
 
 
-def network(name: str, score: str = "log_odds") -> ls.Response:
+def network(name: str, score: str = "log_odds", threads: int | None = None) -> ls.Response:
     """The network with target "top"."""
-    return ls.onnx_response(DATA / "models" / f"{name}.onnx", preprocessing=NETWORKS[name], score=score)
+    return ls.onnx_response(
+        DATA / "models" / f"{name}.onnx", preprocessing=NETWORKS[name], score=score, threads=threads
+    )
 
 
 def classified(name: str, count: int, least: float = 0.3) -> list[tuple[str, FloatArray]]:

@@ -50,8 +50,8 @@ def save(name: str, rows: list[dict[str, Any]], **facts: Any) -> None:
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps({"machine": machine(), **facts, "rows": rows}, indent=1)
     (RESULTS / f"{name}.json").write_text(text + "\n")
-    columns = list(rows[0])
+    columns = list(dict.fromkeys(key for row in rows for key in row))
     print("| " + " | ".join(columns) + " |")
     print("|" + "---|" * len(columns))
     for row in rows:
-        print("| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()) + " |")
+        print("| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in map(row.get, columns)) + " |")

@@ -24,6 +24,8 @@ from legstat.ridge import adaptive_ridge
 from legstat.units import Estimate, Influence, PowerSums, Units, degrees_of_freedom, summed
 
 _ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
+ADAPTIVE_LIMIT = 1600
+"""Unknowns up to which "adaptive" is a default: its decompositions, three for each fold, take minutes beyond."""
 CROSSFIT_MINIMUM = 8
 """Units that "crossfit" needs."""
 COV_TYPES: dict[str, tuple[str, ...]] = {

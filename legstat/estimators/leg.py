@@ -9,7 +9,7 @@ from legstat.errors import invalid
 from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.results import LEGResults
 from legstat.inference.covariance import no_variance
-from legstat.moments import COV_TYPES, Moments
+from legstat.moments import ADAPTIVE_LIMIT, COV_TYPES, Moments
 from legstat.realised import DENSE_LIMIT
 from legstat.samples import QuerySample
 
@@ -152,6 +152,7 @@ def check_data(
     if kind is not None and data.conventions != "default" and kind != implied:
         remedy = "Query with conventions='default' to choose."
         raise ValueError(invalid(where, "moments", kind, f"{implied!r} under conventions={data.conventions!r}", remedy))
-    if implied == "adaptive" and data.planes * data.design.grid.n_cells > DENSE_LIMIT:
-        implied = "crossfit"  # needs no p x p matrix
+    unknowns = data.planes * data.design.grid.n_cells
+    if implied == "adaptive" and unknowns > ADAPTIVE_LIMIT:
+        implied = "regression" if unknowns <= DENSE_LIMIT else "crossfit"  # which needs no p x p matrix
     return data, kind or implied

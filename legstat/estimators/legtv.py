@@ -44,8 +44,8 @@ class LEGTV:
     data : QuerySample or Moments
         A sample, or the moment vector alone.
     moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
-        How b is estimated from a sample: "adaptive" ("crossfit" beyond 4,096 unknowns, where no p x p matrix is
-        formed), unless the sample's conventions say otherwise.
+        How b is estimated from a sample: "adaptive" ("regression" beyond 1,600 unknowns, "crossfit" beyond 4,096,
+        where no p x p matrix is formed), unless the sample's conventions say otherwise.
 
     Raises
     ------
@@ -215,7 +215,7 @@ class LEGTV:
         Ls: Iterable[float] | None = None,
         *,
         n_Ls: int = 20,
-        L_ratio_min: float = 0.02,
+        L_ratio_min: float = 0.005,
         exact: bool = False,
         max_solves: int = 20_000,
         tol: float = 1e-9,
@@ -233,7 +233,7 @@ class LEGTV:
             Values of L; by default `n_Ls` of them, geometric from L_max down to ``L_ratio_min * L_max``.
         n_Ls : int, default 20
             Length of the default sequence.
-        L_ratio_min : float, default 0.02
+        L_ratio_min : float, default 0.005
             Its last value, as a fraction of L_max; with ``exact=True`` where the path ends.
         exact : bool, default False
             All breakpoints of the optimal value instead: between them solutions interpolate optimally, so that
