@@ -112,3 +112,25 @@ def save(graph: onnx.GraphProto, path: Path, opset: int = 13, ir_version: int = 
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
     return path
+
+
+def residual_model(path: Path, *, width: int = 8, seed: int = 0) -> Path:
+    """Write a classifier of (3, 8, 16) pictures with a sum of two branches, which runtimes fuse if they know its size."""
+    rng = np.random.default_rng(seed)
+
+    def weight(name: str, *shape: int) -> onnx.TensorProto:
+        return numpy_helper.from_array(rng.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32), name)
+
+    nodes = [
+        helper.make_node("Conv", ["image", "W1"], ["a"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"]),
+        helper.make_node("Conv", ["b", "W2"], ["c"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        helper.make_node("Add", ["c", "b"], ["d"]),
+        helper.make_node("Relu", ["d"], ["e"]),
+        helper.make_node("GlobalAveragePool", ["e"], ["f"]),
+        helper.make_node("Flatten", ["f"], ["logits"]),
+    ]
+    weights = [weight("W1", width, 3, 3, 3), weight("W2", width, width, 3, 3)]
+    inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 8, 16])]
+    outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", width])]
+    return save(helper.make_graph(nodes, "residual", inputs, outputs, weights), path, 17)

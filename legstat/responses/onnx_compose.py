@@ -197,10 +197,14 @@ def prepend(where: str, model: onnx.ModelProto, picture: str, prefix: Prefix, op
     chain.nodes[-1].output[0] = picture
 
     drop_initialised_inputs(model)
-    graph.input.remove(next(value for value in graph.input if value.name == picture))
+    taken = next(value for value in graph.input if value.name == picture)
+    # with the sizes that the input had the runtime fuses the same nodes; a Reshape would leave the batch without a name
+    graph.value_info.append(taken)
+    graph.input.remove(taken)
     kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(prefix.dtype))
     rows: list[int | str] = [1, *prefix._rows]
-    batch: int | str = "legstat_n" if fixed is None else fixed
+    sizes = taken.type.tensor_type.shape.dim
+    batch: int | str = fixed or (sizes[0].dim_param if sizes else "") or "legstat_n"
     shapes: dict[str, list[int | str]] = {CELLS: [batch, count, p1, p2, 1], BASE: rows}
     if prefix.gain:
         shapes[GAIN] = rows

@@ -158,6 +158,8 @@ class Session:
         What runs, as the session itself reports it.
     version : str
         Of ONNX Runtime.
+    memory : str
+        Where the provider's buffers lie, "cpu" or "cuda".
     bound : bool
         Whether inputs and outputs are bound to kept buffers.
     """
@@ -219,11 +221,11 @@ class Session:
         else:
             raise RuntimeError(
                 f"legstat.{self._where}: the provider {first!r} was asked for and did not come up; ONNX Runtime went "
-                f"over to {self.provider!r} by itself. Check its driver and libraries, or pass provider='cpu', or "
-                "allow_fallback=True."
+                f"over to {self.provider!r} by itself. Check its driver and libraries (those that pip installed are "
+                "found after onnxruntime.preload_dlls()), or pass provider='cpu', or allow_fallback=True."
             )
-        self._memory = _MEMORY.get(self.provider, "cpu")
-        self.bound = self._memory != "cpu" if wanted.io_binding is None else wanted.io_binding
+        self.memory = _MEMORY.get(self.provider, "cpu")
+        self.bound = self.memory != "cpu" if wanted.io_binding is None else wanted.io_binding
         self._lock = threading.Lock()
         self._binding: Binding | None = None
 
@@ -235,7 +237,7 @@ class Session:
             return self._session.run(outputs, feed)
         with self._lock:  # the buffers are one batch's at a time
             if self._binding is None:
-                self._binding = Binding(self._session, self._memory, self._settings.device_id)
+                self._binding = Binding(self._session, self.memory, self._settings.device_id)
             return self._binding.run(outputs, feed, constant)
 
     def end_profiling(self) -> str:

@@ -22,7 +22,7 @@ from legstat.responses import OnnxResponse, Preprocessing, batching, onnx_respon
 from legstat.responses.onnx_compose import CELLS, Prefix, prepend
 from legstat.responses.onnx_session import Session
 from tests.helpers import naive_pictures
-from tests.helpers_onnx import linear_model
+from tests.helpers_onnx import linear_model, residual_model
 
 GRID = Grid((2, 4))
 OPERATORS: dict[str, Perturbation] = {
@@ -108,6 +108,16 @@ def test_scores_are_those_of_pictures_made_by_hand(
     # rounding of 32 or 96 numbers to 11, 24, 53 bits, and of sums of them; a level of 255 is 0.004 of the input's size
     size = {"float16": 2e-2, "float32": 2e-5, "float64": 1e-13, "uint8": 2e-5}[dtype]
     np.testing.assert_allclose(inside, expected, rtol=0, atol=size * max(1.0, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("operator", OPERATORS.values(), ids=list(OPERATORS))
+def test_the_runtime_fuses_the_same_nodes(tmp_path: Path, operator: Perturbation, rng: np.random.Generator) -> None:
+    # where it does not know that both branches have one size it adds them later, which rounds differently
+    f = onnx_response(residual_model(tmp_path / "m.onnx"), target=1, score="logit", compose="inside")
+    recipe = operator.recipe(rng.random((3, 8, 16)), GRID, f.dtype)
+    z, _ = noise(3, "shared")
+    inside, outside = f.scorer(recipe)(z, None), f.with_compose("outside").scorer(recipe)(z, None)
+    np.testing.assert_array_equal(inside, outside)
 
 
 def test_only_numbers_of_cells_go_in_and_only_class_outputs_come_back(
