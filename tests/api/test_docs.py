@@ -52,6 +52,22 @@ def test_names_in_code_exist():
             assert _resolves(dotted), f"{path.name}: {dotted}"
 
 
+def test_the_summary_shown_is_the_one_printed():
+    """The page of the demonstration against what it prints: every number to 1 %, the rest word by word."""
+    pytest.importorskip("onnxruntime", reason="the demonstration explains an ONNX file")
+    pytest.importorskip("pylmcf", reason="the page shows the network engine")
+    shown = (DOCS / "getting_started.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
+    image, _ = legstat.data.load_digit(5)
+    f = legstat.onnx_response(legstat.data.digits_model_path(), labels=[str(digit) for digit in range(10)])
+    found = legstat.explain(f, image, perturbation=legstat.Blend("black"), n_queries=300, rng=0, progress=False)
+    printed = str(found.summary()).split("[1]")[0]
+    for ours, theirs in zip(shown.split(), printed.split(), strict=True):
+        try:
+            assert float(theirs) == pytest.approx(float(ours), rel=0.01)
+        except ValueError:
+            assert ours == theirs or "e-" in ours  # the certificate's gap is rounding
+
+
 def _resolves(dotted: str) -> bool:
     parts = dotted.split(".")
     for cut in range(len(parts), 0, -1):
