@@ -88,10 +88,10 @@ def compare(
     """One row: both ways of composing against the bare forward pass."""
     design = ls.StructuredGaussian(grid=(28, 28), scale=scale)
     responses = {
-        where: ls.torch_response(
-            module, preprocessing="imagenet", batch_size=batch, composition=where, **options
-        ).anchor(image)[0]
-        for where in ("host", "device")
+        where: ls.torch_response(module, preprocessing="imagenet", batch_size=batch, compose=where, **options).anchor(
+            image
+        )[0]
+        for where in ("outside", "inside")
     }
     found = {}
 
@@ -110,14 +110,14 @@ def compare(
 
         return run
 
-    calls = {"bare": bare(module, batch, options, queries), "host": scored("host"), "device": scored("device")}
+    calls = {"bare": bare(module, batch, options, queries), "outside": scored("outside"), "inside": scored("inside")}
     times = best_times(calls, repeats=repeats)
-    about = responses["host"].describe()["checks"]
+    about = responses["outside"].describe()["checks"]
     return {
         "bare ms a query": times["bare"] / queries * 1e3,
-        "host / bare": times["host"] / times["bare"],
-        "device / bare": times["device"] / times["bare"],
-        "largest difference": float(np.abs(found["host"] - found["device"]).max()),
+        "outside / bare": times["outside"] / times["bare"],
+        "inside / bare": times["inside"] / times["bare"],
+        "largest difference": float(np.abs(found["outside"] - found["inside"]).max()),
         "autocast: rms error / spread": about["autocast"]["error_rms"] / about["autocast"]["spread"]
         if "autocast" in about
         else "",

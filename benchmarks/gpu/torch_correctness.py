@@ -45,7 +45,7 @@ def main() -> None:
     runs: dict[str, dict[str, Any]] = {
         "cpu, float32": {"device": "cpu"},
         "float32": {},
-        "float32, composed on the host": {"composition": "host"},
+        "float32, composed on the host": {"compose": "outside"},
         "float32, batches of 7": {"batch_size": 7},
         "float32, channels_last": {"channels_last": True},
         "float32, compiled": {"compile_mode": "default"},

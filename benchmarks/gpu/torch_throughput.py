@@ -49,7 +49,7 @@ def bare(module: torch.nn.Module, pictures: torch.Tensor, options: dict[str, Any
     narrow = torch.autocast(kind, dtype=torch.bfloat16) if "autocast" in options else nullcontext()
 
     # TF32 off unless asked for, as the response has it
-    settings = TorchSettings((pictures.device,), False, None, None, bool(options.get("tf32")), "device")
+    settings = TorchSettings((pictures.device,), False, None, None, bool(options.get("tf32")), "inside")
 
     def run() -> None:
         with torch.inference_mode(), settings.precision(), narrow:
@@ -94,7 +94,7 @@ def compare(module: torch.nn.Module, asked: Any, batch: int, options: dict[str, 
     pictures = torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32)).to(asked.device)
     n = asked.queries // batch * batch
     calls = {"bare": bare(module, pictures, options, n // batch)}
-    for where in ("device", "host"):
+    for where in ("inside", "outside"):
         f = ls.torch_response(
             module,
             target=1,
@@ -102,7 +102,7 @@ def compare(module: torch.nn.Module, asked: Any, batch: int, options: dict[str, 
             preprocessing="imagenet",
             device=asked.device,
             batch_size=batch,
-            composition=where,
+            compose=where,
             **options,
         )
         f, _ = f.anchor(image)  # compiled, and measured, before the clock runs
@@ -110,8 +110,8 @@ def compare(module: torch.nn.Module, asked: Any, batch: int, options: dict[str, 
         def query(f: ls.Response = f) -> None:
             scored(f, image, design, perturbation, n, batch, ahead=0)
 
-        calls[f"composed on the {where}"] = query
-        if where == "device":
+        calls[f"composed {where}"] = query
+        if where == "inside":
             calls["two in flight"] = lambda f=f: scored(f, image, design, perturbation, n, batch, ahead=1)
             calls["query"] = lambda f=f: ls.query(f, image, design, n_queries=n + 1, key=(1, 2), progress=False)
     times = best_times(calls, repeats=asked.repeats)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, cast
 
@@ -23,7 +24,7 @@ from legstat.responses.torch_checks import COMPILED_TOLERANCE, check_compiled, m
 from legstat.responses.torch_composition import DeviceComposer
 from legstat.responses.torch_device import Pending, Replicas, to_device
 from legstat.responses.torch_module import code_sha256, module_sha256, n_hooks, weight_dtype
-from legstat.responses.torch_settings import CompileMode, Composition, TorchSettings, check_settings
+from legstat.responses.torch_settings import CompileMode, Compose, TorchSettings, check_settings
 
 if TYPE_CHECKING:
     import torch
@@ -51,11 +52,12 @@ class TorchResponse(NetworkResponse):
         prior: Decision | None,
         batch_size: int | None,
         settings: TorchSettings,
+        compose_open: bool,
         output: Callable[[object], torch.Tensor] | str | int | None,
     ) -> None:
         import torch
 
-        self._settings = settings
+        self._settings, self._compose_open = settings, compose_open
         super().__init__(
             choices,
             preprocessing=preprocessing,
@@ -109,12 +111,33 @@ class TorchResponse(NetworkResponse):
     def scorer(self, recipe: Recipe) -> Scorer:
         """What scores perturbed pictures from their z; see `Response.scorer`.
 
-        With composition on the device only z goes there, and only the network's class outputs come back.
+        With ``compose="inside"`` only z goes there, and only the network's class outputs come back.
         """
-        if self._settings.composition == "host":
+        if self._settings.compose == "outside":
             return super().scorer(recipe)
         self.check_image(recipe.base, self._choices.where)
         return DeviceScorer(self, recipe)
+
+    def with_compose(self, compose: Literal["outside", "inside"]) -> Self:
+        """The same response with pictures made there; shares the replicas.
+
+        Parameters
+        ----------
+        compose : {"outside", "inside"}
+            As for `torch_response`.
+
+        Returns
+        -------
+        TorchResponse
+            A copy, with another fingerprint if it was the other way before, though the pictures are the same.
+        """
+        other = self.with_batch_size(self.batch_size)
+        other._settings, other._compose_open = replace(self._settings, compose=compose), False
+        return other
+
+    def variants(self) -> tuple[Self, ...]:
+        """Both places to make pictures, where that was left open on the CPU; see `Response`."""
+        return (self.with_compose("outside"), self.with_compose("inside")) if self._compose_open else (self,)
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch
@@ -166,8 +189,10 @@ class TorchResponse(NetworkResponse):
         return checks
 
     def resolved(self, description: JSON) -> Self:
-        """The response that an earlier `describe` speaks of, without an evaluation; see `NetworkResponse.resolved`."""
-        settled = super().resolved(description)
+        """The response that an earlier `describe` speaks of, pictures made where they were then; see `Response`."""
+        inside = self._compose_open and description.get("compose") == "inside"
+        known = self.with_compose("inside") if inside else self
+        settled = super(TorchResponse, known).resolved(description)
         settled._checks = dict(description.get("checks") or {})
         return settled
 
@@ -263,7 +288,7 @@ def torch_response(
     autocast: Literal["bfloat16", "float16"] | None = None,
     compile_mode: CompileMode | None = None,
     tf32: bool = False,
-    composition: Composition = "auto",
+    compose: Compose = "auto",
 ) -> TorchResponse:
     """A torch classifier as a response; only its forward pass is used.
 
@@ -306,9 +331,10 @@ def torch_response(
     tf32 : bool
         Allow TF32, 10 bits of mantissa, in float32 products on CUDA. Without it torch's own switches are turned off
         while the network runs (for convolutions torch has them on), and turned back afterwards.
-    composition : {"auto", "host", "device"}
+    compose : {"auto", "outside", "inside"}
         Where perturbed pictures are made: with numpy, or on the device, so that only z crosses. The pictures are equal
-        to the bit. "auto": on the device, unless that is the CPU.
+        to the bit. "auto": on the device, unless that is the CPU, where `tune_batch_size` and
+        ``query(batch_size="auto")`` measure both ways.
 
     Returns
     -------
@@ -359,7 +385,7 @@ def torch_response(
         autocast=autocast,
         compile_mode=compile_mode,
         tf32=tf32,
-        composition=composition,
+        compose=compose,
         weight_dtype=weight_dtype(module),
     )
     rule = as_preprocessing(preprocessing)
@@ -372,5 +398,6 @@ def torch_response(
         prior=prior,
         batch_size=batch_size,
         settings=settings,
+        compose_open=compose == "auto" and settings.devices[0].type == "cpu",
         output=output,
     )

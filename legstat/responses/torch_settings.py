@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
-Composition = Literal["auto", "host", "device"]
+Compose = Literal["auto", "outside", "inside"]
 _AUTOCAST = ("bfloat16", "float16")
 
 
@@ -34,8 +34,8 @@ class TorchSettings:
         Mode of ``torch.compile``; None: not compiled.
     tf32 : bool
         Whether float32 products may be formed with 10 bits of mantissa.
-    composition : {"host", "device"}
-        Where perturbed pictures are made.
+    compose : {"outside", "inside"}
+        Where perturbed pictures are made: with numpy, or on the device.
     """
 
     devices: tuple[torch.device, ...]
@@ -43,7 +43,7 @@ class TorchSettings:
     autocast: str | None
     compile_mode: CompileMode | None
     tf32: bool
-    composition: Literal["host", "device"]
+    compose: Literal["outside", "inside"]
 
     @property
     def autocast_dtype(self) -> torch.dtype | None:
@@ -55,7 +55,7 @@ class TorchSettings:
     @property
     def identity(self) -> tuple[object, ...]:
         """What of it changes scores by more than the rounding of the precision that is run in."""
-        return self.autocast, self.tf32, self.composition
+        return self.autocast, self.tf32, self.compose
 
     @contextmanager
     def precision(self) -> Iterator[None]:
@@ -82,7 +82,7 @@ class TorchSettings:
             "autocast": self.autocast,
             "compile_mode": self.compile_mode,
             "tf32": self.tf32,
-            "composition": self.composition,
+            "compose": self.compose,
             "deterministic": {
                 "algorithms": torch.are_deterministic_algorithms_enabled(),
                 "cudnn_deterministic": bool(cudnn.deterministic),
@@ -122,7 +122,7 @@ def check_settings(
     autocast: object,
     compile_mode: object,
     tf32: object,
-    composition: object,
+    compose: object,
     weight_dtype: torch.dtype | None,
 ) -> TorchSettings:
     """Settings that this torch, on this machine, can follow.
@@ -133,7 +133,7 @@ def check_settings(
         Call to name in errors.
     device : str or torch.device or sequence of either
         Where the network runs.
-    channels_last, autocast, compile_mode, tf32, composition : object
+    channels_last, autocast, compile_mode, tf32, compose : object
         As the user gave them; see `torch_response`.
     weight_dtype : torch.dtype or None
         Of the module's first floating weight.
@@ -141,7 +141,7 @@ def check_settings(
     Returns
     -------
     TorchSettings
-        The settings; composition "auto" is settled: on the device, unless that is the CPU.
+        The settings; compose "auto" is settled: on the device, unless that is the CPU.
 
     Raises
     ------
@@ -158,7 +158,7 @@ def check_settings(
     choices = {
         "autocast": (autocast, (*_AUTOCAST, None)),
         "compile_mode": (compile_mode, (*get_args(CompileMode), None)),
-        "composition": (composition, get_args(Composition)),
+        "compose": (compose, get_args(Compose)),
     }
     for name, (value, allowed) in choices.items():
         if value not in allowed:
@@ -173,7 +173,7 @@ def check_settings(
     if len({place.type for place in devices}) > 1:
         remedy = "The devices' rounding differs, so a score would depend on its place in the batch."
         raise ValueError(invalid(where, "device", [str(place) for place in devices], "devices of one type", remedy))
-    settled = ("host" if devices[0].type == "cpu" else "device") if composition == "auto" else composition
+    settled = ("outside" if devices[0].type == "cpu" else "inside") if compose == "auto" else compose
     return TorchSettings(devices, channels_last, autocast, compile_mode, tf32, settled)  # type: ignore[arg-type]
 
 

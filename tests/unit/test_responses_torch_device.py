@@ -1,4 +1,4 @@
-"""Where and how the module runs: composition on the device, several devices, precision, compilation, faults."""
+"""Where and how the module runs: pictures made on the device, several devices, precision, compilation, faults."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_pictures_made_on_the_device_are_equal_to_the_bit(
 ) -> None:
     perturbation, channels = RECIPES[recipe]
     design = ls.StructuredGaussian(grid=GRID, scale=0.4, channels=channels)
-    seen: dict[str, list[object]] = {"host": [], "device": []}
+    seen: dict[str, list[object]] = {"outside": [], "inside": []}
     found = {
         where: answers(
             Spy(log),
@@ -95,17 +95,17 @@ def test_pictures_made_on_the_device_are_equal_to_the_bit(
             design,
             perturbation,
             preprocessing=PREPROCESSINGS[preprocessing],
-            composition=where,
+            compose=where,
             channels_last=last,
             batch_size=7,
         )
         for where, log in seen.items()
     }
-    assert len(seen["host"]) == len(seen["device"]) > 20
-    for host, device in zip(seen["host"], seen["device"], strict=True):
+    assert len(seen["outside"]) == len(seen["inside"]) > 20
+    for host, device in zip(seen["outside"], seen["inside"], strict=True):
         assert torch.equal(host, device)
         assert device.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
-    assert np.array_equal(found["host"], found["device"])
+    assert np.array_equal(found["outside"], found["inside"])
 
 
 def test_composition_for_networks_with_the_channels_last(image: np.ndarray) -> None:
@@ -117,10 +117,28 @@ def test_composition_for_networks_with_the_channels_last(image: np.ndarray) -> N
     design = ls.StructuredGaussian(grid=GRID, scale=0.4)
     rule = Preprocessing(layout="NHWC", channel_order="BGR", scale=255.0, mean=(1.0, 2.0, 3.0))
     host, device = (
-        answers(Turned(), image, design, preprocessing=rule, composition=where, batch_size=9)
-        for where in ("host", "device")
+        answers(Turned(), image, design, preprocessing=rule, compose=where, batch_size=9)
+        for where in ("outside", "inside")
     )
     assert np.array_equal(host, device)
+
+
+def test_where_pictures_are_made_is_measured_where_it_was_left_open(ready: object, image: np.ndarray) -> None:
+    f, _ = torch_response(ready, target=1).anchor(image)
+    outside, inside = f.variants()
+    assert (outside.describe()["compose"], inside.describe()["compose"]) == ("outside", "inside")
+    assert outside.fingerprint == f.fingerprint != inside.fingerprint
+    assert len(torch_response(ready, target=1, compose="inside").variants()) == 1
+    assert f.with_compose("inside")._replicas is f._replicas
+    design = ls.StructuredGaussian(grid=GRID, scale=0.1)
+    sample = ls.query(inside, image, design, n_queries=51, rng=0, progress=False)
+    longer = ls.query(torch_response(ready, target=1), image, design, n_queries=101, resume=sample, progress=False)
+    assert longer.response["compose"] == "inside"
+    whole = ls.query(f, image, design, n_queries=101, rng=0, progress=False)
+    # kernels of other sizes of batch
+    assert longer.responses == pytest.approx(whole.responses, rel=1e-5, abs=1e-6)
+    auto = ls.query(torch_response(ready, target=1), image, design, n_queries=6000, batch_size="auto", rng=0)
+    assert auto.response["compose"] in ("outside", "inside")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -129,10 +147,10 @@ def test_scores_do_not_depend_on_where_pictures_are_made_nor_on_the_number_of_de
     ready: object, image: np.ndarray, dtype: object, device: object
 ) -> None:
     design, module = ls.StructuredGaussian(grid=GRID, scale=0.1), ready.to(dtype)
-    one = answers(module, image, design, batch_size=8, composition="host")
+    one = answers(module, image, design, batch_size=8, compose="outside")
     more = {} if device is None else {"device": device}
-    for composition in ("host", "device"):
-        other = answers(module, image, design, batch_size=8, composition=composition, **more)
+    for compose in ("outside", "inside"):
+        other = answers(module, image, design, batch_size=8, compose=compose, **more)
         # other shares of a batch, other kernels: float32 sums of some 300 terms; bfloat16 has 8 bits
         assert other == pytest.approx(one, rel=0.05 if dtype == torch.bfloat16 else 1e-5, abs=1e-5)
         if device is None:
@@ -262,11 +280,11 @@ def test_compiled_once_for_a_run_with_partial_batches(ready: object, image: np.n
     from torch._dynamo.utils import counters
 
     design = ls.StructuredGaussian(grid=GRID, scale=0.1)
-    for composition in ("host", "device"):
-        eager = answers(ready, image, design, batch_size=30, composition=composition)
+    for compose in ("outside", "inside"):
+        eager = answers(ready, image, design, batch_size=30, compose=compose)
         torch._dynamo.reset()
         counters.clear()
-        compiled = answers(ready, image, design, batch_size=30, composition=composition, compile_mode="default")
+        compiled = answers(ready, image, design, batch_size=30, compose=compose, compile_mode="default")
         # batches of 1, 8, 30, 4 and 28 pictures: of these 4 comes up three times, in blocks of 64
         assert counters["stats"]["unique_graphs"] <= 2
         assert compiled == pytest.approx(eager, rel=1e-4, abs=1e-5)  # what the documentation states
@@ -292,16 +310,14 @@ class Small(torch.nn.Module):
         return x.flatten(1)[:, :7]
 
 
-@pytest.mark.parametrize("composition", ["host", "device"])
+@pytest.mark.parametrize("compose", ["outside", "inside"])
 @pytest.mark.parametrize("device", ["cpu", ["cpu", "cpu"]])
-def test_out_of_memory_halves_and_loses_nothing(image: np.ndarray, composition: str, device: object) -> None:
+def test_out_of_memory_halves_and_loses_nothing(image: np.ndarray, compose: str, device: object) -> None:
     design = ls.StructuredGaussian(grid=GRID, scale=0.1)
     expected = answers(Small(64, []), image, design, batch_size=64)
     log: list[int] = []
     k = 1 if device == "cpu" else 2
-    f = torch_response(
-        Small(5, log), target=1, output_kind="logits", batch_size=64, composition=composition, device=device
-    )
+    f = torch_response(Small(5, log), target=1, output_kind="logits", batch_size=64, compose=compose, device=device)
     with pytest.warns(LegstatWarning, match="did not fit the memory") as warned:
         sample = ls.query(f, image, design, n_queries=152, rng=3, progress=False)
     sizes = [str(w.message) for w in warned if "did not fit" in str(w.message)]
@@ -312,16 +328,16 @@ def test_out_of_memory_halves_and_loses_nothing(image: np.ndarray, composition: 
     assert sum(log) == 151
 
 
-@pytest.mark.parametrize("composition", ["host", "device"])
-def test_one_picture_that_does_not_fit_is_an_error(image: np.ndarray, composition: str) -> None:
-    f, _ = torch_response(Small(1, []), target=1, output_kind="logits", composition=composition).anchor(image)
+@pytest.mark.parametrize("compose", ["outside", "inside"])
+def test_one_picture_that_does_not_fit_is_an_error(image: np.ndarray, compose: str) -> None:
+    f, _ = torch_response(Small(1, []), target=1, output_kind="logits", compose=compose).anchor(image)
     f._replicas.module.fits = 0
     with pytest.raises(QueryError, match="out of memory"):
         ls.query(f, image, ls.StructuredGaussian(grid=GRID, scale=0.1), n_queries=21, rng=0, progress=False)
 
 
-@pytest.mark.parametrize("composition", ["host", "device"])
-def test_what_was_paid_is_kept_when_the_module_fails(image: np.ndarray, composition: str) -> None:
+@pytest.mark.parametrize("compose", ["outside", "inside"])
+def test_what_was_paid_is_kept_when_the_module_fails(image: np.ndarray, compose: str) -> None:
     class Broken(torch.nn.Module):
         def __init__(self, fault: str) -> None:
             super().__init__()
@@ -339,7 +355,7 @@ def test_what_was_paid_is_kept_when_the_module_fails(image: np.ndarray, composit
             return {"classes": made[:, :6], "rows": made[:-1], "nan": made}[self.fault]
 
     design = ls.StructuredGaussian(grid=GRID, scale=0.1)
-    arguments = {"target": 1, "output_kind": "logits", "batch_size": 10, "composition": composition}
+    arguments = {"target": 1, "output_kind": "logits", "batch_size": 10, "compose": compose}
     whole = answers(
         Broken(""), image, design, **{k: v for k, v in arguments.items() if k not in ("target", "output_kind")}
     )
@@ -368,7 +384,7 @@ def test_wrong_settings_are_named(ready: object) -> None:
         ({"device": []}, ValueError, "sequence of at least one"),
         ({"autocast": "float8"}, ValueError, "`autocast` must be one of"),
         ({"compile_mode": "fast"}, ValueError, "`compile_mode` must be one of"),
-        ({"composition": "graph"}, ValueError, "`composition` must be one of"),
+        ({"compose": "graph"}, ValueError, "`compose` must be one of"),
         ({"channels_last": 1}, TypeError, "`channels_last` must be True or False"),
         ({"tf32": None}, TypeError, "`tf32` must be True or False"),
     ]
@@ -389,10 +405,10 @@ def test_a_module_that_is_nowhere_is_refused() -> None:
 
 def test_the_default_is_to_compose_on_the_device_unless_it_is_the_cpu(ready: object) -> None:
     about = torch_response(ready).describe()
-    assert (about["composition"], about["tf32"], about["autocast"], about["provider"]) == ("host", False, None, "cpu")
+    assert (about["compose"], about["tf32"], about["autocast"], about["provider"]) == ("outside", False, None, "cpu")
     assert about["deterministic"]["algorithms"] is False
-    other = TorchSettings((torch.device("cuda", 0),), False, None, None, False, "device")
-    assert other.identity[-1] == "device"
+    other = TorchSettings((torch.device("cuda", 0),), False, None, None, False, "inside")
+    assert other.identity[-1] == "inside"
 
 
 # -- another runtime ---------------------------------------------------------------------------------------------
@@ -423,10 +439,10 @@ class DigitCNN(torch.nn.Module):
     "more",
     [
         {},
-        {"composition": "device", "channels_last": True},
-        {"device": ["cpu", "cpu"], "composition": "device"},
+        {"compose": "inside", "channels_last": True},
+        {"device": ["cpu", "cpu"], "compose": "inside"},
         {"autocast": "bfloat16"},
-        pytest.param({"compile_mode": "default", "composition": "device"}, marks=pytest.mark.slow),
+        pytest.param({"compile_mode": "default", "compose": "inside"}, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
@@ -454,7 +470,7 @@ def test_a_real_network_gives_the_maps_of_its_onnx_file(data_dir: Path, more: di
 def test_cuda_agrees_with_the_cpu(ready: object, image: np.ndarray) -> None:
     design = ls.StructuredGaussian(grid=GRID, scale=0.1)
     cpu = answers(ready, image, design, batch_size=30)
-    for composition in ("host", "device"):
-        cuda = answers(ready, image, design, batch_size=30, composition=composition, device="cuda")
+    for compose in ("outside", "inside"):
+        cuda = answers(ready, image, design, batch_size=30, compose=compose, device="cuda")
         # other kernels, float32 throughout: TF32 would differ by 1e-3
         assert cuda == pytest.approx(cpu, rel=1e-4, abs=1e-5)

@@ -143,7 +143,7 @@ def test_fingerprints_follow_all_that_determines_the_scores(net: object) -> None
         fingerprint(Scaled(), autocast="bfloat16"),
         fingerprint(Scaled(), autocast="float16"),
         fingerprint(Scaled(), tf32=True),
-        fingerprint(Scaled(), composition="device"),
+        fingerprint(Scaled(), compose="inside"),
     ]
     hooked = Scaled()
     hooked.register_forward_hook(double)
