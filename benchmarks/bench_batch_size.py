@@ -1,4 +1,4 @@
-"""Time per image by batch size and threads on the CPU, and the size that `tune_batch_size` would choose.
+"""Time per image, from z to score, by batch size and threads on the CPU, and the size `tune_batch_size` would choose.
 
 Run: LEGSTAT_DATA=... python benchmarks/bench_batch_size.py
 """

@@ -115,7 +115,7 @@ def save(graph: onnx.GraphProto, path: Path, opset: int = 13, ir_version: int = 
 
 
 def residual_model(path: Path, *, width: int = 8, seed: int = 0) -> Path:
-    """Write a classifier of (3, 8, 16) pictures with a sum of two branches, which runtimes fuse if they know its size."""
+    """Write a classifier of (3, 8, 16) pictures with a sum of two branches, which runtimes fuse if sizes are known."""
     rng = np.random.default_rng(seed)
 
     def weight(name: str, *shape: int) -> onnx.TensorProto:
