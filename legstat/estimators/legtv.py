@@ -21,7 +21,7 @@ from legstat.estimators.results import LEGTVResults
 from legstat.inference.confidence_set import bootstrap_L
 from legstat.inference.covariance import SEED, Covariance, no_variance
 from legstat.inference.intervals import N_DRAWS, check_units
-from legstat.inference.theory import theorem_L
+from legstat.inference.theory import structured_L, theorem_L
 from legstat.moments import Moments
 from legstat.samples import QuerySample
 from legstat.solvers import ExactPath, FlowProgram, GeneralProgram, PathInterrupted, Solution, exact_path, solve_path
@@ -103,8 +103,8 @@ class LEGTV:
         Raises
         ------
         ValueError
-            If the score is known to be unbounded, as logits and log-odds are. That a function of your own stays within
-            [-1, 1] is for you to vouch for.
+            If the score is known to be unbounded, as logits and log-odds are (that a function of your own stays within
+            [-1, 1] is for you to vouch for), or the structured design's scale so large that the noise outgrows this L.
         """
         score = self._moments.source.get("response", {}).get("score", "unknown")
         if score not in ("probability", "difference", "custom", "unknown"):
@@ -113,7 +113,13 @@ class LEGTV:
         if self._moments.source.get("response", {}).get("bounded") is False:
             remedy = "Choose L by 'bootstrap' or 'heldout'."
             raise ValueError(invalid("LEGTV.L_theory", "response.bounded", False, "a score within [-1, 1]", remedy))
-        return theorem_L(self._moments.design.grid, self._moments.n, probability)
+        design, n = self._moments.design, self._moments.n
+        L = theorem_L(design.grid, n, probability)
+        if isinstance(design, StructuredGaussian) and structured_L(design.grid, design.scale, n, probability) > L:
+            # L has no sigma in it and the noise of the constraint has: from here on the set misses gamma more often
+            remedy = "Choose L by 'bootstrap', or give pictures and scale in [0, 1]."
+            raise ValueError(invalid("LEGTV.L_theory", "design.scale", design.scale, "small enough for that L", remedy))
+        return L
 
     def L_bootstrap(self, level: float = 0.95, *, n_draws: int = N_DRAWS, rng: Any = SEED) -> float:
         r"""The quantile of :math:`\|D^{+T}(b - E b)\|_\infty`, by the Gaussian multiplier bootstrap.

@@ -366,3 +366,10 @@ def test_a_constant_that_fits_the_data_is_the_answer(shape: tuple[int, int], L: 
         assert result.certificate.passed
         assert result.L_max == 0.0
         np.testing.assert_allclose(np.ptp(result.params), 0.0, rtol=0, atol=1e-12)  # rounding of one solve
+
+
+def test_the_theorems_L_is_refused_where_the_noise_outgrows_it() -> None:
+    """L has no sigma in it: at scale 20 the set of eq. 5 missed gamma in every second sample and more."""
+    design = ls.StructuredGaussian(grid=(6, 6), scale=20.0)
+    with pytest.raises(ValueError, match=r"`design.scale` must be small enough.*bootstrap"):
+        ls.LEGTV(ls.Moments(b=np.ones(36), design=design, n=100)).L_theory()
