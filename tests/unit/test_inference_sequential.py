@@ -196,6 +196,21 @@ def test_a_finished_run_is_not_paid_again() -> None:
     same(again, sample)
 
 
+def test_a_run_that_was_narrow_enough_at_its_ceiling_stays_there() -> None:
+    """500 units are no scheduled look; a larger ceiling does not make it go on."""
+    with pytest.warns(ls.TargetNotReachedWarning):
+        seen = run(1e-9, 1001).stopping
+    assert seen is not None
+    assert seen.units[-2:] == (480, 500)
+    target = float(np.mean(seen.half_widths[-2:]))
+    counting = Counting(bent)
+    sample = run(target, 1001, f=counting)
+    assert sample.stopping is not None
+    assert sample.stopping.reached
+    same(run(target, 4001, f=counting, resume=sample), sample)
+    assert counting.count == 1001
+
+
 def test_the_cache_serves_the_same_run(tmp_path: Any) -> None:
     fresh = run(TARGET)
     f = Counting(bent)
@@ -306,7 +321,7 @@ def test_a_run_without_the_rule_forgets_it() -> None:
     assert run(None, 4001, resume=run(TARGET)).stopping is None
 
 
-@pytest.mark.parametrize("before", [0, 401])
+@pytest.mark.parametrize("before", [0, 1001])  # the latter beyond where the rule would have stopped
 def test_record_repeats_it(before: int, tmp_path: Any) -> None:
     earlier = run(None, before) if before else None
     with warnings.catch_warnings(record=True):
@@ -315,7 +330,7 @@ def test_record_repeats_it(before: int, tmp_path: Any) -> None:
     files = found.save(tmp_path)
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["experiment"]["until"]["target"] == TARGET
-    assert record["experiment"]["until_from"] == (200 if before else 0)
+    assert record["experiment"]["until_from"] == (500 if before else 0)
     assert record["ledger"]["beforehand"] == 11
     assert record["results"]["stopping.units"]["value"] == sample.n_units[0]
     checked = ls.verify(files[-1], f=bent, progress=False)
