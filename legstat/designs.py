@@ -48,7 +48,7 @@ class Design(ABC):
         self.scale = _check_scale(name, scale)
         if channels is not None and channels not in get_args(Channels):
             raise ValueError(invalid(name, "channels", channels, '"shared", "separate" or "joint"'))
-        self.grid = Grid(parse_shape(name, grid), boundary or "free")
+        self.grid = Grid(parse_shape(name, grid), "free" if boundary is None else boundary)
         self.channels: Channels = channels or "shared"
         # what the user named, as opposed to what is a default: conventions may fill the latter, not overrule the former
         self._named: dict[str, Any] = {"channels": channels, "boundary": boundary}
@@ -444,7 +444,8 @@ class GaussianDesign(Design):
 
 
 def _check_scale(where: str, scale: object) -> float:
-    if not (isinstance(scale, int | float | np.number) and np.isfinite(scale) and scale > 0):
+    number = isinstance(scale, int | float | np.number) and not isinstance(scale, bool)
+    if not (number and np.isfinite(scale) and scale > 0):
         remedy = "Pixels live in [0, 1]: 0.02 is the paper's value, 0.25 a usual one for Blend."
         raise ValueError(invalid(where, "scale", scale, "a finite number > 0", remedy))
     return float(scale)

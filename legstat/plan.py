@@ -195,6 +195,7 @@ def make_plan(
     law = design.under(rules)
     operator = _operator(perturbation, rules, resume)
     operator.check(picture, law.grid, law.channels)
+    _check_type("antithetic", antithetic, bool | np.bool_ | None, "True or False")
     paired = _antithetic(antithetic, rules, resume)
     rule = None if until is None else HalfWidth.of(until)
     if resume is not None and isinstance(beforehand, int):

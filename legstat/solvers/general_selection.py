@@ -7,6 +7,7 @@ leave few directions on them, usually none, and those are searched by small quad
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,10 +132,12 @@ def _quadratic(face: GeneralFace, centre: bool) -> FloatArray:
     problem = cp.Problem(cp.Minimize(0 if centre else cp.sum_squares(residual)), constraints)
     tight = {"tol_gap_abs": 1e-13, "tol_gap_rel": 1e-13, "tol_feas": 1e-12}
     try:
-        problem.solve(solver="CLARABEL", warm_start=False, **tight)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "may be inaccurate", overflows: the status below decides, in our words
+            problem.solve(solver="CLARABEL", warm_start=False, **tight)
     except cp.SolverError as error:
         raise SolverError(f"the quadratic program failed: {error}") from error
-    if t.value is None:
+    if t.value is None or problem.status != cp.OPTIMAL:
         raise SolverError(f"the quadratic program is {problem.status}")
     return np.asarray(t.value, dtype=np.float64)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import legstat as ls
 from legstat.conventions import get_conventions
 from legstat.designs import (
     BLOCK,
@@ -274,3 +275,18 @@ def test_under_conventions() -> None:
         assert filled.under(get_conventions(name)) == filled
     with pytest.raises(ValueError, match=r"`boundary` must be 'zero', which conventions=\"upstream\" implies"):
         StructuredGaussian((3, 4), boundary="free").under(get_conventions("upstream"))
+
+
+@pytest.mark.parametrize("design", [ls.StructuredGaussian, ls.IsotropicGaussian])
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"scale": True}, "scale"),
+        ({"scale": np.True_}, "scale"),
+        ({"boundary": ""}, "boundary"),
+        ({"channels": ""}, "channels"),
+    ],
+)
+def test_what_only_looks_like_a_value_is_refused(design, arguments, named):
+    with pytest.raises(ValueError, match=f"`{named}` must be"):
+        design(grid=(4, 4), **arguments)

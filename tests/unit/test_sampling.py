@@ -470,6 +470,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], str, str, str]] = [
     ({"conventions": "paper", "perturbation": ls.Blend()}, ValueError, "perturbation", "Blend", "Leave"),
     ({"batch_size": 0}, ValueError, "batch_size", "0", ">= 1"),
     ({"batch_size": 2.5}, TypeError, "batch_size", "2.5", ">= 1"),
+    ({"antithetic": "no"}, TypeError, "antithetic", "'no'", "True or False"),
+    ({"antithetic": 1}, TypeError, "antithetic", "1", "True or False"),
     ({"first_block": -1}, ValueError, "first_block", "-1", "from 0"),
     ({"first_block": 2**64}, ValueError, "first_block", str(2**64), "2**63"),
     ({"first_block": 1.0}, TypeError, "first_block", "1.0", "a whole number"),

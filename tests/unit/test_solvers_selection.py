@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import cvxpy as cp
 import numpy as np
 import pytest
 from scipy import sparse
 from scipy.optimize import linprog
 
+import legstat as ls
 from legstat.errors import LegstatWarning
 from legstat.solvers import FlowProgram, GeneralProgram, solve, solve_path
 from legstat.solvers.face import regions_of_face
@@ -184,3 +187,16 @@ def test_interior_point_answers_of_a_larger_program_are_selected_like_vertices()
         assert one.ok
         assert other.ok
         np.testing.assert_allclose(one.g, other.g, rtol=0, atol=1e-6 * program.g_scale)
+
+
+def test_no_words_of_the_solver_reach_the_user_at_tiny_L(rng):
+    # below 1e-8 L_max all optimal maps fit alike, and the quadratic program that picks one is told so by its solver
+    sample = ls.query(ls.simulate.linear(rng.normal(size=(6, 6))), np.full((1, 6, 6), 0.5),
+                      ls.IsotropicGaussian((6, 6), 0.1), 201, rng=0, progress=False)  # fmt: skip
+    for ratio in (1e-9, 1e-10):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = ls.LEGTV(sample).fit(L_ratio=ratio, selection="closest")
+        assert found.certificate.passed
+        assert {warning.category for warning in said} == {LegstatWarning}
+        assert "selection='closest' is not available at L =" in str(said[0].message)
