@@ -1,8 +1,8 @@
 """The perturbation inside the graph against outside it (CPU): time for a query, and what the scores differ by.
 
-Both sides are `legstat.query` on one file, with ``compose="outside"`` and ``compose="inside"``: outside, numpy writes the
+Both sides are `legstat.query` on one file, with ``compose="outside"`` and ``"inside"``: outside, numpy writes the
 pictures and the preprocessing; inside, they are nodes in front of the user's graph, and only the cells' numbers go into
-the session. "inside, bound" binds inputs and outputs to buffers that are kept, as on a GPU. The sides are taken in turn.
+the session. "inside, bound" binds inputs and outputs to buffers that are kept, as on a GPU. Sides are taken in turn.
 Wall time says what a user waits; processor time is less disturbed by other programs.
 
 Run: LEGSTAT_DATA=... python benchmarks/bench_fused.py

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -230,6 +230,7 @@ def explain(
     L_ratio: float | None = None,
     until: HalfWidth | float | None = None,
     rng: Any = None,
+    batch_size: int | Literal["auto"] | None = None,
     cache: QueryCache | str | Path | None = None,
     progress: bool = True,
 ) -> Explanation:
@@ -267,6 +268,8 @@ def explain(
         Stop as soon as LEG's intervals are that narrow, see `query`; `n_queries` stays the ceiling.
     rng : None, int, Generator or anything `numpy.random.default_rng` takes
         Source of the generator's key.
+    batch_size : int or "auto", optional
+        Pictures handed over at once; "auto" measures it, see `query`.
     cache : QueryCache or str or Path, optional
         Answers on disk, see `query`: what was asked before is not paid again.
     progress : bool, default True
@@ -313,6 +316,7 @@ def explain(
         conventions=conventions,
         until=until,
         rng=rng,
+        batch_size=batch_size,
         cache=cache,
         progress=progress,
     )
@@ -333,6 +337,7 @@ def query_for(
     until: HalfWidth | float | None = None,
     rng: Any = None,
     resume: QuerySample | None = None,
+    batch_size: int | Literal["auto"] | None = None,
     cache: QueryCache | str | Path | None = None,
     progress: bool = True,
 ) -> tuple[QuerySample, JSON]:
@@ -344,7 +349,7 @@ def query_for(
         As for `explain`.
     choice : mapping
         How L will be chosen (`choose_rule`), so that a budget too small for it is refused here.
-    grid, scale, n_queries, perturbation, antithetic, conventions, until, rng, cache, progress : optional
+    grid, scale, n_queries, perturbation, antithetic, conventions, until, rng, batch_size, cache, progress : optional
         As for `explain`.
     resume : QuerySample, optional
         A partial sample of this experiment, to go on from; what is left out above is taken from it.
@@ -395,6 +400,7 @@ def query_for(
         rng=rng,
         resume=resume,
         until=until,
+        batch_size=batch_size,
         cache=cache,
         progress=progress,
     )

@@ -72,6 +72,16 @@ class ConventionsChoice(StrEnum):
     upstream = "upstream"
 
 
+def _batch_size(text: str | None) -> int | None:
+    """``--batch-size``: a whole number, where it is not auto."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(invalid("explain", "--batch-size", text, "a whole number >= 1, or auto")) from None
+
+
 def _shape(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -176,7 +186,9 @@ def explain(
     conventions: Annotated[ConventionsChoice | None, typer.Option(help="All conventions at once.")] = None,
     L: Annotated[str | None, typer.Option("--L", help="heldout, theory, or a number.")] = None,
     L_ratio: Annotated[float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Pictures per call, or per request.")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="Pictures per call, or per request; auto measures it (on top of --n-queries).")
+    ] = None,
     threads: Annotated[int | None, THREADS] = None,
     provider: Annotated[str | None, PROVIDER] = None,
     allow_fallback: Annotated[bool, FALLBACK] = False,
@@ -202,7 +214,7 @@ def explain(
         named: ConventionsName | None = None if conventions is None else conventions.value
         rules = named or (earlier.conventions if earlier is not None else "default")
         choice = choose_rule(_rule(L), L_ratio, rules)
-        operator, cells = _perturbation(perturb, at, rules), _shape(grid)
+        operator, cells, measured = _perturbation(perturb, at, rules), _shape(grid), batch_size == "auto"
         if earlier is not None and seed is not None and key_of(seed) != earlier.segments[0].key:
             remedy = "Leave it out: the sample's own draws go on."
             raise ValueError(invalid("explain", "--seed", seed, "the seed that the resumed run had", remedy))
@@ -218,7 +230,7 @@ def explain(
             output_kind=output_kind,
             constants=constant or (),
             labels=labels,
-            batch_size=batch_size,
+            batch_size=None if measured else _batch_size(batch_size),
             threads=threads,
             provider=provider,
             allow_fallback=allow_fallback,
@@ -250,6 +262,7 @@ def explain(
                 until=until,
                 rng=None if earlier is not None else seed or 0,
                 resume=earlier,
+                batch_size="auto" if measured else None,
                 cache=cache,
                 progress=voice.progress,
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -377,3 +378,29 @@ def test_help_lists_the_commands():
     done = run("--help")
     for command in ("explain", "demo", "inspect", "verify"):
         assert command in done.stdout
+
+
+def test_the_batch_size_is_measured_counted_and_remembered(tmp_path: Path) -> None:
+    picture = tmp_path / "digit.png"
+    Image.fromarray((load_digit(5)[0][0] * 255).astype(np.uint8)).save(picture)
+    ledgers = []
+    for out in ("one", "two"):
+        arguments = [str(picture), "--model", str(digits_model_path()), "--n-queries", "140", "--quiet"]
+        arguments += ["--batch-size", "auto", "--cache", str(tmp_path / "cache"), "--out", str(tmp_path / out)]
+        done = CliRunner().invoke(app, ["explain", *arguments])
+        assert done.exit_code == 0, done.output
+        record = json.loads((tmp_path / out / "record.json").read_text())
+        ledgers.append(record["ledger"])
+    assert ledgers[0]["tuning"] > 0
+    assert [ledger["spent"] - ledger["tuning"] for ledger in ledgers] == [140, 0]
+    assert (ledgers[1]["tuning"], ledgers[1]["cached"]) == (0, 140)
+    done = CliRunner().invoke(app, ["verify", str(tmp_path / "one" / "record.json")])
+    assert done.exit_code == 0, done.output
+
+
+def test_a_batch_size_that_is_none_is_named(tmp_path: Path) -> None:
+    arguments = ["x.png", "--model", str(digits_model_path()), "--batch-size", "many", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, ["explain", *arguments])
+    assert done.exit_code != 0
+    assert "--batch-size" in done.output
+    assert "or auto" in done.output
