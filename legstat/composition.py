@@ -5,6 +5,7 @@ A recipe is all that a device, or a graph, needs to make the pictures itself, so
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,26 @@ from legstat.grids import Grid
 
 Scorer = Callable[[FloatArray, int | None], FloatArray]
 """Scores (n,) of the pictures that z of shape (n, planes, p1, p2) makes, by `Composer`'s rules for `channel`."""
+
+
+class AheadScorer(ABC):
+    """A scorer whose device works by itself: a batch may be started before the scores of the last one are fetched.
+
+    Attributes
+    ----------
+    ahead : int
+        Batches to start ahead of the one that is asked for; 0 where starting one means computing it.
+    """
+
+    ahead: int = 0
+
+    @abstractmethod
+    def start(self, z: FloatArray, channel: int | None) -> Callable[[], FloatArray]:
+        """Start on the pictures that z makes; what is returned waits for their scores (n,)."""
+
+    def __call__(self, z: FloatArray, channel: int | None) -> FloatArray:
+        """Scores (n,) for z of shape (n, planes, p1, p2)."""
+        return self.start(z, channel)()
 
 
 @dataclass(frozen=True, eq=False)

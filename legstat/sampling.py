@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -13,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from legstat._typing import AnyArray, FloatArray, IntArray
-from legstat.composition import Recipe, Scorer
+from legstat.composition import AheadScorer, Recipe, Scorer
 from legstat.conventions import ConventionsName
 from legstat.designs import BLOCK, Design, Key
 from legstat.errors import (
@@ -207,10 +209,54 @@ def _run(
                 bar.update(served)
             yield from _batches(plan, units, scores, first.key, first.first_block, response.batch_size)
             if stopping is not None:
+                while begun:
+                    take()
                 stopping = _look(sample(), stopping)
                 if stopping.reached:
                     return
                 _count_towards(bar, stopping, plan)
+
+    ahead = scorer.ahead if isinstance(scorer, AheadScorer) else 0
+    begun: deque[tuple[int, IntArray, Callable[[], FloatArray]]] = deque()
+
+    def take() -> None:
+        """Keep the answers of the batch that was begun first, and tell what is wrong with them."""
+        nonlocal answered, failed
+        channel, rows, answer = begun.popleft()
+        fault: PartialAnswerError | None = None
+        try:
+            values = answer()
+        except PartialAnswerError as error:  # what came is kept before the fault is told
+            values, fault = error.scores, error
+        finite = np.isfinite(values)
+        scores[channel, rows] = np.where(finite, values, np.nan)
+        before = answered + failed
+        answered += int(finite.sum())
+        failed += 0 if fault else int((~finite).sum())
+        if shelf is not None:
+            for block in np.unique(rows // size):
+                here = rows // size == block
+                place = rows[here] - block * size
+                shelf.keep(channel, first.first_block + int(block), size, place, values[here])
+        if fault is not None:
+            raise fault.__cause__ or fault
+        if not finite.all():
+            bad = int(np.argmin(finite))
+            salvage()
+            raise NonFiniteResponseError(
+                f"legstat.query: f returned {values[bad]} for evaluation {before + bad} of the perturbed "
+                "pictures. Mend f and call query(..., resume=error.sample): both functions must carry the same "
+                "attribute `fingerprint` to count as one. A score that overflows calls for log_odds.",
+                sample(),
+                before + bad,
+            )
+        bar.update(len(values))
+
+    def salvage() -> None:
+        """Keep what else was begun when something went wrong: it is paid for."""
+        while begun:
+            with suppress(Exception):
+                take()
 
     bar = tqdm(
         total=scores.size if stopping is None else plan.queries(plan.looks[0]) - plan.fixed,
@@ -222,38 +268,19 @@ def _run(
     with bar:
         try:
             for channel, rows, z in wanted():
-                fault: PartialAnswerError | None = None
-                try:
-                    values = scorer(z, channel if plan.design.channels == "separate" else None)
-                except PartialAnswerError as error:  # what came is kept before the fault is told
-                    values, fault = error.scores, error
-                finite = np.isfinite(values)
-                scores[channel, rows] = np.where(finite, values, np.nan)
-                before = answered + failed
-                answered += int(finite.sum())
-                failed += 0 if fault else int((~finite).sum())
-                if shelf is not None:
-                    for block in np.unique(rows // size):
-                        here = rows // size == block
-                        place = rows[here] - block * size
-                        shelf.keep(channel, first.first_block + int(block), size, place, values[here])
-                if fault is not None:
-                    raise fault.__cause__ or fault
-                if not finite.all():
-                    bad = int(np.argmin(finite))
-                    raise NonFiniteResponseError(
-                        f"legstat.query: f returned {values[bad]} for evaluation {before + bad} of the perturbed "
-                        "pictures. Mend f and call query(..., resume=error.sample): both functions must carry the same "
-                        "attribute `fingerprint` to count as one. A score that overflows calls for log_odds.",
-                        sample(),
-                        before + bad,
-                    )
-                bar.update(len(values))
+                only = channel if plan.design.channels == "separate" else None
+                begun.append((channel, rows, _start(scorer, z, only)))
+                while len(begun) > ahead:
+                    take()
+            while begun:
+                take()
         except QueryError:
             raise
         except KeyboardInterrupt as error:
+            salvage()
             raise QueryInterrupted(sample()) from error
         except Exception as error:
+            salvage()
             raise QueryError(
                 f"legstat.query: f failed after {answered} perturbed pictures: {type(error).__name__}: {error} "
                 "What was paid for is in `.sample`: query(..., resume=error.sample).",
@@ -263,6 +290,11 @@ def _run(
     _warn_if_constant(done, response)
     _warn_if_not_reached(done, plan)
     return done
+
+
+def _start(scorer: Scorer, z: FloatArray, channel: int | None) -> Callable[[], FloatArray]:
+    """What gives the scores of z; a scorer that can begins with them at once."""
+    return scorer.start(z, channel) if isinstance(scorer, AheadScorer) else partial(scorer, z, channel)
 
 
 def _batches(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.composition import Recipe, Scorer
+from legstat.composition import AheadScorer, Recipe, Scorer
 from legstat.errors import BackendUnavailableError, invalid
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
@@ -226,7 +226,7 @@ class TorchResponse(NetworkResponse):
         }
 
 
-class DeviceScorer:
+class DeviceScorer(AheadScorer):
     """Scores perturbed pictures that are made where the network runs.
 
     Parameters
@@ -240,14 +240,12 @@ class DeviceScorer:
     def __init__(self, response: TorchResponse, recipe: Recipe) -> None:
         settings, dtype = response._settings, response._weight_dtype
         self._response, self._recipe = response, recipe
+        # on CUDA alone work goes on by itself: one batch is enough to keep it busy while z is drawn for the next
+        self.ahead = 1 if settings.devices[0].type == "cuda" else 0
         self._composers = [
             DeviceComposer(recipe, response.preprocessing, device, dtype, settings.channels_last)
             for device in settings.devices
         ]
-
-    def __call__(self, z: FloatArray, channel: int | None) -> FloatArray:
-        """Scores (n,) for z of shape (n, planes, p1, p2)."""
-        return self.start(z, channel)()
 
     def start(self, z: FloatArray, channel: int | None) -> Callable[[], FloatArray]:
         """Hand z to the device; calling what is returned waits for the scores.
