@@ -23,9 +23,10 @@ from legstat.realised import DENSE_LIMIT
 from legstat.ridge import adaptive_ridge
 from legstat.units import Estimate, Influence, PowerSums, Units, degrees_of_freedom, summed
 
-_ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
-ADAPTIVE_LIMIT = 1600
-"""Unknowns up to which "adaptive" is a default: its decompositions, three for each fold, take minutes beyond."""
+ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
+"""Error of an estimate for want of digits, as a share of its largest entry, generously."""
+ADAPTIVE_LIMIT = 2500
+"""Unknowns up to which "adaptive" is a default: its decompositions, three for each fold, take a minute beyond."""
 CROSSFIT_MINIMUM = 8
 """Units that "crossfit" needs."""
 COV_TYPES: dict[str, tuple[str, ...]] = {
@@ -220,7 +221,7 @@ def estimate_moments(
         influences.append(influence)
     p = design.grid.n_cells
     # an exactly linear response leaves residuals of rounding alone, which say nothing of the rounding in gamma
-    floors = [np.square(_ROUNDING * np.abs(g).max()) for g in gammas]
+    floors = [np.square(ROUNDING * np.abs(g).max()) for g in gammas]
     variances = [np.maximum(s[0], f).reshape(-1, p) for s, f in zip(spreads, floors, strict=True) if s is not None]
     dfs = [s[1].reshape(-1, p) for s in spreads if s is not None]
     return Moments(

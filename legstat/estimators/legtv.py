@@ -44,7 +44,7 @@ class LEGTV:
     data : QuerySample or Moments
         A sample, or the moment vector alone.
     moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
-        How b is estimated from a sample: "adaptive" ("regression" beyond 1,600 unknowns, "crossfit" beyond 4,096,
+        How b is estimated from a sample: "adaptive" ("regression" beyond 2,500 unknowns, "crossfit" beyond 4,096,
         where no p x p matrix is formed), unless the sample's conventions say otherwise.
 
     Raises
