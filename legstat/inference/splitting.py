@@ -75,7 +75,8 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
     ledger = sample.ledger
     paid = [sum(s.responses.size for s in part) for part in parts]
     first = dataclasses.replace(ledger, n_queries=ledger.n_queries - paid[1], perturbed=ledger.perturbed - paid[1])
-    second = dataclasses.replace(ledger, n_queries=paid[1], x0=0, base=0, perturbed=paid[1])
+    once = {"x0": 0, "base": 0, "failed": 0, "cached": 0, "beforehand": 0, "tuning": 0}  # the first part has them
+    second = dataclasses.replace(ledger, n_queries=paid[1], perturbed=paid[1], **once)
     z = sample.external_z
     cut = paid[0]
     return (

@@ -316,6 +316,14 @@ def test_merging_would_hide_the_rule() -> None:
         run(TARGET).merge(run(None, rng=4))
 
 
+def test_parts_of_a_stopped_run_keep_its_intervals_and_share_its_ledger() -> None:
+    sample = run(TARGET, beforehand=7)
+    first, second = ls.split_sample(sample)
+    assert first.stopping == second.stopping == sample.stopping
+    assert first.ledger.spent + second.ledger.spent == sample.ledger.spent == 776
+    assert (first.ledger.beforehand, second.ledger.beforehand) == (7, 0)
+
+
 def test_a_run_without_the_rule_forgets_it() -> None:
     """Its size is given again, not chosen by widths."""
     assert run(None, 4001, resume=run(TARGET)).stopping is None
