@@ -27,7 +27,7 @@ Compose = Literal["outside", "inside", "auto"]
 """Where perturbed pictures are made; "auto" is outside until a measurement settles it."""
 
 _SAME = 1e-6
-"""Largest difference of class outputs, relative to their size, between pictures made inside the graph and outside."""
+"""Largest difference of class outputs on the CPU, relative to their size, of pictures made inside and outside."""
 
 
 _MORE_ON_A_DEVICE = 16
@@ -109,7 +109,8 @@ class OnnxResponse(NetworkResponse):
         Raises
         ------
         ValueError
-            The graph cannot take the perturbation, or the class outputs differ by more than 1e-6 of their size.
+            The graph cannot take the perturbation, or the class outputs differ by more than 1e-6 of their size. On a
+            device, where two sessions may choose different kernels: 1e-4, with TF32 or float16 1e-2.
         """
         if self.compose != "inside":
             return super().scorer(recipe)
@@ -138,13 +139,16 @@ class OnnxResponse(NetworkResponse):
         """Note how far two ways to the same outputs differ; refuse the one inside if it is too far."""
         expected = outside.astype(np.float64)
         difference = float(np.abs(inside.astype(np.float64) - expected).max() / max(np.abs(expected).max(), 1e-30))
+        allowed = _SAME
+        if self._runner.session.provider != CPU:
+            allowed = TOLERANCE[2 if self._runner.settings.tf32 or self._input_dtype == np.float16 else 4]
         self._runner.checks["inside"] = {
-            "works": difference <= _SAME,
+            "works": difference <= allowed,
             "evaluations": 2 * len(inside),
             "pictures": "random",
             "relative_difference": difference,
         }
-        if not difference <= _SAME:
+        if not difference <= allowed:
             remedy = f"They differ by {difference:.3g} of their size. Pass compose='outside'."
             valid = "'outside' where pictures made inside the graph give other outputs"
             raise ValueError(invalid(self._choices.where, "compose", "inside", valid, remedy))
