@@ -11,7 +11,7 @@ import numpy as np
 from legstat._typing import AnyArray, FloatArray
 from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.theory import check_count
-from legstat.moments import Moments
+from legstat.moments import ROUNDING, Moments
 from legstat.units import Influence, PowerSums, Units, degrees_of_freedom
 
 _BATCH_BYTES = 64 * 2**20  # multiplier draws held at once; further draws pass over the units again
@@ -56,6 +56,9 @@ class Covariance:
         sizes = [i.centre.size for i in influence]
         self._slices = [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
         self.size = sum(sizes)
+        # an exactly linear response leaves residuals of rounding alone, which say nothing of the rounding in gamma
+        largest = [ROUNDING * float(np.abs(i.maps).max()) for i in influence]
+        self._rounding = np.concatenate([np.full(s, r) for s, r in zip(sizes, largest, strict=True)])
 
     @property
     def n(self) -> int:
@@ -65,7 +68,8 @@ class Covariance:
     @cached_property
     def variances(self) -> FloatArray:
         """Diagonal, shape (Q,); O(Q) memory."""
-        return np.concatenate([i.spread(u)[0] for u, i in zip(self._units, self._influence, strict=True)])
+        spreads = [i.spread(u)[0] for u, i in zip(self._units, self._influence, strict=True)]
+        return np.maximum(np.concatenate(spreads), np.square(self._rounding))
 
     def matrix(self) -> FloatArray:
         """The whole matrix, shape (Q, Q); O(Q^2) memory."""
@@ -73,6 +77,7 @@ class Covariance:
         for where, rows in self._streams():
             for phi in rows:
                 full[where, where] += phi.T @ phi
+        np.fill_diagonal(full, np.maximum(np.diagonal(full), np.square(self._rounding)))
         return full
 
     def of(self, contrasts: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -91,6 +96,7 @@ class Covariance:
                 n += len(phi)
             noise += sums.fourth - sums.square**2 / n
             number += n
+        np.fill_diagonal(result, np.maximum(np.diagonal(result), np.square(np.abs(contrasts) @ self._rounding)))
         second = np.diag(result)
         # the streams' own means are taken off already, so that the fourth powers of all add up
         return result, degrees_of_freedom(second, noise + second**2 / number, number)

@@ -353,3 +353,22 @@ def test_legtv_says_why_it_has_no_inference(name: str) -> None:
     assert not hasattr(fitted, name)
     with pytest.raises(AttributeError, match="no attribute 'tests'"):
         fitted.tests  # noqa: B018
+
+
+def test_a_response_without_error_has_intervals_of_rounding() -> None:
+    """Pairs of a quadratic response are exactly linear: least squares leaves nothing, and must not claim 1e-17."""
+    f, design = ls.simulate.quadratic(GAMMA, 1.0), ls.StructuredGaussian(grid=SHAPE, scale=0.3)
+    still, image = ls.Additive(clip=False), np.full((1, *SHAPE), 0.5)
+    fitted = ls.LEG(ls.query(f, image, design, n_queries=801, perturbation=still, rng=0)).fit(cov_type="HC3")
+    truth = f.leg(image, design)[0]
+    for low, high in (
+        fitted.conf_int(0.9).T,
+        fitted.conf_int(0.9, True).T,
+        fitted.contrasts(np.eye(12)).conf_int(0.9).T,
+    ):
+        assert ((low <= truth) & (truth <= high)).all()
+        assert (high - low < 1e-10).all()
+    low, high = fitted.region((0, 2, 0, 2)).conf_int()[0]
+    assert low <= truth.reshape(SHAPE)[:2, :2].mean() <= high
+    assert fitted.wald_test(np.eye(12)[:3], truth[:3]).pvalue > 0.5
+    np.testing.assert_allclose(np.diag(fitted.cov_params()), fitted.std_errors**2, rtol=1e-9, atol=0)
