@@ -88,11 +88,6 @@ class Recipe:
         v = z if self.at is None else np.clip(self.at + z, 0.0, 1.0)
         return v.astype(self.dtype)
 
-    def split(self, picture: AnyArray) -> AnyArray:
-        """A (C, H, W) array as (C, p1, h, p2, w), a view: cells and the pixels inside them on axes of their own."""
-        h, w = self.grid.cell_size(*picture.shape[-2:])
-        return picture.reshape(-1, self.grid.shape[0], h, self.grid.shape[1], w)
-
     def composer(self, *, reuse: bool = False) -> Composer:
         """What makes the pictures with numpy; with `reuse` in one and the same array at every call."""
         return Composer(self, reuse)

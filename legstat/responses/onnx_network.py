@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.composition import Recipe, Scorer
+from legstat.composition import AheadScorer, Recipe, Scorer
 from legstat.errors import invalid
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
@@ -122,18 +123,21 @@ class OnnxResponse(NetworkResponse):
             self._runner.checks["inside"] = {"works": False, "reason": str(error).strip()[:300]}
             raise
 
-        def class_outputs(z: FloatArray, channel: int | None) -> NDArray[np.generic]:
-            cells = prefix.feed(recipe, z, channel)
-            parts = self._in_batches(
-                len(cells), lambda at, end: self._rows(runner.fetch(cells[at:end], self._tensors)[0], end - at)
-            )
-            return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
+        # a device works by itself meanwhile; on the CPU another thread would only share the processors
+        inside = InsideScorer(self, runner, prefix, recipe, ahead=int(self._runner.session.memory != "cpu"))
         if fresh or not self._runner.checks["inside"]["works"]:
             planes = 1 if recipe.at is not None else len(recipe.base)
             z = 0.2 * np.random.default_rng(0).standard_normal((3, planes, *recipe.grid.shape))
-            self._verify_inside(class_outputs(z, None), self.class_outputs(recipe.composer()(z)))
-        return lambda z, channel: self._scored(class_outputs(z, channel))
+            outputs = self._fetched(runner, prefix.feed(recipe, z, None))
+            self._verify_inside(outputs, self.class_outputs(recipe.composer()(z)))
+        return inside
+
+    def _fetched(self, runner: Runner, cells: NDArray[np.generic]) -> NDArray[np.generic]:
+        """Class outputs of the pictures that a composed graph makes of cells' numbers."""
+        parts = self._in_batches(
+            len(cells), lambda at, end: self._rows(runner.fetch(cells[at:end], self._tensors)[0], end - at)
+        )
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _verify_inside(self, inside: NDArray[np.generic], outside: NDArray[np.generic]) -> None:
         """Note how far two ways to the same outputs differ; refuse the one inside if it is too far."""
@@ -251,3 +255,34 @@ class OnnxResponse(NetworkResponse):
         about = self._runner.describe() | {"constants": self._constants.describe()}
         where = "inside" if self.compose == "inside" else "outside"
         return {"kind": "onnx", **about, "compose": where, "asked": self._asked}
+
+
+class InsideScorer(AheadScorer):
+    """Scores of pictures that are made inside the graph.
+
+    Parameters
+    ----------
+    response : OnnxResponse
+        What scores, in batches of its size.
+    runner : Runner
+        With the composed graph.
+    prefix : Prefix
+        What stands in front of it.
+    recipe : Recipe
+        The picture.
+    ahead : int
+        1: a thread of its own runs the session, so that z is drawn and scores are formed while the device works.
+    """
+
+    def __init__(self, response: OnnxResponse, runner: Runner, prefix: Prefix, recipe: Recipe, *, ahead: int) -> None:
+        self._response, self._runner, self._prefix, self._recipe = response, runner, prefix, recipe
+        self.ahead = ahead
+        self._thread = ThreadPoolExecutor(max_workers=1) if ahead else None
+
+    def start(self, z: FloatArray, channel: int | None) -> Callable[[], FloatArray]:
+        """Hand the cells' numbers to the session's thread, if it has one; see `AheadScorer`."""
+        response, cells = self._response, self._prefix.feed(self._recipe, z, channel)
+        if self._thread is None:
+            return lambda: response._scored(response._fetched(self._runner, cells))
+        under_way = self._thread.submit(response._fetched, self._runner, cells)
+        return lambda: response._scored(under_way.result())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from onnx import helper
 import legstat as ls
 from legstat.composition import Recipe, Scorer
 from legstat.data import digits_model_path, load_digit
+from legstat.errors import LegstatWarning
 from legstat.explanation import Explanation
 from legstat.grids import Grid
 from legstat.perturbations import Perturbation
 from legstat.responses import OnnxResponse, Preprocessing, batching, onnx_response, reopen_onnx, tune_batch_size
 from legstat.responses.onnx_compose import CELLS, Prefix, prepend
+from legstat.responses.onnx_network import InsideScorer
 from legstat.responses.onnx_session import Session
 from tests.helpers import naive_pictures
 from tests.helpers_onnx import linear_model, residual_model
@@ -248,6 +251,65 @@ def test_a_query_run_gives_the_same_bits(operator: Perturbation, monkeypatch: py
         assert inside.response["compose"] == "inside"
         assert inside.response["checks"]["inside"]["works"]
     assert len(made) == count, "no picture is made outside the graph"
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of its own for the session, as with a device."""
+    original = InsideScorer.__init__
+
+    def init(self: InsideScorer, *arguments: Any, ahead: int) -> None:
+        assert ahead == 0, "the CPU has none"
+        original(self, *arguments, ahead=1)
+
+    monkeypatch.setattr(InsideScorer, "__init__", init)
+
+
+@pytest.mark.usefixtures("ahead")
+def test_a_session_that_works_ahead_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, threads = load_digit(0)[0], set()
+    arguments: Any = {"n_queries": 302, "perturbation": ls.Blend("blur"), "rng": 0, "progress": False}
+    usual = ls.query(digits("outside"), image, DESIGN, **arguments)
+    original = Session.run
+    calls: list[int] = []
+
+    def run(self: Session, names: list[str], feed: dict[str, np.ndarray], constant: Any = ()) -> list[np.ndarray]:
+        threads.add(threading.current_thread().name)
+        calls.append(len(feed.get(CELLS, ())))
+        if len(calls) == 20 and calls[-1] == 7:
+            raise RuntimeError("session is gone")
+        return original(self, names, feed, constant)
+
+    monkeypatch.setattr(Session, "run", run)
+    with pytest.raises(ls.QueryError, match="session is gone") as caught:
+        ls.query(digits(), image, DESIGN, batch_size=7, **arguments)
+    stopped = caught.value.sample
+    assert len(threads) == 2  # f(x0) in this one
+    kept = stopped.ledger.base + stopped.ledger.perturbed
+    done = ls.query(digits(), image, DESIGN, **{**arguments, "rng": None}, resume=stopped, batch_size=16)
+    np.testing.assert_array_equal(done.responses, usual.responses)
+    assert done.ledger.spent == usual.ledger.spent
+    verified = done.response["checks"]["inside"]["evaluations"] // 2
+    answered = sum(calls[:19]) - verified  # all that the session answered before it was gone, but for the check
+    assert kept in (answered, answered + sum(calls[20:21]))
+
+
+@pytest.mark.usefixtures("ahead")
+def test_a_batch_that_does_not_fit_ahead_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
+    image, original = load_digit(0)[0], Session.run
+    arguments: Any = {"n_queries": 200, "rng": 0, "progress": False}
+
+    def run(self: Session, names: list[str], feed: dict[str, np.ndarray], constant: Any = ()) -> list[np.ndarray]:
+        if len(feed.get(CELLS, ())) > 8:
+            raise RuntimeError("Failed to allocate memory for requested buffer")
+        return original(self, names, feed, constant)
+
+    usual = ls.query(digits("outside"), image, DESIGN, **arguments)
+    monkeypatch.setattr(Session, "run", run)
+    with pytest.warns(LegstatWarning, match="did not fit the memory"):
+        halved = ls.query(digits(), image, DESIGN, batch_size=32, **arguments)
+    np.testing.assert_array_equal(halved.responses, usual.responses)
+    assert halved.ledger == usual.ledger
 
 
 def test_a_stopped_run_goes_on_where_its_pictures_were_made(tmp_path: Path) -> None:
