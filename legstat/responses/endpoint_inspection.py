@@ -16,7 +16,7 @@ from legstat._typing import JSON, AnyArray
 from legstat.errors import LegstatWarning
 from legstat.responses.http import http_response
 from legstat.responses.http_network import HttpResponse
-from legstat.responses.inspection import difference_text, picture_for, scores_text, variants
+from legstat.responses.inspection import difference_text, own_rule, picture_for, scores_text, variants
 from legstat.responses.preprocessing import PRESETS, Preprocessing
 
 
@@ -192,6 +192,9 @@ def inspect_endpoint(
     size, at_once = settled.request_size, -(-len(many) // settled.request_size)
     seconds[f"{at_once} requests of {size} at once"] = (time.perf_counter() - start) / len(many)
     presets = _presets(opened, picture) if image is not None else ()
+    asked = len(presets)
+    if presets and preprocessing is not None:
+        presets = (*own_rule(settled), *presets)
     expected = np.resize(one_by_one, together.shape)
     return EndpointReport(
         url=url,
@@ -204,8 +207,8 @@ def inspect_endpoint(
         seconds=seconds,
         repeat_difference=max((float(np.abs(run - one_by_one[:1]).max()) for run in again), default=None),
         batch_difference=float(np.abs(together - expected).max()),
-        evaluations=1 + len(pictures) + len(again) + len(many) + len(presets),
-        requests=1 + settled.requests - began + len(presets),
+        evaluations=1 + len(pictures) + len(again) + len(many) + asked,
+        requests=1 + settled.requests - began + asked,
     )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,8 @@ class ModelReport:
     problems : tuple of str
         What has to be settled before it can be explained, and what looks wrong.
     presets : tuple of (str, int, str or None, float)
-        Preset, first choice, its label, its probability: for the given picture under every preset that fits.
+        Preset, first choice, its label, its probability: for the given picture under every preset that fits; under
+        "as given" for a preprocessing that is none of them.
     providers : dict of str to str
         Installed providers, each with the number of nodes that it executes, or what it said.
     placement : dict of str to int
@@ -223,6 +224,9 @@ def inspect_model(
     evaluations = 1 + 2 * len(pictures) + len(again) + int(checks.get("evaluations", 0))
     timings = measure_batch_sizes(settled, picture, seconds=seconds) if seconds > 0 else None
     presets = _presets(opened, settled, picture) if image is not None else ()
+    evaluations += len(presets)
+    if presets and preprocessing is not None:
+        presets = (*own_rule(settled), *presets)
     return ModelReport(
         **known,
         response=settled.describe(),
@@ -234,7 +238,7 @@ def inspect_model(
         best_batch_size=None if timings is None else timings.best,
         repeat_difference=max((float(np.abs(run - one_by_one[:1]).max()) for run in again), default=None),
         batch_difference=float(np.abs(together - one_by_one).max()),
-        evaluations=evaluations + len(presets) + 1 + (0 if timings is None else timings.evaluations),
+        evaluations=evaluations + 1 + (0 if timings is None else timings.evaluations),
     )
 
 
@@ -269,6 +273,14 @@ def _presets(
     return tuple(found)
 
 
+def own_rule(settled: NetworkResponse) -> tuple[tuple[str, int, str | None, float], ...]:
+    """First choice under the preprocessing that was given, where it is none of the presets."""
+    if replace(settled.preprocessing, layout="auto") in PRESETS.values():
+        return ()
+    top, label, chance = settled.describe()["top_x0"][0]
+    return (("as given", top, label, chance),)
+
+
 def _providers(opened: Callable[..., OnnxResponse], picture: FloatArray) -> dict[str, str]:
     """What each installed provider really executes of the model, by running it there."""
     said: dict[str, str] = {}
@@ -278,7 +290,8 @@ def _providers(opened: Callable[..., OnnxResponse], picture: FloatArray) -> dict
                 warnings.simplefilter("ignore", LegstatWarning)
                 nodes = opened(None, provider=name, free_batch_axis=False).node_placement(picture)
         except (ValueError, RuntimeError) as error:
-            said[name] = f"does not run it: {str(error).strip().splitlines()[0][:200]}"
+            reason = str(error).strip().splitlines()[0].removeprefix("legstat.onnx_response: ")
+            said[name] = f"does not run it: {reason.partition('. Pass ')[0][:200]}"
         else:
             said[name] = f"runs {nodes.get(name, 0)} of {sum(nodes.values())} nodes"
     return said

@@ -53,6 +53,15 @@ def test_presets_are_compared_on_a_picture(tmp_path: Path, rng: np.random.Genera
     assert chance == pytest.approx(np.exp(z.max()) / np.exp(z).sum(), rel=1e-5)  # float32 sums of 48 terms
 
 
+def test_a_preprocessing_of_ones_own_stands_beside_the_presets(tmp_path: Path, rng: np.random.Generator) -> None:
+    model = linear_model(tmp_path / "m.onnx", scale=0.1)
+    image = rng.random((3, 4, 4))
+    report = inspect_model(model.path, image=image, preprocessing={"mean": 0.25}, seconds=0)
+    name, top, *_ = report.presets[0]
+    assert name == "as given"
+    assert top == int(model.logits((image - 0.25)[None]).argmax())
+
+
 def test_grey_networks_get_the_presets_that_fit(tmp_path: Path) -> None:
     model = linear_model(tmp_path / "m.onnx", shape=(1, 4, 4))
     report = inspect_model(model.path, image=np.full((1, 4, 4), 0.5), seconds=0)
