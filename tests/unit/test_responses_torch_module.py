@@ -36,14 +36,16 @@ def net() -> object:
 class Scaled(torch.nn.Module):
     """A module whose parts outside the state dict determine what it computes."""
 
-    def __init__(self, factor: float = 1.0, unsaved: float = 0.0, listed: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self, factor: float = 1.0, unsaved: float = 0.0, plain: float = 0.0, listed: tuple[float, ...] = ()
+    ) -> None:
         super().__init__()
         self.factor, self.listed = factor, {"inside": [listed]}
         self.register_buffer("shift", torch.tensor(unsaved), persistent=False)
-        self.plain = torch.tensor(unsaved)
+        self.plain = torch.tensor(plain)
 
     def forward(self, x: object) -> object:
-        return x.flatten(1)[:, :5] * self.factor + self.shift
+        return x.flatten(1)[:, :5] * self.factor + self.shift + self.plain
 
 
 def double(module: object, args: object, output: object) -> object:
@@ -139,6 +141,7 @@ def test_fingerprints_follow_all_that_determines_the_scores(net: object) -> None
     others = [
         fingerprint(Scaled(2.0)),
         fingerprint(Scaled(unsaved=1.0)),
+        fingerprint(Scaled(plain=1.0)),
         fingerprint(Scaled(listed=(1.0,))),
         fingerprint(Scaled(), autocast="bfloat16"),
         fingerprint(Scaled(), autocast="float16"),
