@@ -372,3 +372,14 @@ def test_a_response_without_error_has_intervals_of_rounding() -> None:
     assert low <= truth.reshape(SHAPE)[:2, :2].mean() <= high
     assert fitted.wald_test(np.eye(12)[:3], truth[:3]).pvalue > 0.5
     np.testing.assert_allclose(np.diag(fitted.cov_params()), fitted.std_errors**2, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("cov_type", ["HC1", "HC2"])
+def test_bands_of_least_squares_need_more_units_or_hc3(cov_type: str) -> None:
+    few, many = sample(units=200), sample(units=240)
+    with pytest.raises(ls.InferenceUnavailableError, match="HC3"):
+        ls.LEG(few).fit(cov_type=cov_type).conf_int(simultaneous=True)
+    with pytest.raises(ls.InferenceUnavailableError, match="HC3"):
+        ls.LEG(few).fit(cov_type=cov_type).test(fwer=0.05)
+    assert ls.LEG(many).fit(cov_type=cov_type).conf_int(simultaneous=True).shape == (12, 2)
+    assert ls.LEG(few).fit(cov_type="HC3").conf_int(simultaneous=True).shape == (12, 2)
