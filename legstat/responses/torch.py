@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 _MORE_ON_A_DEVICE = 16
 """Batch sizes that suit a processor leave an accelerator idle: 64 pictures of 224 x 224 where nothing was measured."""
 
+_TOO_LARGE = ("not enough memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_FAILED", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What torch's allocator on the CPU, and the libraries on CUDA, say in place of an error of their own class."""
+
 
 class TorchResponse(NetworkResponse):
     """A torch classifier in evaluation mode, on one device or several.
@@ -142,8 +145,8 @@ class TorchResponse(NetworkResponse):
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch
 
-        small = isinstance(error, RuntimeError) and "not enough memory" in str(error)
-        return small or isinstance(error, MemoryError | torch.OutOfMemoryError)
+        told = isinstance(error, RuntimeError) and any(words in str(error) for words in _TOO_LARGE)
+        return told or isinstance(error, MemoryError | torch.OutOfMemoryError)
 
     def _free_memory(self) -> None:
         super()._free_memory()

@@ -328,6 +328,19 @@ def test_out_of_memory_halves_and_loses_nothing(image: np.ndarray, compose: str,
     assert sum(log) == 151
 
 
+def test_memory_that_the_processor_does_not_have_halves_the_batch(image: np.ndarray) -> None:
+    class Huge(torch.nn.Module):
+        def forward(self, x: object) -> object:
+            if len(x) > 3:
+                torch.empty(1 << 52)  # the allocator's own error, not an injected one
+            return x.flatten(1)
+
+    f, _ = torch_response(Huge(), target=0, score="logit", output_kind="logits", batch_size=7).anchor(image)
+    images = np.repeat(image[None], 7, axis=0).astype(np.float32)
+    with pytest.warns(LegstatWarning, match=r"a batch of 7 did not fit .* going on with 3"):
+        assert np.array_equal(f(images), images[:, 0, 0, 0])
+
+
 @pytest.mark.parametrize("compose", ["outside", "inside"])
 def test_one_picture_that_does_not_fit_is_an_error(image: np.ndarray, compose: str) -> None:
     f, _ = torch_response(Small(1, []), target=1, output_kind="logits", compose=compose).anchor(image)
