@@ -265,8 +265,10 @@ def _machine_key(response: Response, shape: tuple[int, ...], variants: int) -> s
     return value_sha256(model, *parts, list(shape), variants, platform.machine(), platform.node(), os.cpu_count())[0]
 
 
-_DEPENDS = ("kind", "model_sha256", "provider", "device_id", "device_names", "io_binding", "compose", "channels_last")
-_DEPENDS += ("autocast", "compile_mode", "tf32", "threads", "versions", "output")
+_DEPENDS = (
+    *("kind", "model_sha256", "output", "provider", "device_id", "device_names", "threads", "versions"),
+    *("io_binding", "compose", "channels_last", "autocast", "compile_mode", "tf32"),
+)
 
 
 def _read(path: Path) -> dict[str, tuple[int, int]]:
