@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from legstat.studies import SampleSizeStudy
+
 HOME = Path(__file__).resolve().parents[2] / "paper_figures"
 SMALL: dict[str, dict[str, Any]] = {
     "fig01": {},  # as cheap as it gets at full size
     "fig02": {"n_queries": 601, "source": "digits"},
     "fig03": {"side": 12},
     "fig04": {"n_draws": 1000},
+    "fig05": {"n_units": (250, 1000), "replicates": 4},
+    "fig06": {"sides": (5, 8), "sparsities": (6, 24), "n_units": (500, 1000), "replicates": 4},
+    "fig07": {"shifts": (0.3, 1.0, 5.0), "n": 400, "replicates": 15},
+    "fig09": {},  # reads a table
 }
 
 
@@ -51,7 +57,7 @@ def test_claim_holds_at_small_size(maker, name, tmp_path):
     assert again["numbers"] == data["numbers"]
 
 
-@pytest.mark.parametrize("name", ["fig01", "fig04"])
+@pytest.mark.parametrize("name", ["fig01", "fig04", "fig05", "fig06"])
 def test_numbers_are_the_expected_ones(maker, name):
     assert maker.compare(name, maker.load(name).compute(seed=maker.manifest()[name]["seed"])) == []
 
@@ -70,6 +76,40 @@ def test_checks_notice_what_does_not_hold(maker):
     white = {**data["structured"], "sampled": np.array(data["isotropic"]["sampled"])}
     with pytest.raises(AssertionError, match="variogram"):
         figure.check({**data, "structured": white})
+    figure = maker.load("fig05")
+    data = figure.compute()
+    line = data["lines"]["isotropic leg/printed"]
+    with pytest.raises(AssertionError, match="isotropic: LEG's error is its closed form"):
+        figure.check(
+            {**data, "lines": {**data["lines"], "isotropic leg/printed": {**line, "exact": line["exact"] * 1.5}}}
+        )
+    figure = maker.load("fig06")
+    data = figure.compute()
+    name = "fig06_p structured legtv/crossfit/bootstrap log p"
+    with pytest.raises(AssertionError, match="no faster with p"):
+        figure.check({**data, "slopes": {**data["slopes"], name: [2.0, 1.9, 2.1, 0.8, float("nan")]}})
+
+
+def test_stored_studies_are_what_the_package_computes(maker):
+    """Two replicates of the stored rows, run again: stored numbers of an earlier state of the package are seen."""
+    (study,) = maker.load("fig05").studies().values()
+    stored = importlib.import_module("stored").results_of("fig05", study).frame
+    again = SampleSizeStudy(
+        study.n_queries[0],
+        grid=study.grid,
+        sparsity=12,
+        design=study.design,
+        scale=study.scale,
+        estimators=study.estimators[:-1],  # held-out R^2 takes as long as all the others
+        antithetic=False,
+        replicates=2,
+    )
+    keys = ["design", "n_queries", "estimator", "replicate"]
+    rows = again.run(progress=False).frame.set_index(keys)
+    kept = stored.set_index(keys).loc[rows.index]
+    for column in ("error", "error_up_to_mean", "truth_norm"):
+        # linear programs and BLAS of other versions round differently
+        assert np.allclose(rows[column], kept[column], rtol=1e-6, atol=0)
 
 
 @pytest.mark.slow
