@@ -211,6 +211,13 @@ def test_rate_is_kept(server: Server) -> None:
     assert len(gaps) == 5
 
 
+def test_attempts_that_are_repeated_keep_to_the_rate_too(server: Server) -> None:
+    f, _ = respond(server, rate=10.0, backoff=0.0).anchor(IMAGE)
+    server.faults = [503, 503, 503, None]
+    f(IMAGE[None])
+    assert np.sum(np.diff(server.times[1:])) >= 0.3 * 0.9  # three distances; arrival may lag behind sending
+
+
 # ---------------------------------------------------------------- time
 
 
@@ -282,8 +289,10 @@ def test_answers_that_overtake_each_other_stay_in_order(server: Server) -> None:
 
 def test_no_more_are_under_way_than_asked_for() -> None:
     with serving(pause=0.02) as server:
-        run(respond(server, in_flight=2, batch_size=2))
+        f, _ = respond(server, in_flight=2, batch_size=2).anchor(IMAGE)
+        f(np.repeat(IMAGE[None], 16, axis=0).astype(np.float32))  # more than the evaluation loop hands over at a time
         assert server.most_under_way == 2
+        assert server.sizes == [1, *[2] * 8]
 
 
 def test_rate_holds_for_all_of_them_together(server: Server) -> None:
