@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/studies/choice_of_L"))
     arguments = parser.parse_args()
     rows = []
-    for kind in ("printed", "centred", "crossfit", "least_squares", "regression"):
+    for kind in ("printed", "centred", "crossfit", "least_squares", "regression", "adaptive"):
         for units in (150, 720):
             rows.append(run(kind, units, arguments.replicates))
             arguments.out.with_suffix(".json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")

@@ -21,6 +21,13 @@ from legstat.inference.contrasts import Contrasts
 SHAPE = (6, 6)
 IMAGE = np.full((1, *SHAPE), 0.5)
 LEVELS = (0.90, 0.95, 0.99)
+TITLE = """# Regions found by LEG-TV, several channels, runs that go on from a pilot
+
+Regions of LEG-TV tested on draws of their own (what `region_inference` does) and on the draws that chose them (what it
+refuses); intervals of sums over channels; runs that go on from a pilot to the n that its standard errors ask for.
+
+    python -m tests.statistical.regions --out docs/studies/regions
+"""
 
 
 def judge(found: Contrasts, weights: np.ndarray, truth: np.ndarray) -> list[float]:
@@ -174,7 +181,7 @@ def main() -> None:
     lines += ["| " + " | ".join(str(r[n]) for n in names) + " |" for r in two]
     mark = "<!-- written by tests/statistical/regions.py from here on -->"
     path = options.out.with_suffix(".md")
-    text = path.read_text(encoding="utf-8").split(mark)[0] if path.is_file() else ""
+    text = path.read_text(encoding="utf-8").split(mark)[0] if path.is_file() else TITLE
     path.write_text("\n".join([text.rstrip(), "", mark, "", *lines, ""]), encoding="utf-8")
 
 

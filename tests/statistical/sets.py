@@ -25,7 +25,15 @@ from legstat.inference.theory import structured_L, theorem_L
 SHAPE = (6, 6)
 IMAGE = np.full((1, *SHAPE), 0.5)
 LEVELS = (0.90, 0.95, 0.99)
-KINDS = ("centred", "crossfit", "least_squares", "regression")
+TITLE = """# Does eq. 5's set hold gamma?
+
+How often gamma satisfies the constraint of eq. 5, for L by the bootstrap (`path.select("bootstrap", level=)`), by
+Theorem 1 (`select("theory")`) and by its form in the design's units (`structured_L`). 6 x 6 cells, logistic score, seeds
+0, 1, ....
+
+    python -m tests.statistical.sets --out docs/studies/confidence_set
+"""
+KINDS = ("centred", "crossfit", "least_squares", "regression", "adaptive")
 
 
 def law(design: str, scale: float) -> Any:
@@ -108,7 +116,7 @@ def main() -> None:
     options.out.with_suffix(".json").write_text("[\n" + ",\n".join(map(json.dumps, rows)) + "\n]\n")
     mark = "<!-- written by tests/statistical/sets.py from here on -->"
     path = options.out.with_suffix(".md")
-    text = path.read_text(encoding="utf-8").split(mark)[0] if path.is_file() else ""
+    text = path.read_text(encoding="utf-8").split(mark)[0] if path.is_file() else TITLE
     path.write_text("\n".join([text.rstrip(), "", mark, "", *markdown(rows), ""]), encoding="utf-8")
 
 
