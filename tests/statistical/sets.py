@@ -28,8 +28,8 @@ LEVELS = (0.90, 0.95, 0.99)
 TITLE = """# Does eq. 5's set hold gamma?
 
 How often gamma satisfies the constraint of eq. 5, for L by the bootstrap (`path.select("bootstrap", level=)`), by
-Theorem 1 (`select("theory")`) and by its form in the design's units (`structured_L`). 6 x 6 cells, logistic score, seeds
-0, 1, ....
+Theorem 1 (`select("theory")`) and by its form in the design's units (`structured_L`). 6 x 6 cells, logistic score,
+seeds 0, 1, ...
 
     python -m tests.statistical.sets --out docs/studies/confidence_set
 """
