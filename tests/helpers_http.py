@@ -200,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
     def drip(self, content: bytes) -> None:
         """A byte now and then, each well within what a client waits for a byte."""
         try:
-            for at in range(len(content)):
+            for at in range(len(content)):  # some 200 bytes: ten seconds and more
                 self.wfile.write(content[at : at + 1])
                 self.wfile.flush()
                 time.sleep(0.05)
