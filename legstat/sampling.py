@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 from tqdm import tqdm
@@ -19,14 +18,12 @@ from legstat.composition import AheadScorer, Recipe, Scorer
 from legstat.conventions import ConventionsName
 from legstat.designs import BLOCK, Design, Key
 from legstat.errors import (
-    ConstantScoreWarning,
     NonFiniteResponseError,
     PartialAnswerError,
     QueryError,
     QueryInterrupted,
-    TargetNotReachedWarning,
 )
-from legstat.inference.sequential import widest_half_width
+from legstat.looks import count_towards, look, warn_if_constant, warn_if_not_reached
 from legstat.perturbations import Perturbation
 from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import CallableResponse, Response, as_response, check_whole
@@ -34,7 +31,7 @@ from legstat.responses.batching import tuned
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples import QuerySample
 from legstat.segments import Ledger, Segment
-from legstat.stopping import HalfWidth, Stopping
+from legstat.stopping import HalfWidth
 
 
 def query(
@@ -211,10 +208,10 @@ def _run(
             if stopping is not None:
                 while begun:
                     take()
-                stopping = _look(sample(), stopping)
+                stopping = look(sample(), stopping)
                 if stopping.reached:
                     return
-                _count_towards(bar, stopping, plan)
+                count_towards(bar, stopping, plan)
 
     ahead = scorer.ahead if isinstance(scorer, AheadScorer) else 0
     begun: deque[tuple[int, IntArray, Callable[[], FloatArray]]] = deque()
@@ -287,8 +284,8 @@ def _run(
                 sample(),
             ) from error
     done = sample()
-    _warn_if_constant(done, response)
-    _warn_if_not_reached(done, plan)
+    warn_if_constant(done, response)
+    warn_if_not_reached(done, plan)
     return done
 
 
@@ -400,50 +397,3 @@ def _with_base(start: QuerySample, scorer: Scorer, shelf: Experiment | None) -> 
     paid = start.ledger
     new = {"base": paid.base + 1} if known is None else {"cached": paid.cached + 1}
     return replace(start, f_base=f_base, ledger=replace(paid, **new))
-
-
-def _look(sample: QuerySample, so_far: Stopping) -> Stopping:
-    """What has been seen, this look included."""
-    try:
-        return so_far.after(min(sample.n_units), widest_half_width(sample, so_far.rule))
-    except Exception as error:
-        text = f"legstat.query: the widths could not be judged: {type(error).__name__}: {error} "
-        raise QueryError(text + "What was paid for is in `.sample`.", sample) from error
-
-
-def _count_towards(bar: tqdm[NoReturn], stopping: Stopping, plan: Plan) -> None:
-    """Let the bar count towards the look at which the target is expected."""
-    sizes = [units for units in plan.looks if units > stopping.units[-1]]
-    expected = next((units for units in sizes if units >= stopping.predicted_units), plan.units)
-    bar.total = plan.queries(expected) - plan.fixed
-    bar.set_postfix_str(f"half-width {stopping.half_widths[-1]:.3g}, wanted {stopping.rule.target:.3g}")
-
-
-def _warn_if_not_reached(sample: QuerySample, plan: Plan) -> None:
-    seen = sample.stopping
-    if seen is not None and not seen.reached:
-        warnings.warn(
-            f"legstat.query: the ceiling of {plan.n_queries} evaluations came before the half-width: "
-            f"{seen.half_widths[-1]:.3g} at {seen.units[-1]} units a channel, wanted {seen.rule.target:g}. It is "
-            f"predicted for n_queries={plan.queries(seen.predicted_units)}; query(..., resume=sample, until=...) goes "
-            "on from here.",
-            TargetNotReachedWarning,
-            stacklevel=4,
-        )
-
-
-def _warn_if_constant(sample: QuerySample, response: Response) -> None:
-    y = sample.responses
-    # a score that only moves by its own rounding: float32 networks resolve some 1e-7 of the score's size
-    resolution = np.finfo(response.dtype).eps * max(abs(sample.f_base), float(np.abs(y).max(initial=0.0)))
-    if y.size > 1 and np.ptp(y) <= 4.0 * resolution:
-        advice = (
-            "ask for score='log_odds'" if sample.response.get("score") in ("probability", "difference") else "check f"
-        )
-        warnings.warn(
-            f"legstat.query: the score does not move: f(x0) = {sample.f_x0:.6g} and all {y.size} responses lie within "
-            f"{np.ptp(y):.3g} of each other. A map of this is zero or rounding noise. Raise the design's scale (now "
-            f"{sample.design.scale:g}), or {advice}: a saturated softmax hides every change.",
-            ConstantScoreWarning,
-            stacklevel=3,
-        )

@@ -179,7 +179,7 @@ def test_a_fault_in_the_look_itself_keeps_what_was_paid(monkeypatch: pytest.Monk
 
     whole = run(TARGET)
     with monkeypatch.context() as patched:
-        patched.setattr("legstat.sampling.widest_half_width", broken)
+        patched.setattr("legstat.looks.widest_half_width", broken)
         with pytest.raises(ls.QueryError, match="widths could not be judged: LinAlgError") as caught:
             run(TARGET)
     assert caught.value.sample is not None

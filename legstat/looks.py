@@ -1,0 +1,65 @@
+"""What a query run does beside evaluating: it looks at its widths, moves its bar, and warns at its end."""
+
+from __future__ import annotations
+
+import warnings
+from typing import NoReturn
+
+import numpy as np
+from tqdm import tqdm
+
+from legstat.errors import ConstantScoreWarning, QueryError, TargetNotReachedWarning
+from legstat.inference.sequential import widest_half_width
+from legstat.plan import Plan
+from legstat.responses.base import Response
+from legstat.samples import QuerySample
+from legstat.stopping import Stopping
+
+
+def look(sample: QuerySample, so_far: Stopping) -> Stopping:
+    """What has been seen, this look included."""
+    try:
+        return so_far.after(min(sample.n_units), widest_half_width(sample, so_far.rule))
+    except Exception as error:
+        text = f"legstat.query: the widths could not be judged: {type(error).__name__}: {error} "
+        raise QueryError(text + "What was paid for is in `.sample`.", sample) from error
+
+
+def count_towards(bar: tqdm[NoReturn], stopping: Stopping, plan: Plan) -> None:
+    """Let the bar count towards the look at which the target is expected."""
+    sizes = [units for units in plan.looks if units > stopping.units[-1]]
+    expected = next((units for units in sizes if units >= stopping.predicted_units), plan.units)
+    bar.total = plan.queries(expected) - plan.fixed
+    bar.set_postfix_str(f"half-width {stopping.half_widths[-1]:.3g}, wanted {stopping.rule.target:.3g}")
+
+
+def warn_if_not_reached(sample: QuerySample, plan: Plan) -> None:
+    """Say so where the ceiling came before the half-width, with what is predicted to reach it."""
+    seen = sample.stopping
+    if seen is not None and not seen.reached:
+        warnings.warn(
+            f"legstat.query: the ceiling of {plan.n_queries} evaluations came before the half-width: "
+            f"{seen.half_widths[-1]:.3g} at {seen.units[-1]} units a channel, wanted {seen.rule.target:g}. It is "
+            f"predicted for n_queries={plan.queries(seen.predicted_units)}; query(..., resume=sample, until=...) goes "
+            "on from here.",
+            TargetNotReachedWarning,
+            stacklevel=4,
+        )
+
+
+def warn_if_constant(sample: QuerySample, response: Response) -> None:
+    """Say so where the score does not move, or only within its rounding."""
+    y = sample.responses
+    # a score that only moves by its own rounding: float32 networks resolve some 1e-7 of the score's size
+    resolution = np.finfo(response.dtype).eps * max(abs(sample.f_base), float(np.abs(y).max(initial=0.0)))
+    if y.size > 1 and np.ptp(y) <= 4.0 * resolution:
+        advice = (
+            "ask for score='log_odds'" if sample.response.get("score") in ("probability", "difference") else "check f"
+        )
+        warnings.warn(
+            f"legstat.query: the score does not move: f(x0) = {sample.f_x0:.6g} and all {y.size} responses lie within "
+            f"{np.ptp(y):.3g} of each other. A map of this is zero or rounding noise. Raise the design's scale (now "
+            f"{sample.design.scale:g}), or {advice}: a saturated softmax hides every change.",
+            ConstantScoreWarning,
+            stacklevel=4,
+        )
