@@ -7,9 +7,10 @@ draw is the same whatever the batch size, the order of evaluation or the process
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, Self, get_args
+from typing import Any, Self, SupportsFloat, get_args
 
 import numpy as np
 import scipy.linalg
@@ -444,11 +445,11 @@ class GaussianDesign(Design):
 
 
 def _check_scale(where: str, scale: object) -> float:
-    number = isinstance(scale, int | float | np.number) and not isinstance(scale, bool)
-    if not (number and np.isfinite(scale) and scale > 0):
+    number = float(scale) if isinstance(scale, SupportsFloat) and not isinstance(scale, bool | np.bool_) else math.nan
+    if not (math.isfinite(number) and number > 0):
         remedy = "Pixels live in [0, 1]: 0.02 is the paper's value, 0.25 a usual one for Blend."
         raise ValueError(invalid(where, "scale", scale, "a finite number > 0", remedy))
-    return float(scale)
+    return number
 
 
 DESIGNS: dict[str, type[Design]] = {c.__name__: c for c in (StructuredGaussian, IsotropicGaussian, GaussianDesign)}

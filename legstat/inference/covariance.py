@@ -69,7 +69,7 @@ class Covariance:
     def variances(self) -> FloatArray:
         """Diagonal, shape (Q,); O(Q) memory."""
         spreads = [i.spread(u)[0] for u, i in zip(self._units, self._influence, strict=True)]
-        return np.maximum(np.concatenate(spreads), np.square(self._rounding))
+        return np.asarray(np.maximum(np.concatenate(spreads), np.square(self._rounding)), dtype=np.float64)
 
     def matrix(self) -> FloatArray:
         """The whole matrix, shape (Q, Q); O(Q^2) memory."""
