@@ -22,7 +22,7 @@ from legstat.inference.confidence_set import bootstrap_L
 from legstat.inference.covariance import SEED, Covariance, no_variance
 from legstat.inference.intervals import N_DRAWS, check_units
 from legstat.inference.theory import structured_L, theorem_L
-from legstat.moments import Moments
+from legstat.moments import COV_TYPES, Moments
 from legstat.samples import QuerySample
 from legstat.solvers import ExactPath, FlowProgram, GeneralProgram, PathInterrupted, Solution, exact_path, solve_path
 
@@ -122,12 +122,13 @@ class LEGTV:
         return L
 
     def L_bootstrap(self, level: float = 0.95, *, n_draws: int = N_DRAWS, rng: Any = SEED) -> float:
-        r"""The quantile of :math:`\|D^{+T}(b - E b)\|_\infty`, by the Gaussian multiplier bootstrap.
+        r"""The L with which eq. 5's set holds gamma with probability `level`, by the Gaussian multiplier bootstrap.
 
-        With unbiased moments ("printed", "centred", "crossfit", "least_squares") eq. 5's set then holds gamma with
-        probability `level`, which is what the paper's theory asks of L, without its bounds. "regression" and
-        "adaptive" moments are shrunken: there the set holds E[gamma-hat] with that probability, and gamma itself only
-        as far as the shrinkage is small.
+        For unbiased moments ("printed", "centred", "crossfit", "least_squares") it is the quantile of
+        :math:`\|D^{+T}(b - E b)\|_\infty`, which is what the paper's theory asks of L, without its bounds. Shrunken
+        moments ("regression", "adaptive") are away from gamma by their bias too: their L is the quantile for "crossfit"
+        moments plus the known distance :math:`\|D^{+T}(b - b_{crossfit})\|_\infty`, so that by the triangle
+        inequality their set holds gamma whenever that of the crossfit moments does.
 
         Parameters
         ----------
@@ -157,10 +158,13 @@ class LEGTV:
                 "from the sample, or pass L=."
             )
         check_units("LEGTV.L_bootstrap", min(sample.n_units))
-        influence = sample.moments(self._kind).influence
-        if influence is None:
+        shrunken = COV_TYPES[self._kind] == ("none",)
+        unbiased = sample.moments("crossfit" if shrunken else self._kind)
+        if unbiased.influence is None:
             raise no_variance(self._kind, "LEGTV.L_bootstrap")
-        return bootstrap_L(Covariance(sample.units, influence), sample.design, level, n_draws, rng)
+        L = bootstrap_L(Covariance(sample.units, unbiased.influence), sample.design, level, n_draws, rng)
+        away = sample.design.grid.pinv_transpose(self._moments.b - unbiased.b)
+        return L + float(np.abs(away).max(initial=0.0))
 
     def fit(
         self,

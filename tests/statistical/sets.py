@@ -18,8 +18,6 @@ from typing import Any
 import numpy as np
 
 import legstat as ls
-from legstat.inference.confidence_set import noise_draws
-from legstat.inference.covariance import Covariance
 from legstat.inference.theory import structured_L, theorem_L
 
 SHAPE = (6, 6)
@@ -66,8 +64,9 @@ def run(
         for kind in KINDS:
             moments = sample.moments(kind)
             distance = float(np.abs(chosen.grid.pinv_transpose(moments.b[0]) - target).max())
-            noise = noise_draws(Covariance(sample.units, moments.influence), chosen, 1000, replicate)
-            radii = np.quantile(noise, LEVELS).tolist() + [theorem_L(chosen.grid, units, c) for c in LEVELS]
+            estimator = ls.LEGTV(sample, moments=kind)
+            radii = [estimator.L_bootstrap(c, n_draws=1000, rng=replicate) for c in LEVELS]
+            radii += [theorem_L(chosen.grid, units, c) for c in LEVELS]
             if design == "structured":
                 radii += [structured_L(chosen.grid, scale, units, c) for c in LEVELS]
             held[kind].append([float(distance <= L) for L in radii])
