@@ -94,6 +94,7 @@ class Session:
         if closed is not None:
             return closed
         best: Solution | None = None
+        fallen: Solution | None = None
         attempts: list[str] = []
         for name in self.order:
             for cold in (False, True):
@@ -106,11 +107,17 @@ class Session:
                 found = self._verified(raw, L, name, stats)
                 found.stats["seconds"] = time.perf_counter() - started
                 if found.ok:
-                    return found
+                    if found.selection == self.selection:
+                        return found
+                    fallen = fallen or found
+                    break  # its start from scratch has the same face: the next engine may tell it better
                 if best is None or found.certificate.gap < best.certificate.gap:
                     best = found
                 if found.status is Status.INFEASIBLE:
                     break
+        if fallen is not None:
+            self._warn_fallen(fallen)
+            return fallen
         if best is None:
             raise SolverError(f"No engine could start within the time limit of {time_limit} s.")
         if on_failure == "return":
@@ -165,7 +172,7 @@ class Session:
         flow = balanced(program, raw.flow)
         g = flattened(program, program.integrate(raw.primal), raw.primal, max(1e-12, 1e-2 * raw.precision))
         found = self._flow_solution(program, g, flow, L, name, stats, failure, raw.precision)
-        return self.selected(found)
+        return self._selected(found)
 
     def _verified_general(
         self, program: GeneralProgram, raw: Raw, L: float, name: str, stats: JSON, failure: Status | None
@@ -173,7 +180,7 @@ class Session:
         y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
         g = program.without_free_constants(raw.primal) * program.g_scale
         flow = raw.flow * program.weight_scale
-        return self.selected(self._general_solution(program, g, flow, y, L, name, stats, failure, raw.precision))
+        return self._selected(self._general_solution(program, g, flow, y, L, name, stats, failure, raw.precision))
 
     def selected(self, found: Solution) -> Solution:
         """The point of the solution's optimal face that this session's selection names.
@@ -181,6 +188,17 @@ class Session:
         Where it cannot be had with a certificate, the engine's own certified point is returned with a warning, and its
         `selection` says "vertex".
         """
+        chosen = self._selected(found)
+        if chosen.ok and chosen.selection != self.selection:
+            self._warn_fallen(chosen)
+        return chosen
+
+    def _warn_fallen(self, found: Solution) -> None:
+        text = f"selection={self.selection!r} is not available at L = {found.L:.6g}: {found.stats['fallen']}"
+        warnings.warn(f"{text}. The engine's own optimum is returned.", LegstatWarning, stacklevel=3)
+
+    def _selected(self, found: Solution) -> Solution:
+        """As `selected`, with the reason in `stats` in place of a warning."""
         if self.selection == "vertex" or not found.ok or found.engine == "closed form":
             return replace(found, selection=self.selection)
         try:
@@ -193,8 +211,7 @@ class Session:
             chosen, reason = None, str(error)
         if chosen is not None and chosen.ok:
             return chosen
-        text = f"selection={self.selection!r} is not available at L = {found.L:.6g}: {reason}"
-        warnings.warn(f"{text}. The engine's own optimum is returned.", LegstatWarning, stacklevel=2)
+        found.stats["fallen"] = reason
         return found
 
     def _selected_flow(self, program: FlowProgram, found: Solution) -> Solution:

@@ -39,7 +39,7 @@ class Estimator:
     ----------
     method : {"leg", "legtv"}
         `LEG` or `LEGTV`.
-    moments : {"printed", "centred", "regression", "crossfit", "least_squares"}
+    moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}
         How b is estimated; see `QuerySample.moments`.
     rule : {"theorem", "ratio", "heldout", "bootstrap"}, optional
         How LEG-TV's L is chosen: Theorem 1, a fraction of L_max, held-out R^2 on a path of 20, the multiplier
