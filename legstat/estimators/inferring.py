@@ -26,6 +26,7 @@ from legstat.inference.intervals import (
     symmetric,
     t_quantiles,
     two_sided_pvalues,
+    warn_few_units,
 )
 from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
 from legstat.moments import Moments
@@ -93,7 +94,7 @@ class Inferring:
     def has_intervals(self) -> bool:
         """Whether `conf_int` and `pvalues` are offered: the moments carry variances and the units are enough."""
         try:
-            self._check("LEGResults")
+            check_kind("LEGResults", self.cov_type, self.moments.n, self._unknowns, False)
         except InferenceUnavailableError:
             return False
         return self.moments.variances is not None
@@ -101,6 +102,7 @@ class Inferring:
     def _check(self, where: str, joint: bool = False) -> None:
         """InferenceUnavailableError where intervals would not hold what they say."""
         check_kind(where, self.cov_type, self.moments.n, self._unknowns, joint)
+        warn_few_units(where, self.cov_type, self.moments.n, self._unknowns)
 
     @property
     def _unknowns(self) -> int:
