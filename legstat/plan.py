@@ -57,7 +57,7 @@ class Plan:
             rule_contrasts(
                 self.until, self.design.grid.shape, max(self.streams, self.planes) * self.design.grid.n_cells
             )
-            first = first_look(self.until, self.rules, self.unknowns)
+            first = first_look(self.until, self.rules)
             if self.units < first:
                 valid = f"at least {self.queries(first)} with `until`"
                 remedy = f"Intervals are offered, and looked at, from {first} units a channel."
@@ -77,11 +77,6 @@ class Plan:
     def per_unit(self) -> int:
         """Evaluations of one unit."""
         return 2 if self.antithetic else 1
-
-    @property
-    def unknowns(self) -> int:
-        """Unknowns of a stream."""
-        return self.planes * self.design.grid.n_cells
 
     @property
     def streams(self) -> int:
@@ -124,7 +119,7 @@ class Plan:
         """Units of each stream after which to look whether to stop, the last time at what the budget allows."""
         if self.until is None:
             return (self.units,)
-        sizes = set(look_sizes(first_look(self.until, self.rules, self.unknowns), self.units))
+        sizes = set(look_sizes(first_look(self.until, self.rules), self.units))
         if self.resume is None:
             return tuple(sorted(sizes))
         # looks at fewer units than are there were made by the run that is resumed, or missed by one without a rule

@@ -22,7 +22,15 @@ PENALTIES = np.geomspace(1e-4, 30.0, 45)
 
 
 def gcv_ridge(
-    b: FloatArray, gram: FloatArray, yy: float, n: int, factor: FloatArray, penalties: FloatArray, *, or_nothing: bool
+    b: FloatArray,
+    gram: FloatArray,
+    yy: float,
+    n: int,
+    factor: FloatArray,
+    penalties: FloatArray,
+    *,
+    or_nothing: bool,
+    most_leverage: float = 1.0,
 ) -> tuple[FloatArray, FloatArray, float]:
     r"""Ridge map on the prior N(0, F F^T), with the penalty that minimises generalised cross-validation.
 
@@ -47,6 +55,8 @@ def gcv_ridge(
         Candidates for lambda.
     or_nothing : bool
         Whether the map 0 is a candidate too.
+    most_leverage : float, default 1
+        Candidates with as high a mean leverage tr H / n, or a higher one, are passed over.
 
     Returns
     -------
@@ -70,7 +80,7 @@ def gcv_ridge(
         inverse = 1.0 / (eigenvalues + candidate)
         rss = yy - float(np.sum(u**2 * inverse * (2.0 - eigenvalues * inverse)))
         leverage = float(np.sum(eigenvalues * inverse)) / n
-        score = rss / (1.0 - leverage) ** 2 if leverage < 1.0 else np.inf
+        score = rss / (1.0 - leverage) ** 2 if leverage < most_leverage else np.inf
         if score < best:
             best, chosen, penalty = score, inverse, float(candidate)
     back = np.asarray(factor @ vectors, dtype=np.float64)

@@ -26,7 +26,6 @@ from legstat.inference.intervals import (
     symmetric,
     t_quantiles,
     two_sided_pvalues,
-    warn_few_units,
 )
 from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
 from legstat.moments import Moments
@@ -102,7 +101,6 @@ class Inferring:
     def _check(self, where: str, joint: bool = False) -> None:
         """InferenceUnavailableError where intervals would not hold what they say."""
         check_kind(where, self.cov_type, self.moments.n, self._unknowns, joint)
-        warn_few_units(where, self.cov_type, self.moments.n, self._unknowns)
 
     @property
     def _unknowns(self) -> int:

@@ -23,7 +23,6 @@ from legstat.inference.intervals import (
     symmetric,
     t_quantiles,
     two_sided_pvalues,
-    warn_few_units,
 )
 from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
 
@@ -138,7 +137,6 @@ class Contrasts:
     def _check(self, where: str, joint: bool = False) -> None:
         """InferenceUnavailableError where it would not hold what it says; one contrast alone is never joint."""
         check_kind(where, self.cov_type, self.n, self.unknowns, joint and len(self.estimates) > 1)
-        warn_few_units(where, self.cov_type, self.n, self.unknowns)
 
     def conf_int(
         self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED

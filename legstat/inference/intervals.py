@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import scipy.stats
 
 from legstat._typing import FloatArray
-from legstat.errors import InferenceUnavailableError, LegstatWarning, invalid
+from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.covariance import SEED, Covariance
-from legstat.realised import DENSE_LIMIT
 
 MINIMUM_UNITS = 100
 """Units from which intervals and tests are offered."""
@@ -21,8 +19,6 @@ HC0_UNITS_PER_UNKNOWN = 40
 """HC0 takes residuals for errors, which shrinks them by n / (n - unknowns): units for each unknown that it needs."""
 HC_JOINT_UNITS_PER_UNKNOWN = 20
 """Units an unknown from which HC1 and HC2 offer bands and familywise tests: at 6 they were 0.5 to 1.5 % short."""
-CROSSFIT_UNITS_PER_UNKNOWN = 2
-"""Units an unknown from which cross-fitted intervals hold their level: at 1 they covered 91 to 93 % at nominal 95 %."""
 N_DRAWS = 2000
 """Multiplier draws: the 95 % quantile of the maximum is then known to within 0.5 % of probability."""
 
@@ -77,21 +73,6 @@ def check_kind(where: str, cov_type: str, n: int, unknowns: int, joint: bool) ->
         raise InferenceUnavailableError(
             f"legstat.{where}: bands and familywise tests by {cov_type} hold from {HC_JOINT_UNITS_PER_UNKNOWN} units "
             f"an unknown (here {n} for {unknowns}). Use cov_type='HC3', or conf_int(simultaneous=False)."
-        )
-
-
-def warn_few_units(where: str, cov_type: str, n: int, unknowns: int) -> None:
-    """Warn where cross-fitted intervals were measured to be some per cent short (docs/studies/coverage.md).
-
-    Beyond `DENSE_LIMIT` unknowns the pilot is another one, from half of the units, and so is its behaviour.
-    """
-    if cov_type == "crossfit" and n < CROSSFIT_UNITS_PER_UNKNOWN * unknowns and unknowns <= DENSE_LIMIT:
-        warnings.warn(
-            f"legstat.{where}: {n} units for {unknowns} unknowns: with as many units as unknowns, cross-fitted 95 % "
-            f"intervals covered 91 to 93 % of clipped logistic truths; from {CROSSFIT_UNITS_PER_UNKNOWN} units an "
-            "unknown they hold. Raise n_queries, take a coarser grid, or LEG(sample).fit(cov_type='sandwich').",
-            LegstatWarning,
-            stacklevel=3,
         )
 
 

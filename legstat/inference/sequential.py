@@ -20,7 +20,6 @@ from legstat.errors import invalid
 from legstat.inference.contrasts import Contrasts, region_weights
 from legstat.inference.covariance import contrast_matrix, covariance_of
 from legstat.inference.intervals import (
-    CROSSFIT_UNITS_PER_UNKNOWN,
     MINIMUM_JOINT_UNITS,
     MINIMUM_UNITS,
     check_kind,
@@ -31,7 +30,6 @@ from legstat.inference.intervals import (
     t_quantiles,
 )
 from legstat.moments import estimate_moments
-from legstat.realised import DENSE_LIMIT
 from legstat.samples import QuerySample
 from legstat.stopping import HalfWidth
 
@@ -39,7 +37,7 @@ GROWTH = Fraction(5, 4)
 """Units at a look over those at the look before, then rounded up to whole blocks."""
 
 
-def first_look(rule: HalfWidth, rules: Conventions, unknowns: int) -> int:
+def first_look(rule: HalfWidth, rules: Conventions) -> int:
     """Units of the first look: whole blocks, and as many as the rule's intervals are offered from.
 
     Parameters
@@ -47,20 +45,15 @@ def first_look(rule: HalfWidth, rules: Conventions, unknowns: int) -> int:
     rule : HalfWidth
         What is to be reached.
     rules : Conventions
-        Of the experiment; its moments for LEG decide what intervals need.
-    unknowns : int
-        Unknowns of a stream.
+        Of the experiment; its moments for LEG decide what bands need.
 
     Returns
     -------
     int
-        128; of cross-fitted estimates at least two units an unknown, and 320 for bands.
+        128, or 320 for bands of cross-fitted estimates.
     """
-    fewest = MINIMUM_UNITS
-    if rules.leg_moments == "crossfit":
-        fewest = MINIMUM_JOINT_UNITS if rule.simultaneous else fewest
-        fewest = max(fewest, CROSSFIT_UNITS_PER_UNKNOWN * unknowns if unknowns <= DENSE_LIMIT else 0)
-    return -(-fewest // BLOCK) * BLOCK
+    joint = rule.simultaneous and rules.leg_moments == "crossfit"
+    return -(-(MINIMUM_JOINT_UNITS if joint else MINIMUM_UNITS) // BLOCK) * BLOCK
 
 
 def look_sizes(first: int, most: int) -> tuple[int, ...]:

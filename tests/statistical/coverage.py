@@ -278,14 +278,20 @@ def further() -> list[Experiment]:
     found += [Experiment("cubic", "structured", "additive", True, n, kinds=some) for n in (100, 320, 1280)]
     for units, design in itertools.product((100, 300, 2000), three):
         found += [Experiment("logistic", design, "clipped", True, units, (10, 10), kinds=KINDS[1:])]
+    # about as many units as unknowns, where a map fitted to them may interpolate
+    for units, response, design in itertools.product((120, 150), ("linear", "logistic", "quadratic"), three):
+        found.append(Experiment(response, design, "clipped", True, units, (10, 10), kinds=KINDS[1:3]))
     for response in ("quadratic", "null"):
         found += [Experiment(response, "structured", "additive", False, 500, (10, 10), kinds=KINDS[1:])]
     return found
 
 
 def photograph() -> list[Experiment]:
-    """The size of a photograph's grid: 784 unknowns, fewest units for bands."""
-    return [Experiment("logistic", "structured", "additive", True, 300, (28, 28), kinds=("centred", "crossfit"))]
+    """The size of a photograph's grid: 784 unknowns, at the fewest units for bands and at those of 2,000 queries."""
+    return [
+        Experiment("logistic", "structured", "additive", True, units, (28, 28), kinds=("centred", "crossfit"))
+        for units in (300, 1000)
+    ]
 
 
 def refused(row: dict[str, Any], joint: bool) -> bool:

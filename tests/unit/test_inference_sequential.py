@@ -79,7 +79,7 @@ def test_stops_at_the_first_look_whose_intervals_are_narrow(arrangement: dict[st
     rule = HalfWidth(float(np.mean(middle)), simultaneous=simultaneous)
     sample = run(rule, 8001, design=design, **given)
     expected = []
-    for units in look_sizes(first_look(rule, sample.convention_set, 16), max(probe.n_units)):
+    for units in look_sizes(first_look(rule, sample.convention_set), max(probe.n_units)):
         expected.append((units, widest(prefix(probe, units), simultaneous)))
         if expected[-1][1] <= rule.target:
             break

@@ -110,3 +110,18 @@ def test_nearer_to_a_local_truth_than_regression_and_crossfit(seed: int) -> None
         for kind in ("regression", "crossfit", "adaptive")
     }
     assert error["adaptive"] < 0.8 * min(error["regression"], error["crossfit"])
+
+
+def test_candidates_of_too_high_a_leverage_are_passed_over(noisy: tuple[np.ndarray, np.ndarray]) -> None:
+    z, y = noisy
+    candidates = np.geomspace(1e-3, 1e3, 31)
+
+    def leverage(penalty: float) -> float:
+        return float(np.trace(z @ np.linalg.solve(z.T @ z / len(y) + penalty * np.eye(12), z.T))) / len(y) ** 2
+
+    *_, free = gcv_ridge(*moments_of(z, y), np.eye(12), candidates, or_nothing=True)
+    allowed = 0.5 * leverage(free)
+    _, hat, held = gcv_ridge(*moments_of(z, y), np.eye(12), candidates, or_nothing=True, most_leverage=allowed)
+    # GCV has one minimum here: of those allowed the smallest penalty is the best
+    assert held == min(c for c in candidates if leverage(c) < allowed)
+    assert float(np.einsum("ij,ij->", z @ hat, z)) / len(y) < allowed
