@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,11 +43,12 @@ class AheadScorer(ABC):
 class Recipe:
     r"""How perturbed pictures of one image are made, as data, in the order in which the operations are rounded.
 
-    .. math:: \Phi = q(\mathrm{clip}(\text{base} + \text{gain} \cdot \mathrm{lift}(v))), \qquad
+    .. math:: \Phi = a\, q(\mathrm{clip}(\text{base} + \text{gain} \cdot \mathrm{lift}(w v))) + b, \qquad
               v = z \text{ or } \mathrm{clip}(\text{at} + z, 0, 1)
 
-    with the clip to [0, 1] and the truncation q to whole grey levels only where asked for. The lift repeats a cell's
-    number over its pixels.
+    with the clip to limits, the truncation q to whole grey levels and the affine map only where there are any. The
+    lift repeats a cell's number over its pixels. As a perturbation states it, a recipe makes pictures in [0, 1]; `then`
+    makes of it the recipe of a network's input.
 
     Parameters
     ----------
@@ -59,14 +60,20 @@ class Recipe:
         What lift(v) is multiplied with, in base's dtype; None: 1.
     at : float, optional
         Mask level that z moves: v is the level, clipped to [0, 1]; None: v is z.
-    clip : bool
-        Clip the sum to [0, 1].
+    limits : tuple of ndarray, optional
+        Least and greatest value in each channel, shapes (C,), that the sum is clipped to.
     quantise : bool
         Then ``trunc(255 x) / 255``.
+    weight : ndarray of shape (C,), optional
+        w, by which each channel's v is multiplied before it is lifted; None: 1.
+    reverse : bool
+        The channels of base, gain, ... are in the reverse order of z's planes.
+    affine : tuple of ndarray, optional
+        a and b of each channel, shapes (C,).
 
     Examples
     --------
-    >>> recipe = Recipe(Grid((1, 2)), np.full((1, 2, 4), 0.5), clip=True)
+    >>> recipe = Recipe(Grid((1, 2)), np.full((1, 2, 4), 0.5), limits=(np.zeros(1), np.ones(1)))
     >>> recipe.composer()(np.array([[[[0.25, 0.75]]]]))[0, 0, 0]
     array([0.75, 0.75, 1.  , 1.  ])
     """
@@ -75,18 +82,88 @@ class Recipe:
     base: AnyArray
     gain: AnyArray | None = None
     at: float | None = None
-    clip: bool = False
+    limits: tuple[AnyArray, AnyArray] | None = None
     quantise: bool = False
+    weight: AnyArray | None = None
+    reverse: bool = False
+    affine: tuple[AnyArray, AnyArray] | None = None
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of the pictures."""
         return self.base.dtype
 
-    def values(self, z: FloatArray) -> AnyArray:
-        """v for z of any shape: formed in float64, rounded once to the pictures' type."""
-        v = z if self.at is None else np.clip(self.at + z, 0.0, 1.0)
-        return v.astype(self.dtype)
+    def then(self, factor: FloatArray, offset: FloatArray, *, reverse: bool) -> Recipe:
+        """The recipe of ``factor x + offset`` for the pictures x of this one, in few passes over each.
+
+        An affine map of each channel passes through sum, product and clip: it is applied to the recipe's arrays, once.
+        Only behind a truncation it stays a step of its own. The unperturbed picture is rounded as if it had been mapped
+        by itself, so that z = 0 gives the bits of x0's own input.
+
+        Parameters
+        ----------
+        factor, offset : ndarray of shape (C,)
+            Of each channel, after they have been put in their new order; factors are positive.
+        reverse : bool
+            Whether the channels come in reverse order.
+
+        Returns
+        -------
+        Recipe
+            In the same dtype.
+        """
+        a, b = factor.astype(self.dtype), offset.astype(self.dtype)
+
+        def ordered(array: AnyArray) -> AnyArray:
+            return np.ascontiguousarray(array[::-1] if reverse else array)
+
+        still = bool(np.all(a == 1.0) and np.all(b == 0.0))
+        if still or self.quantise:
+            moved = replace(
+                self,
+                base=ordered(self.base),
+                gain=None if self.gain is None else ordered(self.gain),
+                limits=None if self.limits is None else (ordered(self.limits[0]), ordered(self.limits[1])),
+                reverse=reverse,
+            )
+            return moved if still else replace(moved, affine=(a, b))
+
+        def mapped(array: AnyArray) -> AnyArray:
+            shape = (-1, *(1,) * (array.ndim - 1))
+            return np.asarray(ordered(array) * a.reshape(shape) + b.reshape(shape))
+
+        return replace(
+            self,
+            base=mapped(self.base),
+            gain=None if self.gain is None else ordered(self.gain) * a[:, None, None],
+            limits=None if self.limits is None else (mapped(self.limits[0]), mapped(self.limits[1])),
+            weight=a if self.gain is None else None,
+            reverse=reverse,
+        )
+
+    def cells(self, z: FloatArray, channel: int | None = None) -> AnyArray:
+        """w v of each cell: formed in float64, rounded to the pictures' type, then weighted.
+
+        Parameters
+        ----------
+        z : ndarray of shape (n, planes, p1, p2)
+            One plane acts on all channels, or on `channel` alone where it is given; C planes act one on each.
+        channel : int, optional
+            Number of that channel, in the order of z's planes.
+
+        Returns
+        -------
+        ndarray of shape (n, 1 or C, p1, p2)
+            In the pictures' order of channels; one plane where all channels have the same.
+        """
+        v = (z if self.at is None else np.clip(self.at + z, 0.0, 1.0)).astype(self.dtype)
+        if channel is not None:
+            alone = np.zeros((len(v), len(self.base), *v.shape[2:]), dtype=self.dtype)
+            alone[:, channel] = v[:, 0]
+            v = alone
+        if self.reverse and v.shape[1] > 1:
+            v = v[:, ::-1]
+        return v if self.weight is None else v * self.weight[:, None, None]
 
     def composer(self, *, reuse: bool = False) -> Composer:
         """What makes the pictures with numpy; with `reuse` in one and the same array at every call."""
@@ -107,19 +184,19 @@ class Composer:
     def __init__(self, recipe: Recipe, reuse: bool) -> None:
         self._recipe, self._reuse = recipe, reuse
         self._shape = recipe.base.shape
-        # rows of a cell side by side: z is constant down a cell, and broadcasting repeats it
+        # rows of a cell side by side: a cell's number is constant down its rows
         h, self._width = recipe.grid.cell_size(*self._shape[-2:])
         self._split = (self._shape[0], recipe.grid.shape[0], h, self._shape[-1])
-        self._base = recipe.base.reshape(self._split)
-        self._gain = None if recipe.gain is None else recipe.gain.reshape(self._split)
+        self._flat = (self._shape[0], -1)
+        self._base = recipe.base.reshape(self._flat)
+        self._gain = None if recipe.gain is None else recipe.gain.reshape(self._flat)
+        self._limits = None if recipe.limits is None else [limit[:, None] for limit in recipe.limits]
+        self._affine = None if recipe.affine is None else [number[:, None] for number in recipe.affine]
         self._kept = np.empty((0, *self._shape), dtype=recipe.dtype)
 
     def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
-        """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2).
-
-        One plane acts on all channels, or on `channel` alone where it is given; C planes act one on each.
-        """
-        rows = np.repeat(self._recipe.values(z), self._width, axis=-1)[:, :, :, None, :]
+        """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2); `channel` as for `Recipe.cells`."""
+        rows = np.repeat(self._recipe.cells(z, channel), self._width, axis=-1)[:, :, :, None, :]
         if len(self._kept) < len(z):
             self._kept = np.empty((len(z), *self._shape), dtype=self._recipe.dtype)
         pictures = self._kept[: len(z)]
@@ -127,23 +204,21 @@ class Composer:
             self._kept = self._kept[:0]
         # one picture after the other, so that each pass finds the last one's result in the cache
         for row, picture in zip(rows, pictures, strict=True):
-            self._compose(row, picture, channel)
+            picture.reshape(self._split)[:] = row
+            self._finish(picture.reshape(self._flat))
         return pictures
 
-    def _compose(self, row: AnyArray, picture: AnyArray, channel: int | None) -> None:
-        """Write one picture; `row` has shape (planes, p1, 1, W)."""
-        split, base, gain = picture.reshape(self._split), self._base, self._gain
-        if channel is not None:
-            split[:] = base
-            split[channel] += row[0] if gain is None else row[0] * gain[channel]
-        elif gain is None:
-            np.add(row, base, out=split)
-        else:
-            np.multiply(row, gain, out=split)
-            split += base
-        if self._recipe.clip:
-            np.clip(picture, 0.0, 1.0, out=picture)
+    def _finish(self, picture: AnyArray) -> None:
+        """From lifted numbers to a picture, in place: whole rows of memory, which numpy adds fastest."""
+        if self._gain is not None:
+            picture *= self._gain
+        picture += self._base
+        if self._limits is not None:
+            np.clip(picture, *self._limits, out=picture)
         if self._recipe.quantise:
             picture *= 255.0
             np.trunc(picture, out=picture)
             picture /= 255.0
+        if self._affine is not None:
+            picture *= self._affine[0]
+            picture += self._affine[1]

@@ -146,7 +146,8 @@ class Additive(Perturbation):
 
     def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
         """x0 + lift(z)."""
-        return Recipe(grid, image.astype(dtype), clip=self.clip, quantise=self.quantise)
+        ends = (np.zeros(len(image), dtype=dtype), np.ones(len(image), dtype=dtype))
+        return Recipe(grid, image.astype(dtype), limits=ends if self.clip else None, quantise=self.quantise)
 
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
         """Mean over the cell's pixels of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""

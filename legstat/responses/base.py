@@ -33,9 +33,6 @@ class Response(ABC):
         (C, H, W) that is taken; None inside where free, None altogether where unknown.
     score_name : str
         "probability", "logit", "log_odds", "difference" or "custom".
-    keeps_images : bool
-        Whether an array handed over may be looked at after the call: True for plain functions, which the caller
-        knows nothing of. Where False, the evaluation loop writes the next pictures into the same array.
     bounded : bool or None
         Whether ``|score| <= 1`` holds for certain; None where unknown.
     """
@@ -45,7 +42,6 @@ class Response(ABC):
     input_shape: ImageShape | None = None
     score_name: str = "custom"
     bounded: bool | None = None
-    keeps_images: bool = True
 
     @abstractmethod
     def __call__(self, images: AnyArray) -> FloatArray:
@@ -93,8 +89,8 @@ class Response(ABC):
     def scorer(self, recipe: Recipe) -> Scorer:
         """What scores perturbed pictures from their z, as the evaluation loop asks for them.
 
-        The pictures are made here, with numpy, and handed to the response. A response whose network runs on a device
-        of its own may overrule this and make them there: then only z crosses.
+        The pictures are made here, with numpy, each batch in an array of its own, and handed to the response. A network
+        may overrule this and make its input straight from z, where it runs.
 
         Parameters
         ----------
@@ -107,7 +103,7 @@ class Response(ABC):
             ``(z, channel) -> scores``: z of shape (n, planes, p1, p2), scores of shape (n,) as from a call of the
             response; `channel` is the only one that one plane acts on, or None.
         """
-        compose = recipe.composer(reuse=not self.keeps_images)
+        compose = recipe.composer()
 
         def score(z: FloatArray, channel: int | None) -> FloatArray:
             return self(compose(z, channel))

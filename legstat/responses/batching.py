@@ -18,6 +18,7 @@ from legstat._typing import AnyArray
 from legstat.composition import Recipe
 from legstat.errors import LegstatWarning
 from legstat.grids import Grid
+from legstat.perturbations import Additive
 from legstat.responses.base import Response, check_batch_size
 from legstat.responses.digests import value_sha256
 
@@ -84,7 +85,7 @@ def measure_batch_sizes(
 
 def _whole(response: Response, image: AnyArray) -> Recipe:
     """A perturbation of one cell, where no other is known."""
-    return Recipe(Grid((1, 1)), np.asarray(image, dtype=response.dtype), clip=True)
+    return Additive().recipe(image, Grid((1, 1)), response.dtype)
 
 
 def _measure(

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
+from legstat._typing import JSON, FloatArray
 from legstat.errors import LegstatWarning, PartialAnswerError
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
@@ -18,7 +18,7 @@ from legstat.responses.constants import Constants
 from legstat.responses.digests import value_sha256
 from legstat.responses.endpoint import WHERE, Endpoint, TooLargeError
 from legstat.responses.inference_protocol import ProtocolError, decode_answer, encode_request, tensor_infos
-from legstat.responses.network import NetworkResponse
+from legstat.responses.network import NetworkResponse, Writer
 from legstat.responses.onnx_graph import TensorInfo
 from legstat.responses.outputs import Decision
 from legstat.responses.preprocessing import Preprocessing
@@ -67,8 +67,8 @@ class HttpResponse(NetworkResponse):
         """Pictures in one request, at most."""
         return self._fixed or max(self.batch_size // self._in_flight, 1)
 
-    def __call__(self, images: AnyArray) -> FloatArray:
-        """Scores of a batch; see `Response`.
+    def _scores(self, n: int, write: Writer) -> FloatArray:
+        """Scores of a batch, several requests at a time; see `NetworkResponse`.
 
         Raises
         ------
@@ -76,8 +76,8 @@ class HttpResponse(NetworkResponse):
             Some requests were answered and others were not; it holds the scores that came.
         """
         self._check_settled()
-        answers, error = self._ask(images)
-        scores = np.full(len(images), np.nan)
+        answers, error = self._ask(write(0, n))
+        scores = np.full(n, np.nan)
         for start, outputs in answers.items():
             scores[start : start + len(outputs)] = self._scored(outputs)
         if error is None:
@@ -86,27 +86,16 @@ class HttpResponse(NetworkResponse):
             raise error
         raise PartialAnswerError(f"{type(error).__name__}: {error}", scores) from error
 
-    def class_outputs(self, images: AnyArray) -> NDArray[np.generic]:
-        """The network's class outputs as they are, for a batch of any length; several requests at a time.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n, C, H, W)
-            In [0, 1].
-
-        Returns
-        -------
-        ndarray of shape (n, K)
-            In the network's own type.
-        """
-        answers, error = self._ask(images)
+    def _outputs(self, n: int, write: Writer) -> NDArray[np.generic]:
+        """Class outputs of a batch, several requests at a time; see `NetworkResponse`."""
+        answers, error = self._ask(write(0, n))
         if error is not None:
             raise error
         return np.concatenate([answers[start] for start in sorted(answers)])
 
-    def _ask(self, images: AnyArray) -> tuple[dict[int, NDArray[np.generic]], Exception | None]:
+    def _ask(self, inputs: NDArray[np.generic]) -> tuple[dict[int, NDArray[np.generic]], Exception | None]:
         """Class outputs by number of their first picture, and what went wrong with the others, if anything did."""
-        inputs, size = self._write(images), self.request_size
+        size = self.request_size
         pieces = {start: inputs[start : start + size] for start in range(0, max(len(inputs), 1), size)}
 
         def ask(start: int) -> NDArray[np.generic]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._typing import JSON, AnyArray, FloatArray
+from legstat.composition import Recipe, Scorer
 from legstat.errors import LegstatWarning, invalid
 from legstat.responses.base import ImageShape, Response, check_batch_size
 from legstat.responses.choices import Choices
@@ -29,11 +30,14 @@ from legstat.responses.outputs import (
     for_one_class,
     looks_softmaxed_twice,
 )
-from legstat.responses.preprocessing import InputWriter, Preprocessing
+from legstat.responses.preprocessing import InputLayout, InputWriter, Preprocessing
 from legstat.responses.scores import OutputKind, Score, check_score, probabilities
 
 Part = TypeVar("Part")
 """What evaluating one batch gives."""
+
+Writer = Callable[[int, int], NDArray[np.generic]]
+"""The network's input for pictures `at` to `end` of a batch, in the network's layout; valid until the next call."""
 
 _BATCH_NUMBERS = 610_000
 """Input numbers per batch where nothing was measured: 4 pictures of 224 x 224, the fastest on two cores; 64 digits."""
@@ -53,7 +57,6 @@ class NetworkResponse(Response):
     """
 
     dtype = np.dtype(np.float32)
-    keeps_images = False
 
     def __init__(
         self,
@@ -132,8 +135,29 @@ class NetworkResponse(Response):
 
     def __call__(self, images: AnyArray) -> FloatArray:
         """Scores of a batch; see `Response`."""
+        return self._scores(len(images), lambda at, end: self._write(images[at:end]))
+
+    def scorer(self, recipe: Recipe) -> Scorer:
+        """What scores perturbed pictures from their z: z goes straight to the network's input; see `Response`."""
+        self.check_image(recipe.base, self._choices.where)
+        write = self._composed_writer(recipe)
+        return lambda z, channel: self._scores(len(z), lambda at, end: write(z[at:end], channel))
+
+    def _input_recipe(self, recipe: Recipe) -> Recipe:
+        """The recipe of the network's input, but for layout and type."""
+        channels = len(recipe.base)
+        return recipe.then(*self.preprocessing.affine(channels), reverse=self.preprocessing.reverses(channels))
+
+    def _composed_writer(self, recipe: Recipe) -> Callable[[FloatArray, int | None], NDArray[np.generic]]:
+        """What makes the network's input from z with numpy, in buffers of its own."""
+        compose = self._input_recipe(recipe).composer(reuse=True)
+        layout = InputLayout(self.preprocessing, self._written_dtype)
+        return lambda z, channel: layout(compose(z, channel))
+
+    def _scores(self, n: int, write: Writer) -> FloatArray:
+        """Scores of n pictures whose input ``write(at, end)`` gives."""
         self._check_settled()
-        return self._scored(self.class_outputs(images))
+        return self._scored(self._outputs(n, write))
 
     def _check_settled(self) -> None:
         """Refuse to evaluate anything while it is open what is asked of it."""
@@ -169,9 +193,11 @@ class NetworkResponse(Response):
         ndarray of shape (n, K)
             In the network's own type.
         """
-        parts = self._in_batches(
-            len(images), lambda at, end: self._rows(self._forward(self._write(images[at:end])), end - at)
-        )
+        return self._outputs(len(images), lambda at, end: self._write(images[at:end]))
+
+    def _outputs(self, n: int, write: Writer) -> NDArray[np.generic]:
+        """Class outputs of n pictures whose input ``write(at, end)`` gives."""
+        parts = self._in_batches(n, lambda at, end: self._rows(self._forward(write(at, end)), end - at))
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _in_batches(self, n: int, evaluate: Callable[[int, int], Part]) -> list[Part]:

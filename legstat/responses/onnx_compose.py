@@ -1,7 +1,8 @@
 """The perturbation in front of a user's graph: only the cells' numbers cross into the session.
 
-The nodes do what `legstat.composition.Composer` and `InputWriter` do, in the same order and precision, so that the
-network sees the same bits. The picture is no part of the graph: its arrays are inputs, which a device keeps.
+The nodes do what `legstat.composition.Composer` does with the recipe of the network's input, in the same order and
+precision, so that the network sees the same bits. The picture is no part of the graph: its arrays are inputs, which a
+device keeps.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from legstat._typing import AnyArray, FloatArray
 from legstat.composition import Recipe
 from legstat.errors import invalid
 from legstat.responses.onnx_edit import drop_initialised_inputs
-from legstat.responses.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import onnx
 
 CELLS, BASE, GAIN = "legstat_cells", "legstat_base", "legstat_gain"
 """Inputs of a composed graph: the cells' numbers, and the two arrays of the recipe."""
+
+
+Numbers = tuple[tuple[float, ...], tuple[float, ...]]
+"""Two numbers for each channel."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,12 @@ class Prefix:
         (C, H, W) of the pictures.
     cells : tuple of int
         (p1, p2).
-    gain, clip, quantise : bool
+    gain, quantise : bool
         Which operations of the recipe there are.
-    rule : Preprocessing
-        With its layout settled.
+    limits, affine : tuple of tuple of float or None
+        The recipe's.
+    layout : {"NCHW", "NHWC"}
+        Of the network's input.
     dtype : str
         Type of the recipe's arithmetic.
     written : str
@@ -48,23 +54,25 @@ class Prefix:
     shape: tuple[int, int, int]
     cells: tuple[int, int]
     gain: bool
-    clip: bool
     quantise: bool
-    rule: Preprocessing
+    limits: Numbers | None
+    affine: Numbers | None
+    layout: str
     dtype: str
     written: str
 
     @classmethod
-    def of(cls, recipe: Recipe, rule: Preprocessing, written: np.dtype[np.generic]) -> Self:
-        """The nodes that a recipe needs."""
+    def of(cls, recipe: Recipe, layout: str, written: np.dtype[np.generic]) -> Self:
+        """The nodes that a recipe of the network's input needs."""
         count, height, width = recipe.base.shape
         return cls(
             shape=(count, height, width),
             cells=recipe.grid.shape,
             gain=recipe.gain is not None,
-            clip=recipe.clip,
             quantise=recipe.quantise,
-            rule=rule,
+            limits=_numbers(recipe.limits),
+            affine=_numbers(recipe.affine),
+            layout=layout,
             dtype=str(recipe.dtype),
             written=str(written),
         )
@@ -75,32 +83,19 @@ class Prefix:
         count, height, width = self.shape
         return count, self.cells[0], height // self.cells[0], width
 
-    @property
-    def _reverse(self) -> bool:
-        return self.rule.channel_order == "BGR" and self.shape[0] == 3
-
-    def _ordered(self, planes: AnyArray, axis: int) -> AnyArray:
-        """Channels in the network's order."""
-        return np.flip(planes, axis) if self._reverse else planes
-
     def arrays(self, recipe: Recipe) -> dict[str, NDArray[np.generic]]:
         """What the composed graph is fed beside the cells' numbers, the same for all pictures of the recipe."""
         named = {BASE: recipe.base, GAIN: recipe.gain}
-        return {
-            name: np.ascontiguousarray(self._ordered(array.reshape(self._rows), 0)[None])
-            for name, array in named.items()
-            if array is not None
-        }
+        return {name: array.reshape(self._rows)[None] for name, array in named.items() if array is not None}
 
     def feed(self, recipe: Recipe, z: FloatArray, channel: int | None) -> NDArray[np.generic]:
-        """The cells' numbers (n, C, p1, p2, 1) for z of shape (n, planes, p1, p2); 0 in channels that stay."""
-        v = recipe.values(z)
-        fed = np.zeros((len(z), self.shape[0], *self.cells, 1), dtype=self.dtype)
-        if channel is None:
-            fed[..., 0] = v
-        else:
-            fed[:, channel, ..., 0] = v[:, 0]
-        return np.ascontiguousarray(self._ordered(fed, 1))
+        """The cells' numbers (n, C, p1, p2, 1) for z of shape (n, planes, p1, p2)."""
+        cells = recipe.cells(z, channel)[..., None]
+        return np.ascontiguousarray(np.broadcast_to(cells, (len(z), self.shape[0], *self.cells, 1)))
+
+
+def _numbers(pair: tuple[AnyArray, AnyArray] | None) -> Numbers | None:
+    return None if pair is None else (tuple(map(float, pair[0])), tuple(map(float, pair[1])))
 
 
 class _Chain:
@@ -127,6 +122,25 @@ class _Chain:
 
     def reshape(self, *shape: int) -> None:
         self.add("Reshape", self.constant(shape, "int64"))
+
+    def clip_channels(self, limits: Numbers, opset: int) -> None:
+        """Clip each channel of (n, C, H, W) to limits of its own; before opset 8 no operator broadcasts them."""
+        ends = list(zip(*limits, strict=True))
+        if len(set(ends)) == 1:
+            self.clip(*ends[0], opset)
+            return
+        import onnx
+
+        names = [f"legstat_channel_{c}" for c in range(len(ends))]
+        more: dict[str, Any] = {"num_outputs": len(ends)} if opset >= 18 else {}
+        self.nodes.append(onnx.helper.make_node("Split", [self._last], names, axis=1, **more))
+        clipped = []
+        for name, (low, high) in zip(names, ends, strict=True):
+            self._last = name
+            self.clip(low, high, opset)
+            clipped.append(self._last)
+        self._last = clipped[0]
+        self.add("Concat", *clipped[1:], axis=1)
 
     def clip(self, low: float, high: float, opset: int) -> None:
         if self._dtype == "float64" and opset < 12:  # Clip was for float32 alone
@@ -176,23 +190,23 @@ def prepend(where: str, model: onnx.ModelProto, picture: str, prefix: Prefix, op
         chain.add("Mul", GAIN)
     chain.add("Add", BASE)
     chain.reshape(-1, count, height, width)
-    if prefix.clip:
-        chain.clip(0.0, 1.0, opset)
+    if prefix.limits is not None:
+        chain.clip_channels(prefix.limits, opset)
     if prefix.quantise:
         chain.add("Mul", chain.constant(255.0))
         # to a whole number and back truncates towards zero
         chain.add("Cast", to=onnx.TensorProto.INT32)
         chain.add("Cast", to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(prefix.dtype)))
         chain.add("Div", chain.constant(255.0))
-    factor, offset = (values[:, None, None] for values in prefix.rule.affine(count))
-    if np.any(factor != 1.0) or np.any(offset != 0.0):
+    if prefix.affine is not None:
+        factor, offset = (np.array(numbers)[:, None, None] for numbers in prefix.affine)
         chain.add("Mul", chain.constant(factor))
         chain.add("Add", chain.constant(offset))
     if integer:
         chain.add("Round")
         chain.clip(0.0, 255.0, opset)
         chain.add("Cast", to=onnx.helper.np_dtype_to_tensor_dtype(np.dtype(prefix.written)))
-    if prefix.rule.layout == "NHWC":
+    if prefix.layout == "NHWC":
         chain.add("Transpose", perm=[0, 2, 3, 1])
     chain.nodes[-1].output[0] = picture
 

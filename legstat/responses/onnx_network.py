@@ -116,20 +116,21 @@ class OnnxResponse(NetworkResponse):
         if self.compose != "inside":
             return super().scorer(recipe)
         self._check_settled()
-        prefix = Prefix.of(recipe, self.preprocessing, self._written_dtype)
+        made = self._input_recipe(recipe)
+        prefix = Prefix.of(made, self.preprocessing.layout, self._written_dtype)
         try:
-            runner, fresh = self._runner.composed(prefix, prefix.arrays(recipe))
+            runner, fresh = self._runner.composed(prefix, prefix.arrays(made))
         except ValueError as error:
             self._runner.checks["inside"] = {"works": False, "reason": str(error).strip()[:300]}
             raise
 
         # a device works by itself meanwhile; on the CPU another thread would only share the processors
-        inside = InsideScorer(self, runner, prefix, recipe, ahead=int(self._runner.session.memory != "cpu"))
+        inside = InsideScorer(self, runner, prefix, made, ahead=int(self._runner.session.memory != "cpu"))
         if fresh or not self._runner.checks["inside"]["works"]:
             planes = 1 if recipe.at is not None else len(recipe.base)
             z = 0.2 * np.random.default_rng(0).standard_normal((3, planes, *recipe.grid.shape))
-            outputs = self._fetched(runner, prefix.feed(recipe, z, None))
-            self._verify_inside(outputs, self.class_outputs(recipe.composer()(z)))
+            outputs, write = self._fetched(runner, prefix.feed(made, z, None)), self._composed_writer(recipe)
+            self._verify_inside(outputs, self._outputs(len(z), lambda at, end: write(z[at:end], None)))
         return inside
 
     def _fetched(self, runner: Runner, cells: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -269,7 +270,7 @@ class InsideScorer(AheadScorer):
     prefix : Prefix
         What stands in front of it.
     recipe : Recipe
-        The picture.
+        Of the network's input.
     ahead : int
         1: a thread of its own runs the session, so that z is drawn and scores are formed while the device works.
     """

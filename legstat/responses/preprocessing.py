@@ -146,6 +146,10 @@ class Preprocessing:
         mean, std = np.broadcast_to(self.mean, channels), np.broadcast_to(self.std, channels)
         return self.scale / std, -mean / std
 
+    def reverses(self, channels: int) -> bool:
+        """Whether the network wants so many channels of RGB in reverse order."""
+        return self.channel_order == "BGR" and channels == 3
+
     def load(self, path: str | Path, shape: tuple[int | None, int | None, int | None]) -> FloatArray:
         """Read a picture file by the resize rule.
 
@@ -304,8 +308,46 @@ def as_preprocessing(value: Preprocessing | str | Path | Mapping[str, object] | 
     return preset(value)
 
 
-_CACHED_NUMBERS = 131_072
-"""Numbers that are written at a time: half a megabyte of float32, within a second-level cache."""
+class InputLayout:
+    """Puts a network's input, computed with its channels first, into the network's layout and type.
+
+    Parameters
+    ----------
+    preprocessing : Preprocessing
+        With the layout settled.
+    dtype : numpy.dtype
+        Type of the network's input; integers are rounded to the nearest.
+    """
+
+    def __init__(self, preprocessing: Preprocessing, dtype: np.dtype[np.generic]) -> None:
+        self._last, self._dtype = preprocessing.layout == "NHWC", dtype
+        self._out: NDArray[np.generic] | None = None
+
+    def __call__(self, inputs: NDArray[np.floating]) -> NDArray[np.generic]:
+        """The input of a batch of shape (n, C, H, W).
+
+        Parameters
+        ----------
+        inputs : ndarray of shape (n, C, H, W)
+            In the network's order of channels; overwritten where the network takes whole numbers.
+
+        Returns
+        -------
+        ndarray
+            A view of a kept buffer, valid until the next call, or `inputs` itself where nothing is to do.
+        """
+        if not self._last and self._dtype == inputs.dtype:
+            return inputs
+        shaped = inputs.transpose(0, 2, 3, 1) if self._last else inputs
+        if self._dtype.kind in "iu":
+            limits = np.iinfo(cast("np.dtype[np.integer]", self._dtype))
+            np.rint(inputs, out=inputs)
+            np.clip(inputs, limits.min, limits.max, out=inputs)
+        if self._out is None or len(self._out) < len(shaped) or self._out.shape[1:] != shaped.shape[1:]:
+            self._out = np.empty(shaped.shape, dtype=self._dtype)
+        out = self._out[: len(shaped)]
+        np.copyto(out, shaped, casting="unsafe")
+        return out
 
 
 class InputWriter:
@@ -323,15 +365,14 @@ class InputWriter:
 
     def __init__(self, preprocessing: Preprocessing, channels: int, dtype: np.dtype[np.generic]) -> None:
         factor, offset = preprocessing.affine(channels)
-        self._reverse = preprocessing.channel_order == "BGR" and channels == 3
-        self._last = preprocessing.layout == "NHWC"
-        self._identity = bool(np.all(factor == 1.0) and np.all(offset == 0.0))
+        self._reverse = preprocessing.reverses(channels)
         # float32 arithmetic for float32 and narrower inputs; a network in float64 gets float64.
-        work = np.float64 if dtype == np.float64 else np.float32
-        self._factor, self._offset = factor.astype(work)[:, None, None], offset.astype(work)[:, None, None]
-        self._work, self._dtype = np.dtype(work), dtype
+        self._work = np.dtype(np.float64 if dtype == np.float64 else np.float32)
+        self._factor, self._offset = (v.astype(self._work)[:, None, None] for v in (factor, offset))
+        still = bool(np.all(factor == 1.0) and np.all(offset == 0.0))
+        self._nothing = still and not self._reverse and preprocessing.layout == "NCHW" and dtype == self._work
+        self._layout = InputLayout(preprocessing, dtype)
         self._buffer: NDArray[np.floating] | None = None
-        self._out: NDArray[np.generic] | None = None
 
     def __call__(self, images: NDArray[np.floating]) -> NDArray[np.generic]:
         """The network's input for a batch; valid until the next call.
@@ -347,28 +388,13 @@ class InputWriter:
             In the network's layout and dtype; a view of the kept buffer, or `images` itself where nothing is to do.
         """
         n = len(images)
-        if self._identity and not self._reverse and not self._last and images.dtype == self._dtype:
+        if self._nothing and images.dtype == self._work:
             return np.ascontiguousarray(images)
         if self._buffer is None or len(self._buffer) < n or self._buffer.shape[1:] != images.shape[1:]:
             self._buffer = np.empty(images.shape, dtype=self._work)
-            self._out = None
         work = self._buffer[:n]
-        source = images[:, ::-1] if self._reverse else images
-        # a few images at a time, so that the second pass finds the first one's result in the cache
-        step = max(1, _CACHED_NUMBERS // max(images[0].size, 1)) if n else 1
-        for start in range(0, n, step):
-            target = work[start : start + step]
-            np.multiply(source[start : start + step], self._factor, out=target, casting="same_kind")
-            np.add(target, self._offset, out=target)
-        if not self._last and self._dtype == self._work:
-            return work
-        shaped = work.transpose(0, 2, 3, 1) if self._last else work
-        if self._dtype.kind in "iu":
-            limits = np.iinfo(cast("np.dtype[np.integer]", self._dtype))
-            np.rint(work, out=work)
-            np.clip(work, limits.min, limits.max, out=work)
-        if self._out is None or len(self._out) < n or self._out.shape[1:] != shaped.shape[1:]:
-            self._out = np.empty(shaped.shape, dtype=self._dtype)
-        out = self._out[:n]
-        np.copyto(out, shaped, casting="unsafe")
-        return out
+        # one image after the other, so that the second pass finds the first one's result in the cache
+        for image, out in zip(images[:, ::-1] if self._reverse else images, work, strict=True):
+            np.multiply(image, self._factor, out=out, casting="same_kind")
+            out += self._offset
+        return self._layout(work)

@@ -242,11 +242,11 @@ class DeviceScorer(AheadScorer):
 
     def __init__(self, response: TorchResponse, recipe: Recipe) -> None:
         settings, dtype = response._settings, response._weight_dtype
-        self._response, self._recipe = response, recipe
+        self._response, self._recipe = response, response._input_recipe(recipe)
         # on CUDA alone work goes on by itself: one batch is enough to keep it busy while z is drawn for the next
         self.ahead = 1 if settings.devices[0].type == "cuda" else 0
         self._composers = [
-            DeviceComposer(recipe, response.preprocessing, device, dtype, settings.channels_last)
+            DeviceComposer(self._recipe, response.preprocessing.layout, device, dtype, settings.channels_last)
             for device in settings.devices
         ]
 
@@ -255,12 +255,12 @@ class DeviceScorer(AheadScorer):
 
         On CUDA the device works meanwhile: the next batch may be drawn, and started, before these are asked for.
         """
-        response, values = self._response, self._recipe.values(z)
+        response, cells = self._response, self._recipe.cells(z, channel)
         response._check_settled()
 
         def begin(first: int, last: int) -> tuple[int, Pending]:
             def feed(i: int, at: int, end: int) -> torch.Tensor:
-                return self._composers[i](values[first + at : first + end], channel)
+                return self._composers[i](cells[first + at : first + end])
 
             return last - first, response._replicas.start(last - first, response.batch_size, feed)
 

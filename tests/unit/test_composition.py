@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from legstat.composition import Recipe, Scorer
 from legstat.grids import Grid
 from legstat.perturbations import Perturbation
 from legstat.responses.base import CallableResponse
+from legstat.responses.preprocessing import PRESETS, InputWriter
 
 GRID = Grid((2, 4))
 OPERATORS: list[Perturbation] = [
@@ -35,7 +37,8 @@ def formula(recipe: Recipe, z: np.ndarray, channel: int | None) -> np.ndarray:
         v = kind(number if recipe.at is None else min(max(recipe.at + number, 0.0), 1.0))
         step = v if recipe.gain is None else kind(v * recipe.gain[c, i, j])
         value = kind(recipe.base[c, i, j] + step)
-        if recipe.clip:
+        if recipe.limits is not None:
+            assert (recipe.limits[0][c], recipe.limits[1][c]) == (0, 1)
             value = min(max(value, kind(0)), kind(1))
         if recipe.quantise:
             value = kind(np.trunc(kind(value * kind(255)))) / kind(255)
@@ -56,6 +59,41 @@ def test_the_composer_follows_the_recipe_bit_for_bit(
     z = 0.4 * rng.standard_normal((5, 3 if channels == "joint" else 1, *GRID.shape))
     channel = 1 if channels == "separate" else None
     np.testing.assert_array_equal(recipe.composer()(z, channel), formula(recipe, z, channel))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("channels", ["shared", "separate", "joint"])
+@pytest.mark.parametrize("name", ["caffe", "imagenet", "tf", "unit"])
+@pytest.mark.parametrize("operator", OPERATORS, ids=repr)
+def test_a_network_s_input_is_the_picture_s(
+    operator: Perturbation, name: str, channels: str, dtype: Any, rng: np.random.Generator
+) -> None:
+    if isinstance(operator, ls.Blend) and channels != "shared":
+        return
+    rule, image = replace(PRESETS[name], layout="NCHW"), rng.random((3, 6, 8))
+    image[:, 0, :3] = [[0.0], [1.0], [0.5]]
+    recipe = operator.recipe(image, GRID, np.dtype(dtype))
+    z = 0.4 * rng.standard_normal((5, 3 if channels == "joint" else 1, *GRID.shape))
+    z[0] = 0.0
+    channel = 1 if channels == "separate" else None
+    (factor, offset), reverse = rule.affine(3), rule.reverses(3)
+    found = recipe.then(factor, offset, reverse=reverse).composer()(z, channel)
+    assert found.dtype == dtype
+    pictures = recipe.composer()(z, channel)
+    expected = pictures[:, ::-1] if reverse else pictures
+    expected = factor[:, None, None] * expected.astype(np.float64) + offset[:, None, None]
+    # a few roundings, of numbers of up to factor or offset
+    size = np.finfo(dtype).eps * float(np.abs(factor).max() + np.abs(offset).max())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=3.0 * size)
+    write = InputWriter(rule, 3, np.dtype(dtype))
+    if isinstance(operator, ls.Additive):
+        np.testing.assert_array_equal(found[0], write(pictures[:1])[0])  # z = 0 is x0, bit for bit
+    if operator == ls.Additive() or isinstance(operator, ls.Blend):
+        # black and white are the ends, bit for bit where they clip
+        ends = [write(np.full((1, 3, 1, 1), end, dtype=dtype)).copy() for end in (0.0, 1.0)]
+        slack = 0.0 if operator == ls.Additive() else size
+        assert (found >= ends[0] - slack).all()
+        assert (found <= ends[1] + slack).all()
 
 
 def test_a_response_that_composes_itself_is_asked_for_everything_but_the_picture() -> None:

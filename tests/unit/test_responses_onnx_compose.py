@@ -68,6 +68,8 @@ NETWORKS: dict[str, tuple[str, int, int, Preprocessing]] = {
     "float32": ("float32", 3, 13, Preprocessing()),
     "imagenet": ("float32", 3, 17, Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))),
     "caffe": ("float32", 3, 9, Preprocessing(channel_order="BGR", scale=255.0, mean=(103.9, 116.8, 123.7))),
+    "imagenet, newest": ("float32", 3, 21, Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))),
+    "caffe, oldest": ("float32", 3, 7, Preprocessing(channel_order="BGR", scale=255.0, mean=(103.9, 116.8, 123.7))),
     "oldest": ("float32", 3, 7, Preprocessing(scale=255.0, mean=127.5, std=127.5)),
     "channels last": ("float32", 3, 11, Preprocessing(layout="NHWC", channel_order="BGR", mean=(0.1, 0.2, 0.3))),
     "grey": ("float32", 1, 13, Preprocessing(scale=2.0, mean=1.0)),
@@ -170,7 +172,7 @@ def test_initialisers_listed_as_inputs_stay_what_they_are(tmp_path: Path, rng: n
     for tensor in proto.graph.initializer:
         proto.graph.input.append(helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims))
     onnx.save(proto, str(path))
-    prefix = Prefix.of(ls.Additive().recipe(np.zeros((3, 4, 8)), GRID, np.dtype("f")), Preprocessing(), np.dtype("f"))
+    prefix = Prefix.of(ls.Additive().recipe(np.zeros((3, 4, 8)), GRID, np.dtype("f")), "NCHW", np.dtype("f"))
     prepend("test", proto, "image", prefix, 8, None)
     onnx.checker.check_model(proto)  # initialisers that are no inputs are none before version 4 of the format
     assert [value.name for value in proto.graph.input] == ["legstat_cells", "legstat_base"]
