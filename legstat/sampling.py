@@ -186,6 +186,10 @@ def _run(
     first, size = start.segments[0], BLOCK * per
     answered, failed, cached = start.ledger.perturbed, start.ledger.failed, start.ledger.cached
     stopping = plan.stopping
+    ahead = scorer.ahead if isinstance(scorer, AheadScorer) else 0
+    together = response.batch_size
+    if shelf is None and not isinstance(scorer, AheadScorer):  # what goes to disk goes there batch by batch
+        together *= max(1, response.together // together)
 
     def sample() -> QuerySample:
         segments = tuple(
@@ -204,7 +208,7 @@ def _run(
                 served = sum(shelf.fill(row, channel, first.first_block, size) for channel, row in enumerate(rows))
                 cached += served
                 bar.update(served)
-            yield from _batches(plan, units, scores, first.key, first.first_block, response.batch_size)
+            yield from _batches(plan, units, scores, first.key, first.first_block, together)
             if stopping is not None:
                 while begun:
                     take()
@@ -213,7 +217,6 @@ def _run(
                     return
                 count_towards(bar, stopping, plan)
 
-    ahead = scorer.ahead if isinstance(scorer, AheadScorer) else 0
     begun: deque[tuple[int, IntArray, Callable[[], FloatArray]]] = deque()
 
     def take() -> None:
@@ -295,11 +298,11 @@ def _start(scorer: Scorer, z: FloatArray, channel: int | None) -> Callable[[], F
 
 
 def _batches(
-    plan: Plan, units: int, scores: FloatArray, key: Key, block0: int, batch_size: int
+    plan: Plan, units: int, scores: FloatArray, key: Key, block0: int, together: int
 ) -> Iterator[tuple[int, IntArray, FloatArray]]:
     """(channel, rows, z) still to be evaluated: the entries of `scores` that are NaN, for so many units.
 
-    Batches are full whatever the block's size: what a block leaves over waits for the next one of its stream.
+    So many go together, whatever the block's size: what a block leaves over waits for the next one of its stream.
     """
     per = plan.per_unit
     waiting: dict[int, tuple[IntArray, FloatArray]] = {}
@@ -314,9 +317,9 @@ def _batches(
             if channel in waiting:
                 earlier, before = waiting.pop(channel)
                 rows, z = np.concatenate([earlier, rows]), np.concatenate([before, z])
-            full = len(rows) // batch_size * batch_size
-            for at in range(0, full, batch_size):
-                yield channel, rows[at : at + batch_size], z[at : at + batch_size]
+            full = len(rows) // together * together
+            for at in range(0, full, together):
+                yield channel, rows[at : at + together], z[at : at + together]
             if full < len(rows):
                 waiting[channel] = rows[full:], z[full:]
     for channel, (rows, z) in waiting.items():

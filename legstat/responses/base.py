@@ -35,6 +35,9 @@ class Response(ABC):
         "probability", "logit", "log_odds", "difference" or "custom".
     bounded : bool or None
         Whether ``|score| <= 1`` holds for certain; None where unknown.
+    together : int
+        Pictures that a scorer is best handed at once where its batches are smaller; it then goes batch by batch itself,
+        and hands on what was answered where one fails.
     """
 
     dtype: np.dtype[np.floating] = np.dtype(np.float64)
@@ -42,6 +45,7 @@ class Response(ABC):
     input_shape: ImageShape | None = None
     score_name: str = "custom"
     bounded: bool | None = None
+    together: int = 1
 
     @abstractmethod
     def __call__(self, images: AnyArray) -> FloatArray:

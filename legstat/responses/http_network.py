@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Self
@@ -10,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, FloatArray
+from legstat._typing import JSON, AnyArray, FloatArray
 from legstat.errors import LegstatWarning, PartialAnswerError
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
@@ -62,10 +63,17 @@ class HttpResponse(NetworkResponse):
         free = {info.name for info in tensor_infos(described, "inputs") if info.shape and info.size(0) is None}
         self._batched = {name for name, value in constants.items() if name in free and value.ndim and len(value) == 1}
 
+    def _usual_together(self, shape: Sequence[int | None]) -> int:
+        return 1  # a batch is several requests already
+
     @property
     def request_size(self) -> int:
         """Pictures in one request, at most."""
         return self._fixed or max(self.batch_size // self._in_flight, 1)
+
+    def __call__(self, images: AnyArray) -> FloatArray:
+        """Scores of a batch; see `Response`, and `PartialAnswerError` where only some requests were answered."""
+        return self._scores(len(images), lambda at, end: self._write(images[at:end]))
 
     def _scores(self, n: int, write: Writer) -> FloatArray:
         """Scores of a batch, several requests at a time; see `NetworkResponse`.

@@ -208,7 +208,7 @@ def test_fault_in_the_estimates_keeps_the_queries(picture, tmp_path, monkeypatch
 
 
 def test_constant_score_is_one_line_of_warning(picture, tmp_path, monkeypatch):
-    monkeypatch.setattr(OnnxResponse, "__call__", lambda self, images: np.full(len(images), 2.0))
+    monkeypatch.setattr(OnnxResponse, "_scored", lambda self, outputs: np.full(len(outputs), 2.0))
     done = explain(picture, tmp_path / "out")
     assert done.exit_code == 0, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line]

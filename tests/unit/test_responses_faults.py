@@ -66,6 +66,23 @@ def test_session_that_dies_midway_loses_nothing(monkeypatch: pytest.MonkeyPatch)
     assert np.array_equal(done.responses, whole.responses)
 
 
+def test_an_interrupt_midway_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: list[np.ndarray]) -> list[np.ndarray]:
+        raise KeyboardInterrupt
+
+    whole = run(digits())
+    with monkeypatch.context() as patch:
+        at_call(8, interrupted, patch)  # the first call is f(x0), then four batches are scored together
+        with pytest.raises(ls.QueryInterrupted) as caught:
+            run(digits())
+    kept = caught.value.sample
+    assert kept is not None
+    assert kept.ledger.perturbed == 6 * 8
+    done = run(digits(), resume=kept, rng=None)
+    assert done.ledger.spent == whole.ledger.spent
+    assert np.array_equal(done.responses, whole.responses)
+
+
 def test_nan_in_one_row_is_named_and_the_others_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     def poison(outputs: list[np.ndarray]) -> list[np.ndarray]:
         outputs[0][5] = np.nan
@@ -77,7 +94,7 @@ def test_nan_in_one_row_is_named_and_the_others_are_kept(monkeypatch: pytest.Mon
         with pytest.raises(NonFiniteResponseError, match="evaluation 13 of the perturbed") as caught:
             run(digits())
     assert caught.value.index == 13
-    assert (caught.value.sample.ledger.perturbed, caught.value.sample.ledger.failed) == (15, 1)
+    assert (caught.value.sample.ledger.perturbed, caught.value.sample.ledger.failed) == (31, 1)  # four batches together
     done = run(digits(), 102, resume=caught.value.sample, rng=None)
     assert np.array_equal(done.responses, whole.responses)  # the one that failed is asked for again, and only that
 

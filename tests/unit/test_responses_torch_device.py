@@ -97,11 +97,11 @@ def test_pictures_made_on_the_device_are_equal_to_the_bit(
             preprocessing=PREPROCESSINGS[preprocessing],
             compose=where,
             channels_last=last,
-            batch_size=7,
+            batch_size=32,  # both ways take the channels' batches in the same order
         )
         for where, log in seen.items()
     }
-    assert len(seen["outside"]) == len(seen["inside"]) > 20
+    assert len(seen["outside"]) == len(seen["inside"]) > 5
     for host, device in zip(seen["outside"], seen["inside"], strict=True):
         assert torch.equal(host, device)
         assert device.is_contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
@@ -376,7 +376,8 @@ def test_what_was_paid_is_kept_when_the_module_fails(image: np.ndarray, compose:
         "raises": (QueryError, "device-side assert", 30),
         "classes": (QueryError, r"of 7 columns.*another number of classes", 30),
         "rows": (QueryError, r"of 10 rows, one per image", 30),
-        "nan": (NonFiniteResponseError, "returned nan for evaluation 33", 39),
+        # outside three batches are scored together, and each of them has a NaN
+        "nan": (NonFiniteResponseError, "returned nan for evaluation 33", 39 if compose == "inside" else 57),
     }
     for fault, (error, text, paid) in faults.items():
         f = torch_response(Broken(fault), **arguments)
