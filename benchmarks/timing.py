@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,22 @@ def best_times(calls: dict[str, Callable[[], Any]], repeats: int = 7) -> dict[st
             call()
             best[name] = min(best[name], time.perf_counter() - start)
     return best
+
+
+def paired_ratios(ours: Callable[[], Any], bare: Callable[[], Any], rounds: int) -> tuple[float, float, float]:
+    """(ratio of the best times, median of the ratios of neighbouring runs, best time of `bare`).
+
+    The two are run in turn, which of them first in turn too. On a machine whose speed changes from second to second the
+    best of one may come from a faster moment than the best of the other; neighbours share their moment.
+    """
+    times: dict[str, list[float]] = {"ours": [], "bare": []}
+    for number in range(rounds):
+        for name, call in (("ours", ours), ("bare", bare))[:: 1 if number % 2 else -1]:
+            start = time.perf_counter()
+            call()
+            times[name].append(time.perf_counter() - start)
+    ratios = [a / b for a, b in zip(times["ours"], times["bare"], strict=True)]
+    return min(times["ours"]) / min(times["bare"]), statistics.median(ratios), min(times["bare"])
 
 
 def machine() -> dict[str, Any]:

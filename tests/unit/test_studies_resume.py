@@ -238,3 +238,17 @@ def test_a_reference_is_made_once_and_goes_on_where_it_stopped(tmp_path):
     asked = f.asked
     study.run(tmp_path / "a.sqlite3", progress=False)
     assert f.asked == asked
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_replicates(tmp_path):
+    """Two worker processes of a cluster on the loopback: needs the package `distributed`."""
+    distributed = pytest.importorskip("distributed")
+    import joblib
+
+    small = {**STUDY, "replicates": 4}
+    here = SampleSizeStudy(**small).run(tmp_path / "here.sqlite3", progress=False).frame
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, host="127.0.0.1")
+    with cluster, distributed.Client(cluster), joblib.parallel_config("dask"):
+        there = SampleSizeStudy(**small).run(tmp_path / "there.sqlite3", progress=False).frame
+    pd.testing.assert_frame_equal(here, there, check_exact=True)
