@@ -28,25 +28,22 @@ from legstat.inference.intervals import max_t_draws, normal_quantile, sequential
 from legstat.inference.sequential import look_sizes
 from legstat.stopping import HalfWidth
 
-SHAPE = (4, 4)
-IMAGE = np.full((1, *SHAPE), 0.5)
-DESIGN = ls.StructuredGaussian(grid=SHAPE, scale=0.25)
-REGION = (1, 3, 1, 3)
 CEILING = 1216
 """Units; beyond where the rules stop, so that the ceiling ends few runs (whose intervals count like all others)."""
 REFERENCE_UNITS = 200_000
 
 
-def _gamma() -> np.ndarray:
-    gamma = np.zeros(SHAPE)
-    gamma[1:3, 1:3] = 3.0
+def _gamma(side: int) -> np.ndarray:
+    """The inner quarter of the cells; over them the responses move as much on any grid."""
+    gamma, inner = np.zeros((side, side)), slice(side // 4, side // 4 + side // 2)
+    gamma[inner, inner] = 12.0 / (side // 2) ** 2
     return gamma
 
 
-RESPONSES: dict[str, Callable[[], ls.simulate.SimulatedResponse]] = {
-    "linear": lambda: ls.simulate.linear(_gamma()),
-    "logistic": lambda: ls.simulate.logistic(_gamma(), offset=-5.0),
-    "quadratic": lambda: ls.simulate.quadratic(_gamma() / 3.0, 1.0, offset=-6.0),
+RESPONSES: dict[str, Callable[[int], ls.simulate.SimulatedResponse]] = {
+    "linear": lambda side: ls.simulate.linear(_gamma(side)),
+    "logistic": lambda side: ls.simulate.logistic(_gamma(side), offset=-5.0),
+    "quadratic": lambda side: ls.simulate.quadratic(_gamma(side) / 3.0, 1.0, offset=-6.0),
 }
 NOISE: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "none": lambda rng, n: np.zeros(n),
@@ -57,20 +54,45 @@ NOISE: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is queried: response, perturbation, noise, pairs or draws."""
+    """What is queried: response, perturbation, noise, pairs or draws, cells along a side."""
 
     response: str
     perturbation: str
     noise: str
     antithetic: bool
+    side: int = 4
+
+    @property
+    def f(self) -> ls.simulate.SimulatedResponse:
+        return RESPONSES[self.response](self.side)
+
+    @property
+    def image(self) -> np.ndarray:
+        return np.full((1, self.side, self.side), 0.5)
+
+    @property
+    def design(self) -> ls.StructuredGaussian:
+        return ls.StructuredGaussian(grid=(self.side, self.side), scale=0.25)
+
+    @property
+    def region(self) -> tuple[int, int, int, int]:
+        """The cells that the response follows."""
+        low, high = self.side // 4, self.side // 4 + self.side // 2
+        return low, high, low, high
+
+    @property
+    def matrix(self) -> np.ndarray:
+        """Cells, then the region's mean."""
+        mean = region_weights("study", self.region, (self.side, self.side), "mean")[1]
+        return np.vstack([np.eye(self.side**2), mean])
 
     def query(self, units: int, seed: int, until: HalfWidth | None = None) -> ls.QuerySample:
-        f, noise, rng = RESPONSES[self.response](), NOISE[self.noise], np.random.default_rng(10**6 + seed)
+        f, noise, rng = self.f, NOISE[self.noise], np.random.default_rng(10**6 + seed)
         perturbation = ls.Additive(clip=False) if self.perturbation == "additive" else ls.Blend("black", at=0.5)
         return ls.query(
             lambda x: f(x) + noise(rng, len(x)),
-            IMAGE,
-            DESIGN,
+            self.image,
+            self.design,
             1 + int(perturbation.needs_base) + (2 if self.antithetic else 1) * units,
             perturbation=perturbation,
             antithetic=self.antithetic,
@@ -81,9 +103,9 @@ class Experiment:
 
     def truth(self) -> np.ndarray:
         """The estimand: in closed form without clipping, else by least squares on a sample of its own."""
-        f = RESPONSES[self.response]()
+        f = self.f
         if self.perturbation == "additive":
-            return f.leg(IMAGE, DESIGN).ravel()
+            return f.leg(self.image, self.design).ravel()
         if self.response == "linear":
             return f.gamma.ravel() / 2.0  # Blend towards black moves a pixel of 0.5 by half of the mask's change
         still = dataclasses.replace(self, noise="none")
@@ -102,8 +124,8 @@ class Rule:
     level: float = 0.95
     look: int = 160
 
-    def until(self, target: float) -> HalfWidth:
-        region = REGION if self.rule == "region" else None
+    def until(self, target: float, experiment: Experiment) -> HalfWidth:
+        region = experiment.region if self.rule == "region" else None
         return HalfWidth(target, self.level, simultaneous=self.rule == "bands", region=region)
 
 
@@ -121,7 +143,7 @@ class Paths:
     @classmethod
     def of(cls, experiment: Experiment, runs: range, *, bands: bool) -> Paths:
         looks = np.array(look_sizes(320 if bands else 128, CEILING))
-        matrix = np.vstack([np.eye(16), region_weights("study", REGION, SHAPE, "mean")[1]])
+        matrix = experiment.matrix
         found: list[list[np.ndarray]] = [[], [], [], []]
         for seed in runs:
             sample = experiment.query(CEILING, seed)
@@ -149,7 +171,7 @@ class Paths:
 
     @staticmethod
     def about(rule: Rule) -> slice:
-        return slice(16, 17) if rule.rule == "region" else slice(0, 16)
+        return slice(-1, None) if rule.rule == "region" else slice(0, -1)
 
     def target(self, rule: Rule) -> float:
         """What half of the looks at `look` units see."""
@@ -166,8 +188,7 @@ class Paths:
 def rows(experiment: Experiment, rules: list[Rule], replicates: int) -> list[dict[str, object]]:
     """Coverage at the n that each rule chose, of its own intervals and of those that ignore the choice."""
     paths = Paths.of(experiment, range(replicates), bands=rules[0].rule == "bands")
-    truth = experiment.truth()
-    truth = np.append(truth, region_weights("study", REGION, SHAPE, "mean")[1] @ truth)
+    truth = experiment.matrix @ experiment.truth()
     table: list[dict[str, object]] = []
     for rule in rules:
         target = paths.target(rule)
@@ -206,6 +227,12 @@ EXPERIMENTS = (
     Experiment("quadratic", "blend", "none", False),
 )
 LEVELS = (0.9, 0.95, 0.99)
+MANY = (
+    Experiment("linear", "additive", "heavy", True, 10),
+    Experiment("logistic", "additive", "none", True, 10),
+    Experiment("quadratic", "blend", "light", True, 10),
+)
+"""100 unknowns: the first looks are at 1.28 and 1.6 units for each."""
 POINTWISE = [Rule(rule, level, look) for rule in ("cells", "region") for level in LEVELS for look in (160, 480)]
 BANDS = [Rule("bands", level, 416) for level in LEVELS]
 
@@ -250,8 +277,8 @@ def worst_misses(
 HEADER = """# Coverage at the n that the run chose
 
 What `query(..., until=)` promises ([how and why](../theory.md#sequential)): intervals keep their level at the n at
-which the run stopped by itself. 4 x 4 cells, structured design of scale 0.25, cross-fitted moments; looks at 128,
-160, 224, ... 1216 units (bands: from 320). A run that the rule has not stopped by then ends there, and its
+which the run stopped by itself. 4 x 4 cells, or 10 x 10, structured design of scale 0.25, cross-fitted moments; looks
+at 128, 160, 224, ... 1216 units (bands: from 320). A run that the rule has not stopped by then ends there, and its
 intervals count like all others.
 
 - Rules: `cells` stops when every cell's own interval is narrow enough, `bands` when the simultaneous ones are,
@@ -272,18 +299,20 @@ intervals count like all others.
 def markdown(table: list[dict[str, object]]) -> str:
     """The table of the study: one line an experiment and rule, the levels side by side."""
     lines = [
-        "| response | perturbation | noise | unit | rule | expected n | 90 % | 95 % | 99 % | 95 %, all df | mean n |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| response | perturbation | noise | unit | cells | rule | expected n "
+        "| 90 % | 95 % | 99 % | 95 %, all df | mean n |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[object, ...], dict[object, dict[str, object]]] = {}
     for row in table:
         unit = "pair" if row["antithetic"] else "draw"
-        name = (row["response"], row["perturbation"], row["noise"], unit, row["rule"], row["look"])
+        cells = f"{row['side']} x {row['side']}"
+        name = (row["response"], row["perturbation"], row["noise"], unit, cells, row["rule"], row["look"])
         groups.setdefault(name, {})[row["level"]] = row
     for name, by_level in groups.items():
-        cells = [f"{by_level[level]['coverage']:.3f} ({by_level[level]['se']:.3f})" for level in LEVELS]
-        cells += [f"{by_level[0.95]['with_all_df']:.3f}", f"{by_level[0.95]['mean_units']:.0f}"]
-        lines.append("| " + " | ".join([*map(str, name), *cells]) + " |")
+        shown = [f"{by_level[level]['coverage']:.3f} ({by_level[level]['se']:.3f})" for level in LEVELS]
+        shown += [f"{by_level[0.95]['with_all_df']:.3f}", f"{by_level[0.95]['mean_units']:.0f}"]
+        lines.append("| " + " | ".join([*map(str, name), *shown]) + " |")
     replicates = " or ".join(str(n) for n in sorted({int(str(row["replicates"])) for row in table}))
     short = [
         (float(str(row["level"])) - float(str(row["coverage"]))) / max(float(str(row["se"])), 1e-9) for row in table
@@ -312,8 +341,8 @@ def main() -> None:
         return
     path = arguments.out.with_suffix(".json")
     table = json.loads(path.read_text())["rows"] if arguments.resume and path.exists() else []
-    for rules in (POINTWISE, BANDS):
-        for experiment in EXPERIMENTS:
+    for rules, experiments in ((POINTWISE, EXPERIMENTS), (BANDS, EXPERIMENTS), (POINTWISE, MANY)):
+        for experiment in experiments:
             names = {**vars(experiment), "rule": rules[0].rule}
             if any(all(row[k] == v for k, v in names.items()) for row in table):
                 continue

@@ -6,10 +6,22 @@ probability 3e-5, and the default run makes 3 of them: 0.01 % of seeds. Seeds ar
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from tests.statistical.sequential import BANDS, EXPERIMENTS, POINTWISE, Experiment, Paths, Rule, rows, worst_misses
+from tests.statistical.sequential import (
+    BANDS,
+    EXPERIMENTS,
+    MANY,
+    POINTWISE,
+    Experiment,
+    Paths,
+    Rule,
+    rows,
+    worst_misses,
+)
 
 SMALL = [
     (Experiment("logistic", "additive", "none", True), [Rule("cells", 0.95, 160), Rule("region", 0.9, 160)]),
@@ -40,7 +52,7 @@ def test_query_stops_where_the_study_says(experiment: Experiment, rules: list[Ru
     for rule in rules:
         target = paths.target(rule) * 1.001  # no run sees its own average
         for run, at in enumerate(paths.stops(rule, target)):
-            sample = experiment.query(1216, run, rule.until(target))
+            sample = experiment.query(1216, run, rule.until(target, experiment))
             assert sample.stopping is not None
             np.testing.assert_array_equal(sample.stopping.units, paths.looks[: at + 1])
             widths = paths.half_widths(rule)[run, : at + 1].max(axis=1)
@@ -58,8 +70,11 @@ def test_a_third_of_the_degrees_of_freedom_is_what_it_takes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rules", [POINTWISE, BANDS], ids=["pointwise", "bands"])
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda e: "-".join(map(str, vars(e).values())))
+@pytest.mark.parametrize(
+    ("experiment", "rules"),
+    [*itertools.product(EXPERIMENTS, (POINTWISE, BANDS)), *itertools.product(MANY, (POINTWISE,))],
+    ids=lambda one: one[0].rule if isinstance(one, list) else "-".join(map(str, vars(one).values())),
+)
 def test_coverage_at_the_stop_everywhere(experiment: Experiment, rules: list[Rule]) -> None:
     found = rows(experiment, rules, 1000)
     assert not [text for row in found if (text := check(row))]
