@@ -19,7 +19,8 @@ from legstat.responses.constants import Constants
 from legstat.responses.digests import value_sha256
 from legstat.responses.endpoint import WHERE, Endpoint, TooLargeError
 from legstat.responses.inference_protocol import ProtocolError, decode_answer, encode_request, tensor_infos
-from legstat.responses.network import NetworkResponse, Writer
+from legstat.responses.network import NetworkResponse
+from legstat.responses.network_evaluation import Writer
 from legstat.responses.onnx_graph import TensorInfo
 from legstat.responses.outputs import Decision
 from legstat.responses.preprocessing import Preprocessing

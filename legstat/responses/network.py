@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import copy
-import math
 import threading
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar, cast
+from typing import Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.composition import Recipe, Scorer
-from legstat.errors import LegstatWarning, PartialAnswerError, invalid
-from legstat.responses.base import ImageShape, Response, check_batch_size
+from legstat.errors import LegstatWarning, invalid
+from legstat.responses.base import ImageShape, check_batch_size
 from legstat.responses.choices import Choices
 from legstat.responses.digests import value_sha256
 from legstat.responses.labels import Target, check_labels
+from legstat.responses.network_evaluation import NetworkEvaluation
 from legstat.responses.outputs import (
     Decision,
     check_output_kind,
@@ -30,33 +28,16 @@ from legstat.responses.outputs import (
     for_one_class,
     looks_softmaxed_twice,
 )
-from legstat.responses.preprocessing import InputLayout, InputWriter, Preprocessing
+from legstat.responses.preprocessing import Preprocessing
 from legstat.responses.scores import OutputKind, Score, check_score, probabilities
 
-Part = TypeVar("Part")
-"""What evaluating one batch gives."""
 
-Writer = Callable[[int, int], NDArray[np.generic]]
-"""The network's input for pictures `at` to `end` of a batch, in the network's layout; valid until the next call."""
-
-_BATCH_NUMBERS = 610_000
-"""Input numbers per batch where nothing was measured: 4 pictures of 224 x 224, the fastest on two cores; 64 digits."""
-
-
-def usual_batch_size(shape: Sequence[int | None]) -> int:
-    """Images per call where nothing was measured, for pictures of (C, H, W); 224 x 224 where free."""
-    numbers = math.prod(size or free for size, free in zip(shape, (3, 224, 224), strict=True))
-    return min(max(_BATCH_NUMBERS // numbers, 1), 64)
-
-
-class NetworkResponse(Response):
+class NetworkResponse(NetworkEvaluation):
     """A classifier network, one score of it, and the preprocessing in front.
 
     Built by `onnx_response` or `torch_response`. With target "top", or where it takes a picture to tell logits from
     probabilities, `anchor` must be called before images are scored; `legstat.query` does.
     """
-
-    dtype = np.dtype(np.float32)
 
     def __init__(
         self,
@@ -69,39 +50,23 @@ class NetworkResponse(Response):
         batch_size: int | None,
         input_dtype: np.dtype[np.generic],
     ) -> None:
-        self._choices = choices
+        super().__init__(choices, preprocessing, input_shape, input_dtype)
         self.score_name = choices.score
         self.bounded = choices.score in ("probability", "difference")
-        self.preprocessing = preprocessing
         self._preprocessing_given = preprocessing_given
-        self.input_shape = input_shape
-        self._input_dtype = input_dtype
-        # a float16 network is handed float32, and rounds it at its own door
-        self._written_dtype = np.dtype(np.float32) if input_dtype == np.float16 else input_dtype
-        if input_dtype == np.float64:
-            self.dtype = np.dtype(np.float64)
-        preprocessing.affine(input_shape[0] or 3)
         self._batch_open = batch_size is None and None in input_shape
         if batch_size is None:
             batch_size = self._usual_batch_size(input_shape)
         self.batch_size = check_batch_size(choices.where, batch_size)
         self.together = self._usual_together(input_shape)
         self._prior = prior
-        self._score: Score | None = None
-        self._decision: Decision | None = None
         self._x0: JSON = {}
-        self.saturated = 0
-        self._local = threading.local()
         settled = choices.classes(None)
         if prior is not None and settled is not None and choices.n_classes is not None:
             decision = replace(prior, kind=for_one_class(prior.kind, choices.n_classes))
             self._score, self._decision = Score(choices.score, decision.kind, settled), decision
 
     # -- what a backend gives ------------------------------------------------------------------------------------
-
-    @abstractmethod
-    def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
-        """Raw class output for a batch in the network's own layout and dtype."""
 
     @abstractmethod
     def _backend(self) -> JSON:
@@ -119,181 +84,6 @@ class NetworkResponse(Response):
     def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
         """`_forward` for the one evaluation of f(x0); a backend may check more there."""
         return self._forward(inputs)
-
-    def _is_out_of_memory(self, error: Exception) -> bool:
-        """Whether `error` says that the batch did not fit."""
-        return isinstance(error, MemoryError)
-
-    def _free_memory(self) -> None:
-        """Give back what is kept for batches of a size that did not fit."""
-        self._local = threading.local()
-
-    def _usual_batch_size(self, shape: Sequence[int | None]) -> int:
-        """Images per call where nothing was asked for, for pictures of (C, H, W)."""
-        return usual_batch_size(shape)
-
-    def _usual_together(self, shape: Sequence[int | None]) -> int:
-        """Pictures of (C, H, W) to make at once where batches are smaller: 32 of 224 x 224 (20 MB), fewer if larger."""
-        return min(8 * usual_batch_size(shape), 32)
-
-    # -- evaluation ----------------------------------------------------------------------------------------------
-
-    def __call__(self, images: AnyArray) -> FloatArray:
-        """Scores of a batch; see `Response`."""
-        self._check_settled()
-        return self._scored(self.class_outputs(images))
-
-    def scorer(self, recipe: Recipe) -> Scorer:
-        """What scores perturbed pictures from their z: z goes straight to the network's input; see `Response`."""
-        self.check_image(recipe.base, self._choices.where)
-        compose = self._composed_writer(recipe)
-
-        def score(z: FloatArray, channel: int | None) -> FloatArray:
-            # all that are handed over at once: one after the other costs half of one between two runs of the network
-            inputs = compose(z, channel)
-            return self._scores(len(z), lambda at, end: inputs[at:end])
-
-        return score
-
-    def _input_recipe(self, recipe: Recipe) -> Recipe:
-        """The recipe of the network's input, but for layout and type."""
-        channels = len(recipe.base)
-        return recipe.then(*self.preprocessing.affine(channels), reverse=self.preprocessing.reverses(channels))
-
-    def _composed_writer(self, recipe: Recipe) -> Callable[[FloatArray, int | None], NDArray[np.generic]]:
-        """What makes the network's input from z with numpy, in buffers of its own."""
-        compose = self._input_recipe(recipe).composer(reuse=True)
-        layout = InputLayout(self.preprocessing, self._written_dtype)
-        return lambda z, channel: layout(compose(z, channel))
-
-    def _scores(self, n: int, write: Writer) -> FloatArray:
-        """Scores of n pictures whose input ``write(at, end)`` gives.
-
-        Raises
-        ------
-        PartialAnswerError
-            A batch failed after others had been answered; it holds their scores.
-        """
-        self._check_settled()
-        rows: list[NDArray[np.generic]] = []
-        try:
-            self._in_batches(n, lambda at, end: rows.append(self._rows(self._forward(write(at, end)), end - at)))
-        except BaseException as error:  # an interrupt too: what is paid for is handed on
-            if not rows:
-                raise
-            scores, known = np.full(n, np.nan), self._scored(np.concatenate(rows))
-            scores[: len(known)] = known
-            raise PartialAnswerError(f"{type(error).__name__}: {error}", scores) from error
-        return self._scored(rows[0] if len(rows) == 1 else np.concatenate(rows))
-
-    def _check_settled(self) -> None:
-        """Refuse to evaluate anything while it is open what is asked of it."""
-        if self._score is None:
-            raise ValueError(
-                invalid(
-                    self._choices.where,
-                    "target",
-                    self._choices.target,
-                    "settled before images are scored",
-                    "Call `response, value = response.anchor(image)` first, as legstat.query does.",
-                )
-            )
-
-    def _scored(self, outputs: NDArray[np.generic]) -> FloatArray:
-        """Scores of class outputs (n, K); counts those that had to be censored."""
-        values, saturated = cast("Score", self._score)(outputs)
-        self.saturated += saturated
-        return values
-
-    def class_outputs(self, images: AnyArray) -> NDArray[np.generic]:
-        """The network's class outputs as they are, for a batch of any length.
-
-        Where a batch does not fit the memory it is halved, with a warning, and the rest goes on in that size.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n, C, H, W)
-            In [0, 1].
-
-        Returns
-        -------
-        ndarray of shape (n, K)
-            In the network's own type.
-        """
-        return self._outputs(len(images), lambda at, end: self._write(images[at:end]))
-
-    def _outputs(self, n: int, write: Writer) -> NDArray[np.generic]:
-        """Class outputs of n pictures whose input ``write(at, end)`` gives."""
-        parts = self._in_batches(n, lambda at, end: self._rows(self._forward(write(at, end)), end - at))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-    def _in_batches(self, n: int, evaluate: Callable[[int, int], Part]) -> list[Part]:
-        """``evaluate(at, end)`` for pictures 0 to n, batch by batch; halved, with a warning, where one does not fit."""
-        parts: list[Part] = []
-        at = 0
-        while at < n or not parts:
-            end = min(at + self.batch_size, n)
-            try:
-                parts.append(evaluate(at, end))
-                at = end
-                continue
-            except Exception as error:
-                if end - at <= 1 or not self._is_out_of_memory(error):
-                    raise
-                reason = str(error)
-            # out here the error is gone, and with it the frames that held the batch
-            self.batch_size = (end - at) // 2
-            self._free_memory()
-            warnings.warn(
-                f"{self._choices.where}: a batch of {end - at} did not fit the memory ({reason}); going on with "
-                f"{self.batch_size}.",
-                LegstatWarning,
-                stacklevel=4,
-            )
-        return parts
-
-    def _rows(self, raw: NDArray[np.generic], n: int) -> NDArray[np.generic]:
-        """Class outputs (n, K), or an error where K is another than it was."""
-        rows = class_rows(raw, n, self._choices.where)
-        known = self._choices.n_classes
-        if known is not None and rows.shape[1] != known:
-            remedy = "The network gives another number of classes for one batch than for another: mend it."
-            raise ValueError(invalid(self._choices.where, "output", rows.shape, f"of {known} columns", remedy))
-        return rows
-
-    def class_probabilities(self, images: AnyArray) -> FloatArray:
-        """Probabilities of all classes.
-
-        Parameters
-        ----------
-        images : ndarray of shape (n, C, H, W)
-            In [0, 1].
-
-        Returns
-        -------
-        ndarray of shape (n, K)
-            float64.
-        """
-        if self._decision is None:
-            raise ValueError(
-                invalid(self._choices.where, "output_kind", None, "settled", "Call `response.anchor(image)` first.")
-            )
-        return probabilities(self.class_outputs(images).astype(np.float64), self._decision.kind)
-
-    def _write(self, images: AnyArray) -> NDArray[np.generic]:
-        """Images to network input, in this thread's own buffer."""
-        writer: InputWriter | None = getattr(self._local, "writer", None)
-        if writer is None:
-            channels = self.input_shape[0] if self.input_shape and self.input_shape[0] else images.shape[1]
-            writer = self._local.writer = InputWriter(self.preprocessing, channels, self._written_dtype)
-        if images.ndim != 4 or not self._fits(images.shape[1:]):
-            self.check_image(images[0] if images.ndim == 4 and len(images) else images, self._choices.where)
-        return writer(images)
-
-    def _fits(self, shape: tuple[int, ...]) -> bool:
-        return self.input_shape is not None and all(
-            need is None or need == size for need, size in zip(self.input_shape, shape, strict=True)
-        )
 
     # -- settling ------------------------------------------------------------------------------------------------
 

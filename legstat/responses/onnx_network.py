@@ -16,7 +16,8 @@ from legstat.errors import invalid
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
 from legstat.responses.constants import Constants
-from legstat.responses.network import NetworkResponse, usual_batch_size
+from legstat.responses.network import NetworkResponse
+from legstat.responses.network_evaluation import usual_batch_size
 from legstat.responses.onnx_compose import Prefix
 from legstat.responses.onnx_runner import TOLERANCE, Runner, is_out_of_memory
 from legstat.responses.onnx_session import CPU

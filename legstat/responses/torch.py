@@ -16,7 +16,8 @@ from legstat.errors import BackendUnavailableError, invalid
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
 from legstat.responses.labels import Target
-from legstat.responses.network import NetworkResponse, usual_batch_size
+from legstat.responses.network import NetworkResponse
+from legstat.responses.network_evaluation import usual_batch_size
 from legstat.responses.outputs import Decision, check_output_kind
 from legstat.responses.preprocessing import Preprocessing, as_preprocessing
 from legstat.responses.scores import Score
