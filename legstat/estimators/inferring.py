@@ -19,6 +19,7 @@ from legstat.inference.intervals import (
     bonferroni_quantile,
     check_kind,
     check_level,
+    joint_df,
     joint_quantile,
     max_t_draws,
     normal_quantile,
@@ -86,8 +87,16 @@ class Inferring:
             return np.full(self.params.size, np.inf)
         return self._df_after_stopping(np.asarray(self.moments.df.ravel(), dtype=np.float64))
 
+    @property
+    def _stopped(self) -> bool:
+        return self.moments.source.get("stopping") is not None
+
     def _df_after_stopping(self, df: FloatArray) -> FloatArray:
-        return df if self.moments.source.get("stopping") is None else sequential_df(df)
+        return sequential_df(df) if self._stopped else df
+
+    @property
+    def _joint_df(self) -> FloatArray:
+        return joint_df(self.df, self._stopped)
 
     @property
     def has_intervals(self) -> bool:
@@ -179,7 +188,8 @@ class Inferring:
             quantile = bonferroni_quantile(checked, self.params.size)
         else:
             quantile = joint_quantile(max_t_draws(self.covariance, errors, n_draws, rng), checked)
-        return symmetric(self.params, t_quantiles(quantile, self.df) * errors)
+        df = self._joint_df if simultaneous else self.df
+        return symmetric(self.params, t_quantiles(quantile, df) * errors)
 
     def saliency_conf_int(
         self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED
@@ -209,7 +219,7 @@ class Inferring:
         else:
             quantile = bonferroni_quantile(check_level("LEGResults.saliency_conf_int", level), len(maps))
             self._check("LEGResults.saliency_conf_int")
-            flat = symmetric(self.params, t_quantiles(quantile, self.df) * self.std_errors)
+            flat = symmetric(self.params, t_quantiles(quantile, self._joint_df) * self.std_errors)
         summed = absolute_sum_intervals(flat.reshape(len(maps), -1, 2))
         rules = get_conventions(self.moments.source.get("conventions", "default"), "LEGResults")
         return summed / len(maps) if rules.aggregation == "mean" else summed
@@ -248,11 +258,12 @@ class Inferring:
         """
         rate = rate_and_method("LEGResults.test", fdr, fwer, method)
         errors = self.std_errors
-        self._check("LEGResults.test", joint=rate[0] == "fwer")
+        joint = rate[0] == "fwer"
+        self._check("LEGResults.test", joint)
         return multiple_test(
             self.params,
             errors,
-            self.pvalues,
+            two_sided_pvalues(self.zstats, self._joint_df) if joint else self.pvalues,
             rate,
             self.moments.design.grid.shape,
             covariance=lambda: self.covariance,
@@ -292,6 +303,7 @@ class Inferring:
             estimates=matrix @ self.params,
             covariance=variances,
             df=self._df_after_stopping(df) if self.use_t else np.full(len(matrix), np.inf),
+            stopped=self._stopped,
             n=self.moments.n,
             cov_type=self.cov_type,
             unknowns=self._unknowns,

@@ -17,6 +17,7 @@ from legstat.inference.intervals import (
     N_DRAWS,
     check_kind,
     check_level,
+    joint_df,
     joint_quantile,
     normal_quantile,
     studentised,
@@ -89,6 +90,8 @@ class Contrasts:
         Which estimate of variance stands behind the covariance; it decides from how many units inference is offered.
     unknowns : int
         Unknowns of a stream, for the same.
+    stopped : bool
+        Whether n was chosen by widths, so that `df` are a third of what they were.
 
     Examples
     --------
@@ -110,6 +113,7 @@ class Contrasts:
     n: int
     cov_type: str = "none"
     unknowns: int = 0
+    stopped: bool = False
 
     def __post_init__(self) -> None:
         for name in ("estimates", "covariance", "df"):
@@ -133,6 +137,10 @@ class Contrasts:
         """Two-sided p-values of each contrast being 0, by itself, shape (k,)."""
         self._check("Contrasts.pvalues")
         return two_sided_pvalues(self.zstats, self.df)
+
+    def _df(self, joint: bool) -> FloatArray:
+        """Degrees of freedom of each contrast by itself, or where all are to hold at once; one alone is never joint."""
+        return joint_df(self.df, self.stopped) if joint and len(self.estimates) > 1 else self.df
 
     def _check(self, where: str, joint: bool = False) -> None:
         """InferenceUnavailableError where it would not hold what it says; one contrast alone is never joint."""
@@ -170,7 +178,8 @@ class Contrasts:
         if simultaneous and len(self.estimates) > 1:
             maxima = np.concatenate([studentised(b, self.std_errors).max(axis=1) for b in self.draws(n_draws, rng)])
             quantile = joint_quantile(maxima, checked)
-        return symmetric(self.estimates, t_quantiles(quantile, self.df) * self.std_errors)
+        df = self._df(simultaneous)
+        return symmetric(self.estimates, t_quantiles(quantile, df) * self.std_errors)
 
     def draws(self, n_draws: int, rng: Any = SEED) -> list[FloatArray]:
         """Normal draws with the estimated covariance, as one batch of shape (n_draws, k)."""
@@ -211,11 +220,12 @@ class Contrasts:
             As `conf_int`; FWER as bands.
         """
         rate = rate_and_method("Contrasts.test", fdr, fwer, method)
-        self._check("Contrasts.test", joint=rate[0] == "fwer")
+        joint = rate[0] == "fwer"
+        self._check("Contrasts.test", joint)
         return multiple_test(
             self.estimates,
             self.std_errors,
-            self.pvalues,
+            two_sided_pvalues(self.zstats, self._df(joint)),
             rate,
             (1, len(self.estimates)),
             covariance=lambda: self,

@@ -38,7 +38,8 @@ class MultipleTest:
     reject : ndarray of bool, shape (Q,)
         Whether each parameter is declared different from 0.
     pvalues, pvalues_adjusted : ndarray of shape (Q,)
-        Two-sided p-values by themselves, and adjusted: rejected at rate q exactly where they are <= q.
+        Two-sided p-values by themselves, and adjusted: rejected at rate q exactly where they are <= q. Familywise ones
+        have half of the degrees of freedom that single intervals have, as bands do.
     estimates : ndarray of shape (Q,)
         The parameters, for the sign of what was found.
     rate : {"fdr", "fwer"}

@@ -23,7 +23,7 @@ import numpy as np
 import legstat as ls
 from legstat.inference.contrasts import Contrasts
 from legstat.inference.covariance import Covariance
-from legstat.inference.intervals import normal_quantile, studentised, t_quantiles
+from legstat.inference.intervals import joint_df, normal_quantile, studentised, t_quantiles
 
 LEVELS = (0.90, 0.95, 0.99)
 KINDS = ("printed", "centred", "crossfit", "HC1", "HC2", "HC3")
@@ -191,7 +191,7 @@ def measure(sample: ls.QuerySample, kind: str, truth: np.ndarray, seed: int) -> 
     row = [float((t <= t_quantiles(normal_quantile(c), cells.df)).mean()) for c in LEVELS]
     # as `conf_int`: never below the pointwise quantile, which matters where least squares leaves no residual
     bands = [max(normal_quantile(c), float(np.quantile(maxima, c))) for c in LEVELS]
-    row += [float((t <= t_quantiles(c, cells.df)).all()) for c in bands]
+    row += [float((t <= t_quantiles(c, joint_df(cells.df))).all()) for c in bands]
     for rate, q, method in RATES:
         reject = cells.test(**{rate: q}, method=method, n_draws=N_DRAWS, rng=seed).reject
         false = int((reject & null).sum())

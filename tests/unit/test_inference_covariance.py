@@ -166,7 +166,11 @@ def test_bands_lie_between_pointwise_and_bonferroni() -> None:
 def test_multiplicity_is_statsmodels(rate: str, method: str, name: str) -> None:
     fitted = ls.LEG(sample()).fit()
     found = fitted.test(**{rate: 0.1}, method=method)
-    reject, adjusted, *_ = multipletests(fitted.pvalues, alpha=0.1, method=name)
+    # familywise, as bands: half of the degrees of freedom that one interval has
+    df = fitted.df / 2 if rate == "fwer" else fitted.df
+    pvalues = 2 * scipy.stats.t.sf(np.abs(fitted.zstats), df)
+    np.testing.assert_allclose(found.pvalues, pvalues, rtol=1e-12, atol=0)
+    reject, adjusted, *_ = multipletests(pvalues, alpha=0.1, method=name)
     np.testing.assert_array_equal(found.reject, reject)
     np.testing.assert_allclose(found.pvalues_adjusted, adjusted, rtol=1e-12, atol=0)
     assert found.significant.shape == (1, *SHAPE)
@@ -175,14 +179,15 @@ def test_multiplicity_is_statsmodels(rate: str, method: str, name: str) -> None:
 
 def test_step_down_is_the_naive_algorithm() -> None:
     fitted = ls.LEG(sample()).fit()
-    z = scipy.stats.norm.isf(fitted.pvalues / 2)
+    pvalues = 2 * scipy.stats.t.sf(np.abs(fitted.zstats), fitted.df / 2)
+    z = scipy.stats.norm.isf(pvalues / 2)
     draws = np.abs(np.concatenate(list(fitted.covariance.draws(500, rng=1)))) / fitted.std_errors
     order, worst = np.argsort(-z), 0.0
     naive = np.empty_like(z)
     for rank, j in enumerate(order):  # largest first: compare with the maximum over what has not been tested yet
         p = (1 + (draws[:, order[rank:]].max(axis=1) >= z[j]).sum()) / 501
         worst = naive[j] = max(worst, p, 0.0)
-    naive = np.maximum(naive, fitted.pvalues)
+    naive = np.maximum(naive, pvalues)
     found = fitted.test(fwer=0.05, n_draws=500, rng=1)
     np.testing.assert_allclose(found.pvalues_adjusted, naive, rtol=1e-9, atol=0)
     single = fitted.test(fwer=0.05, method="max-t", n_draws=500, rng=1)
