@@ -298,12 +298,14 @@ class Inferring:
         if len(names) != len(matrix):
             raise ValueError(invalid("LEGResults.contrasts", "labels", labels, f"{len(matrix)} names"))
         variances, df = self.covariance.of(matrix)
+        own = self._df_after_stopping(df) if self.use_t else np.full(len(matrix), np.inf)
+        joint = joint_df(own, self._stopped)
         return Contrasts(
             labels=names,
             estimates=matrix @ self.params,
             covariance=variances,
-            df=self._df_after_stopping(df) if self.use_t else np.full(len(matrix), np.inf),
-            stopped=self._stopped,
+            df=np.where(np.count_nonzero(matrix, axis=1) > 1, joint, own),
+            joint_df=joint,
             n=self.moments.n,
             cov_type=self.cov_type,
             unknowns=self._unknowns,

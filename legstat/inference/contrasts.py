@@ -17,7 +17,6 @@ from legstat.inference.intervals import (
     N_DRAWS,
     check_kind,
     check_level,
-    joint_df,
     joint_quantile,
     normal_quantile,
     studentised,
@@ -90,8 +89,8 @@ class Contrasts:
         Which estimate of variance stands behind the covariance; it decides from how many units inference is offered.
     unknowns : int
         Unknowns of a stream, for the same.
-    stopped : bool
-        Whether n was chosen by widths, so that `df` are a third of what they were.
+    joint_df : ndarray of shape (k,), optional
+        Those for statements about all contrasts at once; `df` where left out.
 
     Examples
     --------
@@ -113,7 +112,7 @@ class Contrasts:
     n: int
     cov_type: str = "none"
     unknowns: int = 0
-    stopped: bool = False
+    joint_df: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for name in ("estimates", "covariance", "df"):
@@ -140,7 +139,7 @@ class Contrasts:
 
     def _df(self, joint: bool) -> FloatArray:
         """Degrees of freedom of each contrast by itself, or where all are to hold at once; one alone is never joint."""
-        return joint_df(self.df, self.stopped) if joint and len(self.estimates) > 1 else self.df
+        return self.joint_df if joint and len(self.estimates) > 1 and self.joint_df is not None else self.df
 
     def _check(self, where: str, joint: bool = False) -> None:
         """InferenceUnavailableError where it would not hold what it says; one contrast alone is never joint."""

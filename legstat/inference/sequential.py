@@ -155,7 +155,6 @@ def widest_half_width(sample: QuerySample, rule: HalfWidth) -> float:
         estimates=np.zeros(len(matrix)),
         covariance=variances,
         df=sequential_df(df),
-        stopped=True,
         n=moments.n,
         cov_type=moments.cov_type,
         unknowns=unknowns,

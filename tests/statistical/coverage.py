@@ -182,7 +182,11 @@ def measure(sample: ls.QuerySample, kind: str, truth: np.ndarray, seed: int) -> 
 
     def contrasts(which: slice) -> Contrasts:
         labels = tuple(map(str, range(len(C))[which]))
-        return Contrasts(labels=labels, estimates=estimates[which], covariance=V[which, which], df=df[which], n=10**9)
+        joint = joint_df(df[which])
+        own = np.where(np.count_nonzero(C[which], axis=1) > 1, joint, df[which])  # as `LEGResults.contrasts`
+        return Contrasts(
+            labels=labels, estimates=estimates[which], covariance=V[which, which], df=own, joint_df=joint, n=10**9
+        )
 
     cells = contrasts(slice(size))
     t = np.abs(cells.estimates - truth) / cells.std_errors
