@@ -19,6 +19,7 @@ from legstat.inference.intervals import (
     bonferroni_quantile,
     check_kind,
     check_level,
+    contrast_df,
     joint_df,
     joint_quantile,
     max_t_draws,
@@ -96,7 +97,8 @@ class Inferring:
 
     @property
     def _joint_df(self) -> FloatArray:
-        return joint_df(self.df, self._stopped)
+        """Of bands and familywise tests: a half, for which the third of a run that stopped by widths makes up."""
+        return self.df if self._stopped else joint_df(self.df)
 
     @property
     def has_intervals(self) -> bool:
@@ -299,13 +301,12 @@ class Inferring:
             raise ValueError(invalid("LEGResults.contrasts", "labels", labels, f"{len(matrix)} names"))
         variances, df = self.covariance.of(matrix)
         own = self._df_after_stopping(df) if self.use_t else np.full(len(matrix), np.inf)
-        joint = joint_df(own, self._stopped)
         return Contrasts(
             labels=names,
             estimates=matrix @ self.params,
             covariance=variances,
-            df=np.where(np.count_nonzero(matrix, axis=1) > 1, joint, own),
-            joint_df=joint,
+            df=contrast_df(matrix, own),
+            joint_df=joint_df(own),
             n=self.moments.n,
             cov_type=self.cov_type,
             unknowns=self._unknowns,

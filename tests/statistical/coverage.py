@@ -23,7 +23,7 @@ import numpy as np
 import legstat as ls
 from legstat.inference.contrasts import Contrasts
 from legstat.inference.covariance import Covariance
-from legstat.inference.intervals import joint_df, normal_quantile, studentised, t_quantiles
+from legstat.inference.intervals import contrast_df, joint_df, normal_quantile, studentised, t_quantiles
 
 LEVELS = (0.90, 0.95, 0.99)
 KINDS = ("printed", "centred", "crossfit", "HC1", "HC2", "HC3")
@@ -182,10 +182,13 @@ def measure(sample: ls.QuerySample, kind: str, truth: np.ndarray, seed: int) -> 
 
     def contrasts(which: slice) -> Contrasts:
         labels = tuple(map(str, range(len(C))[which]))
-        joint = joint_df(df[which])
-        own = np.where(np.count_nonzero(C[which], axis=1) > 1, joint, df[which])  # as `LEGResults.contrasts`
         return Contrasts(
-            labels=labels, estimates=estimates[which], covariance=V[which, which], df=own, joint_df=joint, n=10**9
+            labels=labels,
+            estimates=estimates[which],
+            covariance=V[which, which],
+            df=contrast_df(C[which], df[which]),
+            joint_df=joint_df(df[which]),
+            n=10**9,
         )
 
     cells = contrasts(slice(size))

@@ -24,7 +24,7 @@ import scipy.stats
 import legstat as ls
 from legstat.inference.contrasts import region_weights
 from legstat.inference.covariance import covariance_of
-from legstat.inference.intervals import max_t_draws, normal_quantile, sequential_df, t_quantiles
+from legstat.inference.intervals import joint_df, max_t_draws, normal_quantile, sequential_df, t_quantiles
 from legstat.inference.sequential import look_sizes
 from legstat.stopping import HalfWidth
 
@@ -166,7 +166,8 @@ class Paths:
         quantile = np.full(self.df.shape[:2], normal_quantile(rule.level))
         if rule.rule == "bands":
             quantile = np.maximum(quantile, np.quantile(self.maxima, rule.level, axis=2))
-        df = sequential_df(self.df) if stopped else self.df
+        df = joint_df(self.df) if rule.rule == "region" else self.df  # a mean over cells, as `LEGResults.region`
+        df = sequential_df(df) if stopped else df
         return (t_quantiles(quantile[..., None], df) * np.sqrt(self.variances))[..., self.about(rule)]
 
     @staticmethod
