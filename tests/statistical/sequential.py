@@ -283,8 +283,8 @@ at 128, 160, 224, ... 1216 units (bands: from 320). A run that the rule has not 
 intervals count like all others.
 
 - Rules: `cells` stops when every cell's own interval is narrow enough, `bands` when the simultaneous ones are,
-  `region` when the interval of one contrast is (the mean of the four inner cells), which decides by its own width
-  alone.
+  `region` when the interval of one contrast is (the mean of the inner cells, those that the response follows), which
+  decides by its own width alone.
 - The target is what half of the looks at `expected n` see. The runs that stop there do so because their standard
   errors came out small, and no target between two looks makes more of that.
 - Noise `light` is normal with standard deviation 0.1, `heavy` has Student's t with 3 degrees of freedom and
