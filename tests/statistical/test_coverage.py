@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.statistical import regions, sets
+from tests.statistical import network, regions, sets
 from tests.statistical.coverage import Experiment, experiments, further, run
 from tests.statistical.coverage_table import CONSERVATIVE, deviations, monte_carlo, nominal
 
@@ -53,6 +53,13 @@ def test_the_check_sees_too_narrow_intervals() -> None:
 def test_the_check_sees_too_many_false_ones() -> None:
     (row,) = run(Experiment("null", "structured", "additive", True, 320, kinds=("centred",)), 40)
     assert check([{**row, "fdr_bh": 0.9, "wald_4": 0.6}], 4.0)
+
+
+def test_a_network_s_regions_with_few_units_an_unknown() -> None:
+    shares = network.coverage(160, 60)
+    errors = np.sqrt(0.95 * 0.05 / (60 * np.array([8.0, 1.0, 1.0, 1.0])))  # neighbouring cells are not independent
+    assert (shares >= 0.95 - 4.0 * errors - 0.005).all()
+    assert shares[0] <= 0.95 + 4.0 * errors[0]
 
 
 @pytest.mark.parametrize("design", ["structured", "general"])

@@ -72,7 +72,7 @@ def test_a_third_of_the_degrees_of_freedom_is_what_it_takes() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("experiment", "rules"),
-    [*itertools.product(EXPERIMENTS, (POINTWISE, BANDS)), *itertools.product(MANY, (POINTWISE,))],
+    [*itertools.product(EXPERIMENTS, (POINTWISE, BANDS)), *itertools.product((MANY[0], MANY[2]), (POINTWISE,))],
     ids=lambda one: one[0].rule if isinstance(one, list) else "-".join(map(str, vars(one).values())),
 )
 def test_coverage_at_the_stop_everywhere(experiment: Experiment, rules: list[Rule]) -> None:
@@ -80,3 +80,12 @@ def test_coverage_at_the_stop_everywhere(experiment: Experiment, rules: list[Rul
     assert not [text for row in found if (text := check(row))]
     # widths are not bought by intervals that cover far too much
     assert all(float(str(row["coverage"])) < 1.0 - 0.2 * (1.0 - float(str(row["level"]))) for row in found)
+
+
+@pytest.mark.slow
+def test_a_region_along_which_the_score_bends_is_known_to_fall_short() -> None:
+    """At 1.6 to 5 units an unknown (docs/theory.md): 91 % at nominal 95 %. Single cells keep their level."""
+    found = rows(MANY[1], POINTWISE, 1000)
+    assert not [text for row in found if row["rule"] == "cells" and (text := check(row))]
+    regions = [float(str(row["coverage"])) for row in found if row["rule"] == "region" and row["level"] == 0.95]
+    assert all(0.89 < share < 0.94 for share in regions), "better than that: docs/theory.md should say so"
