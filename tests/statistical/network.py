@@ -3,8 +3,8 @@
     python -m tests.statistical.network
 
 prints coverage of cells, of regions (the nine strongest cells, the middle of the picture) and of the map's own
-direction, at 1.6 to 10 units an unknown. The network is nearly linear in these coordinates (R^2 = .99) and has no noise,
-so that what the pilot leaves over is all there is.
+direction, at 1.6 to 10 units an unknown. The network is nearly linear in these coordinates (R^2 = .99) and has no
+noise, so that what the pilot leaves over is all there is.
 """
 
 from __future__ import annotations
