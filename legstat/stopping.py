@@ -49,8 +49,8 @@ class HalfWidth:
     quarter more each time, in whole blocks of 32, and at the ceiling. A look sees widths, never estimates. Choosing n
     by widths selects standard errors that came out small. Intervals after it are therefore Student's with a third of
     the degrees of freedom that they would have otherwise, in the rule and in the results alike: so they keep their
-    level (the page on the sequential rule has the reasons and the measured coverage). That holds as long as nobody
-    stops the run for what the map shows.
+    level (the page on the sequential rule has the reasons, the measured coverage, and where it falls short). That
+    holds as long as nobody stops the run for what the map shows.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class HalfWidth:
     >>> rule = HalfWidth(0.01, level=0.95, region=(0, 2, 0, 4))
     >>> sample = ls.query(f, np.full((1, 4, 4), 0.5), design, n_queries=6000, until=rule, rng=0)
     >>> sample.stopping
-    <Stopping reached: half-width 0.00841 <= 0.01 at 160 units, 2 looks>
+    <Stopping reached: half-width 0.00923 <= 0.01 at 160 units, 2 looks>
     >>> low, high = ls.LEG(sample).fit().region((0, 2, 0, 4)).conf_int(0.95)[0]
     >>> bool(np.isclose((high - low) / 2, sample.stopping.half_widths[-1], rtol=1e-9, atol=0))
     True
