@@ -113,32 +113,24 @@ class Recipe:
             In the same dtype.
         """
         a, b = factor.astype(self.dtype), offset.astype(self.dtype)
-
-        def ordered(array: AnyArray) -> AnyArray:
-            return np.ascontiguousarray(array[::-1] if reverse else array)
-
         still = bool(np.all(a == 1.0) and np.all(b == 0.0))
-        if still or self.quantise:
-            moved = replace(
-                self,
-                base=ordered(self.base),
-                gain=None if self.gain is None else ordered(self.gain),
-                limits=None if self.limits is None else (ordered(self.limits[0]), ordered(self.limits[1])),
-                reverse=reverse,
-            )
-            return moved if still else replace(moved, affine=(a, b))
+        # what the arrays are mapped with now; behind a truncation nothing
+        scale, shift = (np.ones_like(a), np.zeros_like(b)) if self.quantise else (a, b)
+
+        def scaled(array: AnyArray) -> AnyArray:
+            return np.ascontiguousarray(array[::-1] if reverse else array) * _as_axis0(scale, array)
 
         def mapped(array: AnyArray) -> AnyArray:
-            shape = (-1, *(1,) * (array.ndim - 1))
-            return np.asarray(ordered(array) * a.reshape(shape) + b.reshape(shape))
+            return np.asarray(scaled(array) + _as_axis0(shift, array))
 
         return replace(
             self,
             base=mapped(self.base),
-            gain=None if self.gain is None else ordered(self.gain) * a[:, None, None],
+            gain=None if self.gain is None else scaled(self.gain),
             limits=None if self.limits is None else (mapped(self.limits[0]), mapped(self.limits[1])),
-            weight=a if self.gain is None else None,
+            weight=None if self.gain is not None or np.all(scale == 1.0) else scale,
             reverse=reverse,
+            affine=(a, b) if self.quantise and not still else None,
         )
 
     def cells(self, z: FloatArray, channel: int | None = None) -> AnyArray:
@@ -222,3 +214,8 @@ class Composer:
         if self._affine is not None:
             picture *= self._affine[0]
             picture += self._affine[1]
+
+
+def _as_axis0(numbers: AnyArray, array: AnyArray) -> AnyArray:
+    """One number for each entry of an array's first axis, ready to act on it."""
+    return numbers.reshape(-1, *(1,) * (array.ndim - 1))

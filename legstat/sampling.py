@@ -186,9 +186,10 @@ def _run(
     first, size = start.segments[0], BLOCK * per
     answered, failed, cached = start.ledger.perturbed, start.ledger.failed, start.ledger.cached
     stopping = plan.stopping
-    ahead = scorer.ahead if isinstance(scorer, AheadScorer) else 0
-    together = response.batch_size
-    if shelf is None and not isinstance(scorer, AheadScorer):  # what goes to disk goes there batch by batch
+    ahead, together = 0, response.batch_size
+    if isinstance(scorer, AheadScorer):
+        ahead = scorer.ahead
+    elif shelf is None:  # what goes to disk goes there batch by batch
         together *= max(1, response.together // together)
 
     def sample() -> QuerySample:
