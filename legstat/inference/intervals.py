@@ -99,8 +99,8 @@ def joint_df(df: FloatArray) -> FloatArray:
     score: a few large residuals), it is the one whose standard error, and whose fourth moments, came out too small.
     With all df 95 % bands covered 85 to 94 % of clipped logistic and cubic truths at 100 to 640 units, with a half
     92 to 97 %; where there are hundreds of df it changes next to nothing (docs/studies/coverage.md). A mean over a
-    region meets the same tails where the score bends along that region: 95 % intervals covered 92 % with all df, 93 to
-    94 % with a half, at 5 to 10 units an unknown (`python -m tests.statistical.sequential`, 100 unknowns).
+    region meets the same tails where the score bends along that region, with all df and with a half:
+    ``python -m tests.statistical.sequential --fixed --replicates 400``.
     """
     return df / 2.0
 

@@ -272,6 +272,23 @@ def worst_misses(
     return found
 
 
+def at_fixed_n(replicates: int) -> dict[int, tuple[float, float, float]]:
+    """By units: 95 % coverage of the hardest region's mean with a half and with all of the df, and of single cells.
+
+    No run stops here: a noise-free logistic score along one block of 100 cells, and that block's own mean.
+    """
+    (experiment,) = (one for one in MANY if one.response == "logistic")
+    paths = Paths.of(experiment, range(replicates), bands=False)
+    errors = np.abs(paths.estimates - experiment.matrix @ experiment.truth())
+
+    def inside(df: np.ndarray) -> np.ndarray:
+        return np.asarray(errors <= t_quantiles(normal_quantile(0.95), df) * np.sqrt(paths.variances))
+
+    half, whole = inside(joint_df(paths.df)), inside(paths.df)
+    shares = np.stack([half[..., -1].mean(axis=0), whole[..., -1].mean(axis=0), whole[..., :-1].mean(axis=(0, 2))])
+    return {int(n): (float(a), float(b), float(c)) for n, (a, b, c) in zip(paths.looks, shares.T, strict=True)}
+
+
 # ---------------------------------------------------------------- the page
 
 
@@ -335,10 +352,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/studies/sequential"))
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--model", action="store_true")
+    parser.add_argument("--fixed", action="store_true")
     arguments = parser.parse_args()
     if arguments.model:
         for level in (0.9, 0.95, 0.99, 0.9999):
             print(level, {d: round(v, 3) for d, v in worst_misses(level, (1.0, 2.0, 3.0, 4.0)).items()})  # noqa: T201
+        return
+    if arguments.fixed:
+        for units, shares in at_fixed_n(arguments.replicates).items():
+            print(units, *(round(share, 3) for share in shares))  # noqa: T201
         return
     path = arguments.out.with_suffix(".json")
     table = json.loads(path.read_text())["rows"] if arguments.resume and path.exists() else []
