@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import legstat as ls
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 
 DATA = Path(os.environ.get("LEGSTAT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FIRST = "n02099601"  # the golden retriever of the LEG paper's Fig. 2

@@ -16,7 +16,7 @@ from pictures import NETWORKS, classified, network
 from timing import save
 
 import legstat as ls
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 
 GRID, STEP = (28, 28), 14
 

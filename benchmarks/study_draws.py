@@ -23,7 +23,7 @@ from study_query_efficiency import FRESH, KINDS, SETTINGS
 from timing import save
 
 import legstat as ls
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 from legstat.designs import BLOCK, Key
 from legstat.estimators.heldout import r2_on
 

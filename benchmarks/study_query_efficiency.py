@@ -29,7 +29,7 @@ from pictures import NETWORKS, classified, network
 from timing import save
 
 import legstat as ls
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 from legstat.estimators.heldout import r2_on
 
 SETTINGS: dict[str, tuple[ls.Additive | ls.Blend, float]] = {

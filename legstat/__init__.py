@@ -5,8 +5,7 @@ estimated gradient from it; results carry summaries, intervals, maps and certifi
 """
 
 from legstat import simulate, studies
-from legstat.designs import GaussianDesign, IsotropicGaussian, StructuredGaussian
-from legstat.errors import (
+from legstat._core.errors import (
     BackendUnavailableError,
     ConstantScoreWarning,
     InferenceUnavailableError,
@@ -18,6 +17,7 @@ from legstat.errors import (
     SolverError,
     TargetNotReachedWarning,
 )
+from legstat.designs import GaussianDesign, IsotropicGaussian, StructuredGaussian
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from legstat._typing import AnyArray, FloatArray
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.grids import Grid
 
 Scorer = Callable[[FloatArray, int | None], FloatArray]

@@ -16,9 +16,9 @@ import numpy as np
 import scipy.linalg
 import scipy.sparse
 
-from legstat._typing import JSON, FloatArray
-from legstat.conventions import Boundary, Channels, Conventions, clash
-from legstat.errors import invalid
+from legstat._core.conventions import Boundary, Channels, Conventions, clash
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.grids import Grid, parse_shape
 
 BLOCK = 32

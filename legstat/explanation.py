@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from legstat._io import save_arrays
-from legstat._typing import JSON, AnyArray
-from legstat.conventions import Conventions, ConventionsName, get_conventions
+from legstat._core.conventions import Conventions, ConventionsName, get_conventions
+from legstat._core.errors import invalid
+from legstat._core.npz import save_arrays
+from legstat._core.typing import JSON, AnyArray
 from legstat.designs import Design, StructuredGaussian
-from legstat.errors import invalid
 from legstat.estimators.leg import FOLDS, LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath

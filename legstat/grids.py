@@ -19,9 +19,9 @@ import numpy as np
 import scipy.fft
 import scipy.sparse
 
-from legstat._typing import AnyArray, FloatArray, IntArray
-from legstat.conventions import Boundary
-from legstat.errors import invalid
+from legstat._core.conventions import Boundary
+from legstat._core.errors import invalid
+from legstat._core.typing import AnyArray, FloatArray, IntArray
 
 OUTSIDE = -1
 """Number of the cell of value 0 beyond the rim, in `Grid.edges` with the zero boundary."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from legstat.errors import ConstantScoreWarning, QueryError, TargetNotReachedWarning
+from legstat._core.errors import ConstantScoreWarning, QueryError, TargetNotReachedWarning
 from legstat.inference.sequential import widest_half_width
 from legstat.plan import Plan
 from legstat.responses.base import Response

@@ -13,11 +13,11 @@ from typing import get_args
 import numpy as np
 import scipy.linalg
 
-from legstat._typing import JSON, FloatArray
-from legstat.conventions import MomentKind
+from legstat._core.conventions import MomentKind
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.crossfit import crossfit
 from legstat.designs import Design
-from legstat.errors import invalid
 from legstat.grids import Grid
 from legstat.realised import DENSE_LIMIT
 from legstat.ridge import adaptive_ridge

@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import scipy.ndimage
 
-from legstat._typing import JSON, FloatArray
+from legstat._core.conventions import Conventions, clash
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.composition import Composer, Recipe
-from legstat.conventions import Conventions, clash
-from legstat.errors import invalid
 from legstat.grids import Grid
 
 Baseline = Literal["blur", "mean", "black", "noise"]

@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from legstat._typing import AnyArray, FloatArray
-from legstat.conventions import Conventions, ConventionsName, clash, get_conventions
+from legstat._core.conventions import Conventions, ConventionsName, clash, get_conventions
+from legstat._core.errors import invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs import Design, Key
-from legstat.errors import invalid
 from legstat.inference.sequential import first_look, look_sizes, rule_contrasts
 from legstat.perturbations import Additive, Perturbation
 from legstat.responses.base import Response

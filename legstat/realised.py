@@ -17,7 +17,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 import scipy.special
 
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 from legstat.designs import Design
 from legstat.perturbations import CellMap
 

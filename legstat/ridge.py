@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 import scipy.ndimage
 
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 from legstat.grids import Grid
 
 ROUNDS = 2

@@ -17,11 +17,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from legstat._io import load_arrays, save_arrays
-from legstat._typing import JSON, FloatArray
-from legstat.conventions import Conventions, ConventionsName, MomentKind, get_conventions
+from legstat._core.conventions import Conventions, ConventionsName, MomentKind, get_conventions
+from legstat._core.errors import invalid
+from legstat._core.npz import load_arrays, save_arrays
+from legstat._core.typing import JSON, FloatArray
 from legstat.designs import BLOCK, Design, design_from_parameters
-from legstat.errors import invalid
 from legstat.moments import Moments, estimate_moments
 from legstat.perturbations import PERTURBATIONS, Additive, CellMap, Perturbation
 from legstat.realised import RealisedLaw

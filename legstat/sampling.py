@@ -13,16 +13,16 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
-from legstat._typing import AnyArray, FloatArray, IntArray
-from legstat.composition import AheadScorer, Recipe, Scorer
-from legstat.conventions import ConventionsName
-from legstat.designs import BLOCK, Design, Key
-from legstat.errors import (
+from legstat._core.conventions import ConventionsName
+from legstat._core.errors import (
     NonFiniteResponseError,
     PartialAnswerError,
     QueryError,
     QueryInterrupted,
 )
+from legstat._core.typing import AnyArray, FloatArray, IntArray
+from legstat.composition import AheadScorer, Recipe, Scorer
+from legstat.designs import BLOCK, Design, Key
 from legstat.looks import count_towards, look, warn_if_constant, warn_if_not_reached
 from legstat.perturbations import Perturbation
 from legstat.plan import Plan, key_from, make_plan

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 from legstat.designs import BLOCK, Key
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from legstat._typing import AnyArray, FloatArray
+from legstat._core.errors import invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs import Design
-from legstat.errors import invalid
 from legstat.grids import Grid, parse_shape
 
 __all__ = ["SimulatedResponse", "linear", "logistic", "piecewise_constant", "probit", "quadratic"]

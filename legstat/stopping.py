@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray
 
 Box = tuple[int, int, int, int]
 """(first row, row after the last, first column, column after the last)."""

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from legstat._typing import JSON
+from legstat._core.typing import JSON
 from legstat.cli.common import DEBUG, DIFFERENT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
 from legstat.cli.model_options import (
     CA_CERTS,

@@ -13,7 +13,7 @@ from typing import TextIO
 
 import typer
 
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
 
 app = typer.Typer(
     help="Which parts of a picture does a model respond to: estimates, standard errors, certificates.",

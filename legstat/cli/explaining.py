@@ -11,6 +11,8 @@ from typing import Annotated, cast
 
 import typer
 
+from legstat._core.conventions import ConventionsName
+from legstat._core.errors import QueryError, QueryInterrupted, invalid
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
 from legstat.cli.model_options import (
     CA_CERTS,
@@ -30,9 +32,7 @@ from legstat.cli.model_options import (
     URL,
     VERSION,
 )
-from legstat.conventions import ConventionsName
 from legstat.data import digits_info, digits_model_path, load_digit
-from legstat.errors import QueryError, QueryInterrupted, invalid
 from legstat.explanation import Explanation, choose_rule, query_for
 from legstat.explanation import explain as explain_picture
 from legstat.perturbations import Additive, Baseline, Blend, Perturbation

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from legstat._core.errors import invalid
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
-from legstat.errors import invalid
 
 
 def _list(name: str, text: str, kind: Callable[[str], object]) -> list[object]:

@@ -15,8 +15,8 @@ from typing import cast
 
 import numpy as np
 
-from legstat._typing import JSON, FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 
 __all__ = ["digits_info", "digits_model_path", "load_digit"]
 

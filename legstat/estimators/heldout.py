@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legstat._typing import FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
 from legstat.samples import QuerySample
 from legstat.units import Units
 

@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from legstat._typing import AnyArray, FloatArray
-from legstat.conventions import MomentKind, get_conventions
-from legstat.errors import InferenceUnavailableError, invalid
+from legstat._core.conventions import MomentKind, get_conventions
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.contrasts import Box, Contrasts, WaldTest, region_weights
 from legstat.inference.covariance import SEED, Covariance, contrast_matrix, covariance_of, no_variance
 from legstat.inference.intervals import (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from legstat.conventions import MomentKind
-from legstat.errors import invalid
+from legstat._core.conventions import MomentKind
+from legstat._core.errors import invalid
 from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.results import LEGResults
 from legstat.inference.covariance import no_variance

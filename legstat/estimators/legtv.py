@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from legstat._typing import JSON, FloatArray
-from legstat.conventions import MomentKind
+from legstat._core.conventions import MomentKind
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.designs import Design, StructuredGaussian
-from legstat.errors import InferenceUnavailableError, invalid
 from legstat.estimators.heldout import HeldOut, heldout_r2
 from legstat.estimators.leg import FOLDS, check_data
 from legstat.estimators.path import LEGTVPath, Solving

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from legstat._typing import JSON, FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.results import LEGTVResults
 from legstat.inference.covariance import SEED

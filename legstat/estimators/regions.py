@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from legstat._typing import FloatArray, IntArray
-from legstat.conventions import MomentKind
-from legstat.errors import invalid
+from legstat._core.conventions import MomentKind
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray, IntArray
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.results import LEGResults, LEGTVResults

@@ -13,11 +13,11 @@ import scipy.ndimage
 import scipy.sparse
 from scipy.sparse.csgraph import connected_components
 
-from legstat._io import load_arrays, save_arrays
-from legstat._typing import JSON, AnyArray, FloatArray, IntArray
-from legstat.conventions import Conventions, get_conventions
+from legstat._core.conventions import Conventions, get_conventions
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.npz import load_arrays, save_arrays
+from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.designs import design_from_parameters
-from legstat.errors import InferenceUnavailableError, invalid
 from legstat.estimators.inferring import Inferring
 from legstat.estimators.summary import leg_summary, legtv_summary
 from legstat.grids import Grid

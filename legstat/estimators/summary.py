@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from legstat._typing import JSON
+from legstat._core.typing import JSON
 from legstat.inference.intervals import MINIMUM_UNITS
 
 if TYPE_CHECKING:

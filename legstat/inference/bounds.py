@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 import scipy.linalg
 
-from legstat._typing import FloatArray
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
 from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
-from legstat.errors import invalid
 from legstat.grids import Grid
 from legstat.inference.theory import check_count, check_positive, norm_pinv, structured_L, theorem_L
 from legstat.realised import DENSE_LIMIT

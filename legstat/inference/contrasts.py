@@ -10,8 +10,8 @@ import numpy as np
 import scipy.linalg
 import scipy.stats
 
-from legstat._typing import AnyArray, FloatArray
-from legstat.errors import InferenceUnavailableError, invalid
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import (
     N_DRAWS,

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from legstat._typing import AnyArray, FloatArray
-from legstat.errors import InferenceUnavailableError, invalid
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.theory import check_count
 from legstat.moments import ROUNDING, Moments
 from legstat.units import Influence, PowerSums, Units, degrees_of_freedom

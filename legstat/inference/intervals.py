@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from legstat._typing import FloatArray
-from legstat.errors import InferenceUnavailableError, invalid
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.typing import FloatArray
 from legstat.inference.covariance import SEED, Covariance
 
 MINIMUM_UNITS = 100

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import scipy.stats
 
-from legstat._typing import BoolArray, FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import BoolArray, FloatArray
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import N_DRAWS, check_level, normal_equivalents, studentised
 

@@ -13,10 +13,10 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 
-from legstat._typing import AnyArray, FloatArray
-from legstat.conventions import Channels
+from legstat._core.conventions import Channels
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
-from legstat.errors import InferenceUnavailableError, invalid
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.inference.contrasts import Box, region_weights
 from legstat.inference.covariance import SEED, Covariance

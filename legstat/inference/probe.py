@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from legstat._typing import AnyArray, FloatArray
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs import Design
 from legstat.inference.theory import check_count
 from legstat.perturbations import Additive, Perturbation

@@ -13,10 +13,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from legstat._typing import FloatArray
-from legstat.conventions import Conventions
+from legstat._core.conventions import Conventions
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
 from legstat.designs import BLOCK
-from legstat.errors import invalid
 from legstat.inference.contrasts import Contrasts, region_weights
 from legstat.inference.covariance import contrast_matrix, covariance_of
 from legstat.inference.intervals import (

@@ -6,8 +6,8 @@ import dataclasses
 
 import numpy as np
 
+from legstat._core.errors import invalid
 from legstat.designs import BLOCK
-from legstat.errors import invalid
 from legstat.samples import QuerySample
 from legstat.segments import Segment
 

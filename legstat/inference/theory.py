@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 from legstat.grids import Grid
 
 

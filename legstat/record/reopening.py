@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from legstat._typing import JSON, AnyArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray
 from legstat.responses.base import Response
 from legstat.responses.http import reopen_http
 from legstat.responses.onnx import reopen_onnx

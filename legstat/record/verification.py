@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray, FloatArray
+from legstat._core.digests import file_sha256
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.designs import design_from_parameters
-from legstat.errors import invalid
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.inference.power import Budget
@@ -19,7 +20,6 @@ from legstat.perturbations import PERTURBATIONS
 from legstat.record.reopening import Check, find_file, reopen
 from legstat.record.writing import array_sha256, environment, numbers, read_record
 from legstat.responses.base import Response, as_response
-from legstat.responses.digests import file_sha256
 from legstat.samples import QuerySample
 from legstat.sampling import query
 from legstat.stopping import HalfWidth

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import invalid
+from legstat._core.digests import file_sha256
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
-from legstat.responses.digests import file_sha256
 from legstat.samples import QuerySample
 
 FORMAT = 1

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
-from legstat._typing import FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._typing import AnyArray
+from legstat._core.digests import value_sha256
+from legstat._core.errors import LegstatWarning
+from legstat._core.typing import AnyArray
 from legstat.composition import Recipe
-from legstat.errors import LegstatWarning
 from legstat.grids import Grid
 from legstat.perturbations import Additive
 from legstat.responses.base import Response, check_batch_size
-from legstat.responses.digests import value_sha256
 
 CANDIDATES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _HOPELESS = 1.5

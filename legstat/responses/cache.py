@@ -20,10 +20,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import LegstatWarning, invalid
+from legstat._core.digests import value_sha256
+from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.base import Response
-from legstat.responses.digests import value_sha256
 
 FORMAT = 1
 """Form of the entries, and of what determines them. Part of every key: entries of another form are not found."""

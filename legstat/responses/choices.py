@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 from legstat.responses.labels import Target, check_labels, find_class, read_labels
 from legstat.responses.scores import ScoreName, check_score
 

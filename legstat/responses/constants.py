@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray
-from legstat.errors import invalid
-from legstat.responses.digests import value_sha256
+from legstat._core.digests import value_sha256
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray
 from legstat.responses.onnx_graph import TensorInfo
 
 KEPT_NUMBERS = 4096

@@ -15,8 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from legstat._typing import JSON
-from legstat.errors import BackendUnavailableError, invalid
+from legstat._core.errors import BackendUnavailableError, invalid
+from legstat._core.typing import JSON
 from legstat.responses.inference_protocol import ProtocolError
 
 if TYPE_CHECKING:

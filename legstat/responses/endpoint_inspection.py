@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
+from legstat._core.typing import JSON, AnyArray
 from legstat.responses.http import http_response
 from legstat.responses.http_network import HttpResponse
 from legstat.responses.inspection import difference_text, own_rule, picture_for, scores_text, variants

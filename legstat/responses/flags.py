@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 from legstat.responses.http import http_response
 from legstat.responses.http_network import HttpResponse
 from legstat.responses.labels import Target

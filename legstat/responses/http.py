@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray
 from legstat.responses.base import check_whole
 from legstat.responses.choices import Choices
 from legstat.responses.constants import Constants, recorded_constants

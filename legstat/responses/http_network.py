@@ -11,12 +11,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import LegstatWarning, PartialAnswerError
+from legstat._core.digests import value_sha256
+from legstat._core.errors import LegstatWarning, PartialAnswerError
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
 from legstat.responses.constants import Constants
-from legstat.responses.digests import value_sha256
 from legstat.responses.endpoint import WHERE, Endpoint, TooLargeError
 from legstat.responses.inference_protocol import ProtocolError, decode_answer, encode_request, tensor_infos
 from legstat.responses.network import NetworkResponse

@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON
+from legstat._core.typing import JSON
 from legstat.responses.onnx_graph import TensorInfo
 
 JSON_LENGTH = "Inference-Header-Content-Length"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.batching import BatchTimings, measure_batch_sizes
 from legstat.responses.network import NetworkResponse
 from legstat.responses.onnx import onnx_response

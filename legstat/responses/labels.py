@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 
 Target = int | str | tuple[int | str, int | str]
 """A class index, a label, "top", or a pair of the first two."""

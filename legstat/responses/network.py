@@ -13,11 +13,11 @@ from typing import Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import LegstatWarning, invalid
+from legstat._core.digests import value_sha256
+from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.base import ImageShape, check_batch_size
 from legstat.responses.choices import Choices
-from legstat.responses.digests import value_sha256
 from legstat.responses.labels import Target, check_labels
 from legstat.responses.network_evaluation import NetworkEvaluation
 from legstat.responses.outputs import (

@@ -12,9 +12,9 @@ from typing import TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import AnyArray, FloatArray
+from legstat._core.errors import LegstatWarning, PartialAnswerError, invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.composition import Recipe, Scorer
-from legstat.errors import LegstatWarning, PartialAnswerError, invalid
 from legstat.responses.base import ImageShape, Response
 from legstat.responses.choices import Choices
 from legstat.responses.outputs import Decision, class_rows

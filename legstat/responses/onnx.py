@@ -9,8 +9,8 @@ from typing import get_args
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray
-from legstat.errors import LegstatWarning, invalid
+from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.typing import JSON, AnyArray
 from legstat.responses.base import check_whole
 from legstat.responses.choices import Choices
 from legstat.responses.constants import Constants, recorded_constants

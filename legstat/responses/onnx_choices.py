@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 from legstat.responses.onnx_edit import WIDENED
 from legstat.responses.onnx_graph import ModelFacts, TensorInfo, tail
 from legstat.responses.outputs import Decision

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import AnyArray, FloatArray
+from legstat._core.errors import invalid
+from legstat._core.typing import AnyArray, FloatArray
 from legstat.composition import Recipe
-from legstat.errors import invalid
 from legstat.responses.onnx_edit import drop_initialised_inputs
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from legstat.errors import BackendUnavailableError, invalid
-from legstat.responses.digests import file_sha256, value_sha256
+from legstat._core.digests import file_sha256, value_sha256
+from legstat._core.errors import BackendUnavailableError, invalid
 from legstat.responses.scores import OutputKind
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.composition import AheadScorer, Recipe, Scorer
-from legstat.errors import invalid
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
 from legstat.responses.constants import Constants

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
+from legstat._core.typing import JSON
 from legstat.responses.onnx_choices import OutputChoice
 from legstat.responses.onnx_compose import CELLS, Prefix, prepend
 from legstat.responses.onnx_edit import WIDE_INPUT, expose, free_batch, widen_input

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat.errors import BackendUnavailableError
+from legstat._core.errors import BackendUnavailableError
 
 
 def load_runtime() -> ModuleType:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat.errors import LegstatWarning, invalid
+from legstat._core.errors import LegstatWarning, invalid
 from legstat.responses.onnx_binding import Binding
 from legstat.responses.onnx_runtime import RuntimeSession, load_runtime
 

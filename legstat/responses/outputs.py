@@ -8,7 +8,7 @@ from typing import Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 from legstat.responses.scores import OUTPUT_KINDS, OutputKind, log_sum_exp
 
 _SUM_TOLERANCE = {2: 5e-3, 4: 1e-4, 8: 1e-6}

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from legstat._typing import FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
 
 INTERPOLATIONS = {
     "bilinear": Image.Resampling.BILINEAR,

@@ -11,8 +11,8 @@ from typing import Any, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.responses.pictures import INTERPOLATIONS, fit_picture, open_picture, to_array
 
 Layout = Literal["auto", "NCHW", "NHWC"]

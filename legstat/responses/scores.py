@@ -24,8 +24,8 @@ from typing import Literal, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
 
 ScoreName = Literal["probability", "logit", "log_odds", "difference"]
 OutputKind = Literal["logits", "log_probabilities", "probabilities", "sigmoid_logits", "sigmoid_probabilities"]

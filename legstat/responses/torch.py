@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
+from legstat._core.errors import BackendUnavailableError, invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.composition import AheadScorer, Recipe, Scorer
-from legstat.errors import BackendUnavailableError, invalid
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
 from legstat.responses.labels import Target

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.scores import Score
 
 TRIALS = 8

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 from legstat.responses.torch_module import Watch, own_copy, pick_output
 from legstat.responses.torch_settings import TorchSettings
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from legstat.errors import invalid
-from legstat.responses.digests import value_sha256
+from legstat._core.digests import value_sha256
+from legstat._core.errors import invalid
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
-from legstat._typing import JSON
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.graph import times
 from legstat.solvers.linear_program import FlowProgram

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from legstat._typing import FloatArray
+from legstat._core.typing import FloatArray
 
 INFINITY = float("inf")
 

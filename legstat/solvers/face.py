@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legstat._typing import BoolArray, FloatArray, IntArray
+from legstat._core.typing import BoolArray, FloatArray, IntArray
 from legstat.solvers.graph import components
 from legstat.solvers.linear_program import FlowProgram
 

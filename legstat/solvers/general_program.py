@@ -18,8 +18,8 @@ from scipy import sparse
 from scipy.optimize import linprog
 from scipy.sparse.linalg import splu
 
-from legstat._typing import FloatArray
-from legstat.errors import SolverError, invalid
+from legstat._core.errors import SolverError, invalid
+from legstat._core.typing import FloatArray
 from legstat.solvers.graph import Sparse, as_rows, joined, read_only, times
 from legstat.solvers.linear_program import power_of_two
 

@@ -15,8 +15,8 @@ import numpy as np
 from scipy import linalg, sparse
 from scipy.optimize import linprog
 
-from legstat._typing import BoolArray, FloatArray
-from legstat.errors import SolverError
+from legstat._core.errors import SolverError
+from legstat._core.typing import BoolArray, FloatArray
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.graph import Sparse, as_rows, joined, times
 

@@ -14,7 +14,7 @@ from scipy import fft, sparse
 from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
-from legstat._typing import BoolArray, FloatArray, IntArray
+from legstat._core.typing import BoolArray, FloatArray, IntArray
 
 Sparse = sparse.csr_array[np.float64, tuple[int, int]]
 Columns = sparse.csc_array[np.float64]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from legstat._typing import JSON, FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.solvers.engine import INFINITY, Raw, no_answer, split_bounds
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.graph import Columns, as_rows, times

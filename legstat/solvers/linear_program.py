@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from legstat._typing import BoolArray, FloatArray, IntArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import BoolArray, FloatArray, IntArray
 from legstat.solvers import graph
 from legstat.solvers.graph import Columns, Sparse
 

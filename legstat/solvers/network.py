@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from legstat._typing import FloatArray, IntArray
-from legstat.errors import BackendUnavailableError
+from legstat._core.errors import BackendUnavailableError
+from legstat._core.typing import FloatArray, IntArray
 from legstat.solvers.engine import Raw
 from legstat.solvers.linear_program import FlowProgram
 

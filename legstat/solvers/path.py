@@ -18,8 +18,8 @@ from functools import cached_property
 
 import numpy as np
 
-from legstat._typing import JSON, FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.solvers.general_program import GeneralProgram
 from legstat.solvers.graph import read_only
 from legstat.solvers.session import Session

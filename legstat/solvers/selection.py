@@ -21,7 +21,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
-from legstat._typing import FloatArray, IntArray
+from legstat._core.typing import FloatArray, IntArray
 from legstat.solvers.face import Regions
 from legstat.solvers.graph import components
 

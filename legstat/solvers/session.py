@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from legstat._typing import JSON, FloatArray
-from legstat.errors import BackendUnavailableError, LegstatWarning, SolverError, invalid
+from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError, invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.solvers.certificate import Certificate, balanced, flow_certificate, general_certificate, slope_of_flow
 from legstat.solvers.cvxpy_engine import CvxpyFlow, CvxpyGeneral
 from legstat.solvers.engine import Engine, Raw, no_answer

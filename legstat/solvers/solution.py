@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from legstat._typing import JSON, FloatArray
-from legstat.errors import SolverError
+from legstat._core.errors import SolverError
+from legstat._core.typing import JSON, FloatArray
 from legstat.solvers.certificate import Certificate
 from legstat.solvers.face import regions_of_face
 from legstat.solvers.general_program import GeneralProgram

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from legstat._typing import JSON
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON
 from legstat.solvers.session import ENGINES, Session
 from legstat.solvers.solution import PathInterrupted, Program, Solution
 

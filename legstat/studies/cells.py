@@ -16,10 +16,10 @@ from typing import Literal, Self, cast, get_args
 import numpy as np
 
 from legstat import simulate
-from legstat._typing import JSON, FloatArray
-from legstat.conventions import MomentKind
+from legstat._core.conventions import MomentKind
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
-from legstat.errors import invalid
 from legstat.simulate import Link, SimulatedResponse
 
 Method = Literal["leg", "legtv"]

@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from legstat._typing import AnyArray
+from legstat._core.errors import invalid
+from legstat._core.typing import AnyArray
 from legstat.designs import Design
-from legstat.errors import invalid
 from legstat.simulate import SimulatedResponse
 
 _NODES = 200

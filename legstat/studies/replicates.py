@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray, FloatArray
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.results import LEGTVResults

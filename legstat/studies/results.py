@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 
 import numpy as np
 
-from legstat._typing import JSON, FloatArray
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, FloatArray
 from legstat.designs import IsotropicGaussian, StructuredGaussian
-from legstat.errors import invalid
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.studies.slopes import Covariance, slopes_of
 

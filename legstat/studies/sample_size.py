@@ -10,9 +10,9 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import numpy as np
 from tqdm import tqdm
 
-from legstat._typing import JSON
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON
 from legstat.designs import StructuredGaussian
-from legstat.errors import invalid
 from legstat.inference.intervals import MINIMUM_UNITS
 from legstat.studies.cells import Cell, DesignName, Estimator, ResponseName, digest
 from legstat.studies.results import StudyResults

@@ -6,8 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any, cast
 
-from legstat._typing import JSON
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON
 from legstat.perturbations import Additive, Baseline, Blend
 from legstat.studies.sample_size import SampleSizeStudy
 from legstat.studies.subjects import Subject

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import scipy.stats
 
-from legstat._typing import FloatArray
-from legstat.errors import invalid
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

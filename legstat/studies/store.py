@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from legstat._typing import JSON
+from legstat._core.typing import JSON
 
 FORMAT = 1
 """How replicates are keyed and drawn. Raised whenever the same content means another experiment."""

@@ -8,14 +8,14 @@ from typing import Protocol
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray, FloatArray
-from legstat.errors import invalid
+from legstat._core.digests import value_sha256
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.leg import LEG
 from legstat.grids import Grid
 from legstat.perturbations import Additive, Perturbation
 from legstat.realised import DENSE_LIMIT
 from legstat.responses.base import Response, as_response, check_whole
-from legstat.responses.digests import value_sha256
 from legstat.sampling import query
 from legstat.studies.cells import Cell, digest, stream
 

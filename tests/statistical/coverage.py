@@ -303,7 +303,7 @@ def photograph() -> list[Experiment]:
 
 def refused(row: dict[str, Any], joint: bool) -> bool:
     """Whether the package refuses this row's intervals, or (joint) its bands and familywise tests."""
-    from legstat.errors import InferenceUnavailableError
+    from legstat._core.errors import InferenceUnavailableError
     from legstat.inference.intervals import check_kind
 
     try:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.conventions import get_conventions
+from legstat._core.conventions import get_conventions
 from tests.helpers import Counting, naive_bilinear, naive_D, naive_legtv, naive_pictures, naive_sigma, pinv, smooth
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (3, 8, 12)) / 255  # a real picture: whole grey levels

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.conventions import get_conventions
+from legstat._core.conventions import get_conventions
 from legstat.designs import (
     BLOCK,
     DESIGNS,

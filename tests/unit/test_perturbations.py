@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from legstat.conventions import get_conventions
+from legstat._core.conventions import get_conventions
 from legstat.grids import Grid
 from legstat.perturbations import PERTURBATIONS, Additive, Blend, Perturbation
 from tests.helpers import naive_pictures, naive_realised

@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+from legstat._core.digests import value_sha256
 from legstat.responses import Response, as_response
-from legstat.responses.digests import value_sha256
 
 
 def mean_of(images: np.ndarray) -> np.ndarray:
@@ -135,7 +135,7 @@ def test_resolved_takes_its_own_description_only() -> None:
 
 def test_digests_are_the_same_in_another_process() -> None:
     code = (
-        "import numpy as np; from legstat.responses.digests import value_sha256; "
+        "import numpy as np; from legstat._core.digests import value_sha256; "
         "print(value_sha256({'b': [1, 2.5, 'x'], 'a': np.arange(6.0).reshape(2, 3)}, {3, 1, 2})[0])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

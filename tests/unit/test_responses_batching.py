@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
 from legstat.responses import BatchTimings, Response, as_response, measure_batch_sizes, tune_batch_size
 from legstat.responses.base import check_batch_size
 

@@ -17,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import legstat as ls
+from legstat._core.errors import NonFiniteResponseError, QueryError
 from legstat.data import digits_model_path, load_digit
-from legstat.errors import NonFiniteResponseError, QueryError
 from legstat.responses.onnx_session import Session
 from tests.helpers_onnx import linear_model
 

@@ -14,8 +14,14 @@ import numpy as np
 import pytest
 
 import legstat as ls
+from legstat._core.errors import (
+    LegstatWarning,
+    NonFiniteResponseError,
+    PartialAnswerError,
+    QueryError,
+    QueryInterrupted,
+)
 from legstat.data import digits_model_path, load_digit
-from legstat.errors import LegstatWarning, NonFiniteResponseError, PartialAnswerError, QueryError, QueryInterrupted
 from legstat.responses.inference_protocol import ProtocolError, decode_answer, encode_request
 from tests.helpers_http import Server, serving
 

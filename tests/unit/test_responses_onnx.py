@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
 from legstat.responses import Preprocessing, onnx_response, reopen_onnx
 from legstat.responses.onnx_session import Session
 from tests.helpers_onnx import linear_model, save, softmax

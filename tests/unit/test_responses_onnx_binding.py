@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
 from legstat.grids import Grid
 from legstat.responses import OnnxResponse, onnx_response
 from legstat.responses import onnx_binding as module

@@ -14,9 +14,9 @@ import pytest
 from onnx import helper
 
 import legstat as ls
+from legstat._core.errors import LegstatWarning
 from legstat.composition import Recipe, Scorer
 from legstat.data import digits_model_path, load_digit
-from legstat.errors import LegstatWarning
 from legstat.explanation import Explanation
 from legstat.grids import Grid
 from legstat.perturbations import Perturbation

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
 from legstat.responses import NetworkResponse, onnx_response, torch_response
 from tests.helpers_onnx import linear_model, softmax
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.errors import LegstatWarning, NonFiniteResponseError, QueryError
+from legstat._core.errors import LegstatWarning, NonFiniteResponseError, QueryError
 from legstat.responses import Preprocessing, torch_response
 from legstat.responses.torch_settings import TorchSettings, _switches
 

@@ -12,7 +12,7 @@ import pytest
 
 import legstat as ls
 import legstat.samples
-from legstat._io import load_arrays, save_arrays
+from legstat._core.npz import load_arrays, save_arrays
 from legstat.designs import BLOCK
 from legstat.segments import Ledger, Segment
 from tests.helpers import Counting, naive_pictures, naive_realised, smooth

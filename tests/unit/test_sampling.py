@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.designs import BLOCK
-from legstat.errors import (
+from legstat._core.errors import (
     ConstantScoreWarning,
     NonFiniteResponseError,
     PartialAnswerError,
     QueryError,
     QueryInterrupted,
 )
+from legstat.designs import BLOCK
 from legstat.responses.base import CallableResponse
 from tests.helpers import Counting, naive_pictures, smooth
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import legstat.solvers
-from legstat.errors import BackendUnavailableError, LegstatWarning, SolverError
+from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError
 from legstat.solvers import FlowProgram, Status, highs, session, solve, solve_path
 from legstat.solvers.engine import Raw, no_answer
 from legstat.solvers.highs import HighsFlow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legstat.errors import SolverError
+from legstat._core.errors import SolverError
 from legstat.solvers import FlowProgram, GeneralProgram, Status, graph, solve, solve_path
 from legstat.solvers.certificate import flow_certificate
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, node_form_value

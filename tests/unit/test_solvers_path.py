@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legstat.errors import SolverError
+from legstat._core.errors import SolverError
 from legstat.solvers import ExactPath, FlowProgram, exact_path, session, solve
 from legstat.solvers.engine import INFINITY, Raw, split_bounds
 from legstat.solvers.highs import _SIMPLEX, HighsFlow, _beside, _curl_of, _Model

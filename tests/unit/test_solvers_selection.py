@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 import legstat as ls
-from legstat.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning
 from legstat.solvers import FlowProgram, GeneralProgram, solve, solve_path
 from legstat.solvers.face import regions_of_face
 from legstat.solvers.graph import grid_edges, incidence

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._typing import JSON, AnyArray
+from legstat._core.typing import JSON, AnyArray
 
 _HEADER = "header.json"
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from legstat.errors import invalid
+from legstat._core.errors import invalid
 
 ConventionsName = Literal["default", "paper", "upstream"]
 Boundary = Literal["free", "zero"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from legstat._typing import FloatArray
+    from legstat._core.typing import FloatArray
     from legstat.samples import QuerySample
 
 
