@@ -9,7 +9,7 @@ import numpy as np
 from timing import best_times, save
 
 import legstat as ls
-from legstat.designs import BLOCK
+from legstat.designs.gaussian import BLOCK
 
 
 def main() -> None:

@@ -17,21 +17,21 @@ from legstat._core.errors import (
     SolverError,
     TargetNotReachedWarning,
 )
-from legstat.designs import GaussianDesign, IsotropicGaussian, StructuredGaussian
+from legstat.designs.gaussian import GaussianDesign, IsotropicGaussian, StructuredGaussian
+from legstat.designs.grid import Grid
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.regions import RegionInference, region_inference
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.explanation import Explanation, explain
-from legstat.grids import Grid
 from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest
 from legstat.inference.power import solve_half_width, solve_power, solve_queries
 from legstat.inference.probe import NoiseProbe, noise_probe
 from legstat.inference.splitting import split_sample
 from legstat.moments import Moments
-from legstat.perturbations import Additive, Blend
+from legstat.perturbations.operators import Additive, Blend
 from legstat.record import Verification, verify
 from legstat.responses import (
     Preprocessing,

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.linalg
 
 from legstat._core.typing import FloatArray
-from legstat.realised import DENSE_LIMIT
+from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.ridge import gcv_ridge
 from legstat.units import Estimate, Influence, PowerSums, Sums, Units, degrees_of_freedom, summed
 

@@ -14,14 +14,14 @@ from legstat._core.conventions import Conventions, ConventionsName, get_conventi
 from legstat._core.errors import invalid
 from legstat._core.npz import save_arrays
 from legstat._core.typing import JSON, AnyArray
-from legstat.designs import Design, StructuredGaussian
+from legstat.designs.gaussian import Design, StructuredGaussian
 from legstat.estimators.leg import FOLDS, LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.estimators.summary import joint_summary
 from legstat.moments import CROSSFIT_MINIMUM
-from legstat.perturbations import Additive, Blend, Perturbation
+from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
 from legstat.responses.base import Response, as_response
 from legstat.responses.cache import QueryCache

@@ -17,9 +17,9 @@ from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.crossfit import crossfit
-from legstat.designs import Design
-from legstat.grids import Grid
-from legstat.realised import DENSE_LIMIT
+from legstat.designs.gaussian import Design
+from legstat.designs.grid import Grid
+from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.ridge import adaptive_ridge
 from legstat.units import Estimate, Influence, PowerSums, Units, degrees_of_freedom, summed
 

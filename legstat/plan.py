@@ -11,9 +11,9 @@ import numpy as np
 from legstat._core.conventions import Conventions, ConventionsName, clash, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.designs import Design, Key
+from legstat.designs.gaussian import Design, Key
 from legstat.inference.sequential import first_look, look_sizes, rule_contrasts
-from legstat.perturbations import Additive, Perturbation
+from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response
 from legstat.responses.cache import Answers, Experiment
 from legstat.samples import QuerySample

@@ -7,7 +7,7 @@ import scipy.linalg
 import scipy.ndimage
 
 from legstat._core.typing import FloatArray
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 
 ROUNDS = 2
 """How often the map's own energy is put into the prior; more gained nothing (docs/studies/query_efficiency.md)."""

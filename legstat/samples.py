@@ -21,10 +21,10 @@ from legstat._core.conventions import Conventions, ConventionsName, MomentKind, 
 from legstat._core.errors import invalid
 from legstat._core.npz import load_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs import BLOCK, Design, design_from_parameters
+from legstat.designs.gaussian import BLOCK, Design, design_from_parameters
 from legstat.moments import Moments, estimate_moments
-from legstat.perturbations import PERTURBATIONS, Additive, CellMap, Perturbation
-from legstat.realised import RealisedLaw
+from legstat.perturbations.clipped_law import RealisedLaw
+from legstat.perturbations.operators import PERTURBATIONS, Additive, CellMap, Perturbation
 from legstat.segments import Ledger, Segment
 from legstat.stopping import Stopping
 from legstat.units import Units

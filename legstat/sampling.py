@@ -21,10 +21,10 @@ from legstat._core.errors import (
     QueryInterrupted,
 )
 from legstat._core.typing import AnyArray, FloatArray, IntArray
-from legstat.composition import AheadScorer, Recipe, Scorer
-from legstat.designs import BLOCK, Design, Key
+from legstat.designs.gaussian import BLOCK, Design, Key
 from legstat.looks import count_towards, look, warn_if_constant, warn_if_not_reached
-from legstat.perturbations import Perturbation
+from legstat.perturbations.operators import Perturbation
+from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import CallableResponse, Response, as_response, check_whole
 from legstat.responses.batching import tuned

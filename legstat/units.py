@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from legstat._core.typing import FloatArray
-from legstat.realised import RealisedLaw
+from legstat.perturbations.clipped_law import RealisedLaw
 
 _KEEP_BYTES = 512 * 2**20  # realised draws below this size are kept between passes, else drawn again
 

@@ -35,7 +35,7 @@ from legstat.cli.model_options import (
 from legstat.data import digits_info, digits_model_path, load_digit
 from legstat.explanation import Explanation, choose_rule, query_for
 from legstat.explanation import explain as explain_picture
-from legstat.perturbations import Additive, Baseline, Blend, Perturbation
+from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
 from legstat.plan import key_of
 from legstat.responses.flags import response_from
 from legstat.responses.labels import Target

@@ -10,7 +10,7 @@ from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.results import LEGResults
 from legstat.inference.covariance import no_variance
 from legstat.moments import ADAPTIVE_LIMIT, COV_TYPES, Moments
-from legstat.realised import DENSE_LIMIT
+from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.samples import QuerySample
 
 FOLDS = 5

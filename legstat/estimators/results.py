@@ -17,10 +17,10 @@ from legstat._core.conventions import Conventions, get_conventions
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.npz import load_arrays, save_arrays
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
-from legstat.designs import design_from_parameters
+from legstat.designs.gaussian import design_from_parameters
+from legstat.designs.grid import Grid
 from legstat.estimators.inferring import Inferring
 from legstat.estimators.summary import leg_summary, legtv_summary
-from legstat.grids import Grid
 from legstat.moments import Moments
 from legstat.samples import QuerySample
 from legstat.solvers import Certificate

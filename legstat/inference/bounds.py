@@ -15,10 +15,10 @@ import scipy.linalg
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
-from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
-from legstat.grids import Grid
+from legstat.designs.gaussian import Design, IsotropicGaussian, StructuredGaussian
+from legstat.designs.grid import Grid
 from legstat.inference.theory import check_count, check_positive, norm_pinv, structured_L, theorem_L
-from legstat.realised import DENSE_LIMIT
+from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 BoundForm = Literal["proof", "printed"]
 

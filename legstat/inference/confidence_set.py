@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from legstat._core.typing import FloatArray
-from legstat.designs import Design
+from legstat.designs.gaussian import Design
 from legstat.inference.covariance import SEED, Covariance
 from legstat.inference.intervals import N_DRAWS, check_level
 

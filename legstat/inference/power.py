@@ -16,7 +16,7 @@ import scipy.stats
 from legstat._core.conventions import Channels
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
+from legstat.designs.gaussian import Design, IsotropicGaussian, StructuredGaussian
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.inference.contrasts import Box, region_weights
 from legstat.inference.covariance import SEED, Covariance

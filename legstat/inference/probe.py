@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.designs import Design
+from legstat.designs.gaussian import Design
 from legstat.inference.theory import check_count
-from legstat.perturbations import Additive, Perturbation
+from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response, as_response
 from legstat.samples import QuerySample
 from legstat.segments import Ledger

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from legstat._core.errors import invalid
-from legstat.designs import BLOCK
+from legstat.designs.gaussian import BLOCK
 from legstat.samples import QuerySample
 from legstat.segments import Segment
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from legstat._core.errors import invalid
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 
 
 def norm_pinv(grid: Grid) -> float:

@@ -12,11 +12,11 @@ import numpy as np
 from legstat._core.digests import file_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.designs import design_from_parameters
+from legstat.designs.gaussian import design_from_parameters
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.inference.power import Budget
-from legstat.perturbations import PERTURBATIONS
+from legstat.perturbations.operators import PERTURBATIONS
 from legstat.record.reopening import Check, find_file, reopen
 from legstat.record.writing import array_sha256, environment, numbers, read_record
 from legstat.responses.base import Response, as_response

@@ -13,7 +13,7 @@ import numpy as np
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.composition import Recipe, Scorer
+from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.pictures import read_picture
 
 ImageShape = tuple[int | None, int | None, int | None]

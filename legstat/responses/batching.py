@@ -17,9 +17,9 @@ import numpy as np
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import AnyArray
-from legstat.composition import Recipe
-from legstat.grids import Grid
-from legstat.perturbations import Additive
+from legstat.designs.grid import Grid
+from legstat.perturbations.operators import Additive
+from legstat.perturbations.recipe import Recipe
 from legstat.responses.base import Response, check_batch_size
 
 CANDIDATES = (1, 2, 4, 8, 16, 32, 64, 128, 256)

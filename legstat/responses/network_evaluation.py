@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import LegstatWarning, PartialAnswerError, invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.composition import Recipe, Scorer
+from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.base import ImageShape, Response
 from legstat.responses.choices import Choices
 from legstat.responses.outputs import Decision, class_rows

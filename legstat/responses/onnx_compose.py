@@ -1,6 +1,6 @@
 """The perturbation in front of a user's graph: only the cells' numbers cross into the session.
 
-The nodes do what `legstat.composition.Composer` does with the recipe of the network's input, in the same order and
+The nodes do what `legstat.perturbations.recipe.Composer` does with the recipe of the network's input, in the same order and
 precision, so that the network sees the same bits. The picture is no part of the graph: its arrays are inputs, which a
 device keeps.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.composition import Recipe
+from legstat.perturbations.recipe import Recipe
 from legstat.responses.onnx_edit import drop_initialised_inputs
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import BackendUnavailableError, invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.composition import AheadScorer, Recipe, Scorer
+from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
 from legstat.responses.choices import Choices
 from legstat.responses.labels import Target

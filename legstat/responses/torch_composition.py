@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from legstat._core.typing import AnyArray
-from legstat.composition import Recipe
+from legstat.perturbations.recipe import Recipe
 from legstat.responses.torch_device import to_device
 
 if TYPE_CHECKING:

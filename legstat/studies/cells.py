@@ -19,7 +19,7 @@ from legstat import simulate
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs import Design, IsotropicGaussian, StructuredGaussian
+from legstat.designs.gaussian import Design, IsotropicGaussian, StructuredGaussian
 from legstat.simulate import Link, SimulatedResponse
 
 Method = Literal["leg", "legtv"]

@@ -11,7 +11,7 @@ from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.results import LEGTVResults
-from legstat.perturbations import Additive
+from legstat.perturbations.operators import Additive
 from legstat.samples import QuerySample
 from legstat.sampling import query
 from legstat.simulate import SimulatedResponse

@@ -13,7 +13,7 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs import IsotropicGaussian, StructuredGaussian
+from legstat.designs.gaussian import IsotropicGaussian, StructuredGaussian
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.studies.slopes import Covariance, slopes_of
 

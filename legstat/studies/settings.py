@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
-from legstat.perturbations import Additive, Baseline, Blend
+from legstat.perturbations.operators import Additive, Baseline, Blend
 from legstat.studies.sample_size import SampleSizeStudy
 from legstat.studies.subjects import Subject
 

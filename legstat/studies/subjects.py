@@ -11,10 +11,10 @@ import numpy as np
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat.designs.grid import Grid
 from legstat.estimators.leg import LEG
-from legstat.grids import Grid
-from legstat.perturbations import Additive, Perturbation
-from legstat.realised import DENSE_LIMIT
+from legstat.perturbations.clipped_law import DENSE_LIMIT
+from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response, as_response, check_whole
 from legstat.sampling import query
 from legstat.studies.cells import Cell, digest, stream

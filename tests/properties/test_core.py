@@ -10,9 +10,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import legstat as ls
-from legstat.designs import Design
-from legstat.grids import Grid
-from legstat.realised import RealisedLaw
+from legstat.designs.gaussian import Design
+from legstat.designs.grid import Grid
+from legstat.perturbations.clipped_law import RealisedLaw
 from tests.helpers import Counting, naive_D, pinv, smooth
 
 shapes = st.tuples(st.integers(1, 12), st.integers(1, 12))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.composition import Recipe, Scorer
-from legstat.grids import Grid
-from legstat.perturbations import Perturbation
+from legstat.designs.grid import Grid
+from legstat.perturbations.operators import Perturbation
+from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.base import CallableResponse
 from legstat.responses.preprocessing import PRESETS, InputWriter
 

@@ -9,7 +9,7 @@ import pytest
 
 import legstat as ls
 from legstat._core.conventions import get_conventions
-from legstat.designs import (
+from legstat.designs.gaussian import (
     BLOCK,
     DESIGNS,
     Design,

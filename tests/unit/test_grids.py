@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legstat.grids import OUTSIDE, Grid, nearest_grids, parse_shape
+from legstat.designs.grid import OUTSIDE, Grid, nearest_grids, parse_shape
 from tests.helpers import naive_D, pinv
 
 SHAPES = [(1, 1), (1, 2), (1, 7), (5, 1), (2, 2), (3, 4), (4, 3), (2, 9), (7, 5), (12, 12)]

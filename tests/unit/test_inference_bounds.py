@@ -9,7 +9,7 @@ import pytest
 import scipy.linalg
 
 import legstat as ls
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 from legstat.inference.bounds import C_d, C_p, error_bound, kappa
 from legstat.inference.theory import norm_pinv, structured_L, theorem_L
 from tests.helpers import naive_D

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from legstat._core.conventions import get_conventions
-from legstat.grids import Grid
-from legstat.perturbations import PERTURBATIONS, Additive, Blend, Perturbation
+from legstat.designs.grid import Grid
+from legstat.perturbations.operators import PERTURBATIONS, Additive, Blend, Perturbation
 from tests.helpers import naive_pictures, naive_realised
 
 GRID = Grid((2, 3))

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-import legstat.realised
-from legstat.designs import Design, GaussianDesign, IsotropicGaussian, StructuredGaussian
-from legstat.grids import Grid
-from legstat.perturbations import Additive, Blend, CellMap
-from legstat.realised import RealisedLaw
+import legstat.perturbations.clipped_law
+from legstat.designs.gaussian import Design, GaussianDesign, IsotropicGaussian, StructuredGaussian
+from legstat.designs.grid import Grid
+from legstat.perturbations.clipped_law import RealisedLaw
+from legstat.perturbations.operators import Additive, Blend, CellMap
 from tests.helpers import z_limit
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -217,7 +217,7 @@ def test_sparse_form_is_the_dense_one_up_to_1_over_p_squared(
     image = rng.uniform(0, 1, (3, 9, 8))
     cell_map = Additive().cell_map(image, design.grid, "shared", 0)
     dense = RealisedLaw(design, cell_map, 1)
-    monkeypatch.setattr(legstat.realised, "DENSE_LIMIT", 10)
+    monkeypatch.setattr(legstat.perturbations.clipped_law, "DENSE_LIMIT", 10)
     sparse = RealisedLaw(design, cell_map, 1)
     p, v = 72, rng.standard_normal((5, 1, 72))
     unit = np.diag(dense.matrix()).max()
@@ -231,7 +231,7 @@ def test_sparse_form_is_the_dense_one_up_to_1_over_p_squared(
 
 
 def test_sparse_form_beyond_the_limit_needs_sparse_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(legstat.realised, "DENSE_LIMIT", 2)
+    monkeypatch.setattr(legstat.perturbations.clipped_law, "DENSE_LIMIT", 2)
     design = DESIGNS[-1]
     law = RealisedLaw(design, Blend().cell_map(IMAGE, design.grid, "shared", 0), 1)
     assert law.matrix()[0, 5] != 0  # dense all the same: a full covariance has no sparse form

@@ -13,7 +13,7 @@ import pytest
 
 import legstat as ls
 from legstat._core.errors import LegstatWarning
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 from legstat.responses import OnnxResponse, onnx_response
 from legstat.responses import onnx_binding as module
 from legstat.responses.onnx_binding import Binding

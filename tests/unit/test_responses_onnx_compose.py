@@ -15,11 +15,11 @@ from onnx import helper
 
 import legstat as ls
 from legstat._core.errors import LegstatWarning
-from legstat.composition import Recipe, Scorer
 from legstat.data import digits_model_path, load_digit
+from legstat.designs.grid import Grid
 from legstat.explanation import Explanation
-from legstat.grids import Grid
-from legstat.perturbations import Perturbation
+from legstat.perturbations.operators import Perturbation
+from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses import OnnxResponse, Preprocessing, batching, onnx_response, reopen_onnx, tune_batch_size
 from legstat.responses.onnx_compose import CELLS, Prefix, prepend
 from legstat.responses.onnx_network import InsideScorer

@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 import legstat as ls
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 from legstat.ridge import adaptive_ridge, gcv_ridge
 
 

@@ -13,7 +13,7 @@ import pytest
 import legstat as ls
 import legstat.samples
 from legstat._core.npz import load_arrays, save_arrays
-from legstat.designs import BLOCK
+from legstat.designs.gaussian import BLOCK
 from legstat.segments import Ledger, Segment
 from tests.helpers import Counting, naive_pictures, naive_realised, smooth
 

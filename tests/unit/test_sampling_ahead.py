@@ -10,7 +10,7 @@ import pytest
 
 import legstat as ls
 from legstat._core.errors import NonFiniteResponseError, QueryError, QueryInterrupted
-from legstat.composition import AheadScorer, Recipe
+from legstat.perturbations.recipe import AheadScorer, Recipe
 
 IMAGE = np.linspace(0.2, 0.8, 64).reshape(1, 8, 8)
 DESIGN = ls.StructuredGaussian(grid=(4, 4), scale=0.1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 
 GAMMA = np.array([[2.0, -1.0], [0.5, 0.0]])
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 from legstat.inference.theory import norm_pinv, structured_L, theorem_L
 from tests.helpers import naive_D, pinv
 

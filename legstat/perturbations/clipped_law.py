@@ -18,8 +18,8 @@ import scipy.sparse.linalg
 import scipy.special
 
 from legstat._core.typing import FloatArray
-from legstat.designs import Design
-from legstat.perturbations import CellMap
+from legstat.designs.gaussian import Design
+from legstat.perturbations.operators import CellMap
 
 DENSE_LIMIT = 4096
 """Most unknowns for which p x p matrices are formed (128 MiB each)."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
 
 Scorer = Callable[[FloatArray, int | None], FloatArray]
 """Scores (n,) of the pictures that z of shape (n, planes, p1, p2) makes, by `Composer`'s rules for `channel`."""

@@ -19,7 +19,7 @@ import scipy.sparse
 from legstat._core.conventions import Boundary, Channels, Conventions, clash
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.grids import Grid, parse_shape
+from legstat.designs.grid import Grid, parse_shape
 
 BLOCK = 32
 """Units in one block of draws. Part of the sample format: changing it changes every draw."""

@@ -4,7 +4,7 @@ An operator Phi(x0; z) turns a picture and cell perturbations into perturbed pic
 pixels or of mask levels, changes z on the way: the estimand is then defined on the *realised* z, the mean over each
 cell of what really happened. For both operators below the realised z of a cell is a non-decreasing, piecewise linear
 function of that cell's z alone, which `CellMap` holds exactly; its covariance follows in closed form (see
-`legstat.realised`).
+`legstat.perturbations.clipped_law`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import scipy.ndimage
 from legstat._core.conventions import Conventions, clash
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.composition import Composer, Recipe
-from legstat.grids import Grid
+from legstat.designs.grid import Grid
+from legstat.perturbations.recipe import Composer, Recipe
 
 Baseline = Literal["blur", "mean", "black", "noise"]
 
