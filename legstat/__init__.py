@@ -30,7 +30,7 @@ from legstat.inference.multiplicity import MultipleTest
 from legstat.inference.power import solve_half_width, solve_power, solve_queries
 from legstat.inference.probe import NoiseProbe, noise_probe
 from legstat.inference.splitting import split_sample
-from legstat.moments import Moments
+from legstat.moments.estimate import Moments
 from legstat.perturbations.operators import Additive, Blend
 from legstat.record import Verification, verify
 from legstat.responses import (

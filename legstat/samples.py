@@ -22,12 +22,12 @@ from legstat._core.errors import invalid
 from legstat._core.npz import load_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.gaussian import BLOCK, Design, design_from_parameters
-from legstat.moments import Moments, estimate_moments
+from legstat.moments.estimate import Moments, estimate_moments
+from legstat.moments.units import Units
 from legstat.perturbations.clipped_law import RealisedLaw
 from legstat.perturbations.operators import PERTURBATIONS, Additive, CellMap, Perturbation
 from legstat.segments import Ledger, Segment
 from legstat.stopping import Stopping
-from legstat.units import Units
 
 _CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
 _FORMAT = 1
@@ -207,7 +207,7 @@ class QuerySample:
         Parameters
         ----------
         kind : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
-            See `legstat.moments.estimate_moments`; the conventions' kind for LEG where it is left out.
+            See `legstat.moments.estimate.estimate_moments`; the conventions' kind for LEG where it is left out.
         shrinkage : float, default 1.0
             The weight a of "regression".
         leave_out : pair of int, optional

@@ -9,8 +9,8 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat.moments.units import Units
 from legstat.samples import QuerySample
-from legstat.units import Units
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from legstat.inference.intervals import (
     two_sided_pvalues,
 )
 from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
-from legstat.moments import Moments
+from legstat.moments.estimate import Moments
 from legstat.samples import QuerySample
 
 

@@ -9,7 +9,7 @@ from legstat._core.errors import invalid
 from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.results import LEGResults
 from legstat.inference.covariance import no_variance
-from legstat.moments import ADAPTIVE_LIMIT, COV_TYPES, Moments
+from legstat.moments.estimate import ADAPTIVE_LIMIT, COV_TYPES, Moments
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.samples import QuerySample
 

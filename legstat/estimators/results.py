@@ -21,7 +21,7 @@ from legstat.designs.gaussian import design_from_parameters
 from legstat.designs.grid import Grid
 from legstat.estimators.inferring import Inferring
 from legstat.estimators.summary import leg_summary, legtv_summary
-from legstat.moments import Moments
+from legstat.moments.estimate import Moments
 from legstat.samples import QuerySample
 from legstat.solvers import Certificate
 

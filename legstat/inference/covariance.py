@@ -11,8 +11,8 @@ import numpy as np
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.theory import check_count
-from legstat.moments import ROUNDING, Moments
-from legstat.units import Influence, PowerSums, Units, degrees_of_freedom
+from legstat.moments.estimate import ROUNDING, Moments
+from legstat.moments.units import Influence, PowerSums, Units, degrees_of_freedom
 
 _BATCH_BYTES = 64 * 2**20  # multiplier draws held at once; further draws pass over the units again
 SEED = 0

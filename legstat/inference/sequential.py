@@ -31,7 +31,7 @@ from legstat.inference.intervals import (
     sequential_df,
     t_quantiles,
 )
-from legstat.moments import estimate_moments
+from legstat.moments.estimate import estimate_moments
 from legstat.samples import QuerySample
 from legstat.stopping import HalfWidth
 

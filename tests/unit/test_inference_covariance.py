@@ -11,7 +11,7 @@ from statsmodels.stats.multitest import multipletests
 import legstat as ls
 from legstat.inference.covariance import Covariance
 from legstat.inference.intervals import absolute_sum_intervals
-from legstat.units import degrees_of_freedom
+from legstat.moments.units import degrees_of_freedom
 
 SHAPE = (4, 3)
 GAMMA = np.array([[0.0, 0.0, 0.0], [0.0, 2.0, 1.0], [0.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
@@ -66,8 +66,8 @@ def test_least_squares_needs_more_units_than_unknowns() -> None:
 @pytest.mark.parametrize("antithetic", [False, True])
 def test_crossfit_is_the_naive_leave_one_out(antithetic: bool) -> None:
     """gamma-hat = mean of g_{-u} + S^{-1} z_u (y_u - fitted by the others), each pilot solved by itself."""
-    from legstat.crossfit import ridge_pilot
-    from legstat.units import summed
+    from legstat.moments.crossfit import ridge_pilot
+    from legstat.moments.units import summed
 
     data = sample(antithetic, units=60)
     z, y = flat(data)

@@ -9,10 +9,10 @@ import pytest
 import statsmodels.api as sm
 
 import legstat as ls
-import legstat.crossfit
-import legstat.moments
-import legstat.units
-from legstat.moments import Moments, estimate_moments
+import legstat.moments.crossfit
+import legstat.moments.estimate
+import legstat.moments.units
+from legstat.moments.estimate import Moments, estimate_moments
 from tests.helpers import (
     naive_gamma,
     naive_halves,
@@ -190,7 +190,7 @@ def test_drawing_again_gives_the_bits_of_keeping(arrangement: str, kind: Any, mo
     kept = take(arrangement, n_queries)
     one, one_left = kept.moments(kind), kept.moments(kind, leave_out=left)
     assert kept.units[0]._kept is not None
-    monkeypatch.setattr(legstat.units, "_KEEP_BYTES", 0)
+    monkeypatch.setattr(legstat.moments.units, "_KEEP_BYTES", 0)
     streamed = take(arrangement, n_queries)
     two, two_left = streamed.moments(kind), streamed.moments(kind, leave_out=left)
     assert streamed.units[0]._kept is None
@@ -203,7 +203,7 @@ def test_drawing_again_gives_the_bits_of_keeping(arrangement: str, kind: Any, mo
 @pytest.mark.parametrize("arrangement", ["pairs", "draws", "joint pairs"])
 def test_crossfit_without_a_matrix(arrangement: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = take(arrangement)
-    for module in (legstat.moments, legstat.crossfit):
+    for module in (legstat.moments.estimate, legstat.moments.crossfit):
         monkeypatch.setattr(module, "DENSE_LIMIT", 2)
     ((z, y),) = naive_units(sample)
     law = sample.units[0].law
@@ -223,7 +223,7 @@ def test_crossfit_without_a_matrix(arrangement: str, monkeypatch: pytest.MonkeyP
 def test_crossfit_is_unbiased(arrangement: str, dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean over 250 small samples within the limit that all cells keep with probability 1 - 1e-6."""
     if not dense:
-        monkeypatch.setattr(legstat.moments, "DENSE_LIMIT", 2)
+        monkeypatch.setattr(legstat.moments.estimate, "DENSE_LIMIT", 2)
     truth = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
     # a linear part that the estimator must find, and a curved one that is noise to it and lies in its way
     f = ls.simulate.quadratic(truth, 0.3) if arrangement != "blend draws" else None

@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 
 import legstat as ls
 from legstat.designs.grid import Grid
-from legstat.ridge import adaptive_ridge, gcv_ridge
+from legstat.moments.ridge import adaptive_ridge, gcv_ridge
 
 
 def moments_of(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:

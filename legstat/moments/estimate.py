@@ -16,12 +16,12 @@ import scipy.linalg
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.crossfit import crossfit
 from legstat.designs.gaussian import Design
 from legstat.designs.grid import Grid
+from legstat.moments.crossfit import crossfit
+from legstat.moments.ridge import adaptive_ridge
+from legstat.moments.units import Estimate, Influence, PowerSums, Units, degrees_of_freedom, summed
 from legstat.perturbations.clipped_law import DENSE_LIMIT
-from legstat.ridge import adaptive_ridge
-from legstat.units import Estimate, Influence, PowerSums, Units, degrees_of_freedom, summed
 
 ROUNDING = 1e3 * float(np.finfo(np.float64).eps)
 """Error of an estimate for want of digits, as a share of its largest entry, generously."""
@@ -58,7 +58,7 @@ class Moments:
     variances : ndarray of shape (P, p) or None
         Estimated variance of each entry of LEG = Sigma^{-1} b, where the kind has one that is valid.
     df : ndarray of shape (P, p) or None
-        Degrees of freedom of these variances (`legstat.units.degrees_of_freedom`).
+        Degrees of freedom of these variances (`legstat.moments.units.degrees_of_freedom`).
     source : dict
         Facts about the experiment (`QuerySample.summary_header`), empty for given moments.
     cov_type : str
@@ -137,7 +137,7 @@ def estimate_moments(
     - ``"regression"``: :math:`(Z^T Z / n + a S) g = (1 + a) b`, then :math:`S g`. Biased towards 0 where n is below
       some 20 p; no valid intervals.
     - ``"adaptive"``: ridge regression on a prior that is smooth on the grid and wide where the sample finds signal
-      (`legstat.ridge.adaptive_ridge`), with the weight that minimises generalised cross-validation. Biased likewise;
+      (`legstat.moments.ridge.adaptive_ridge`), with the weight that minimises generalised cross-validation. Biased likewise;
       the smallest error for maps (docs/studies/query_efficiency.md).
     - ``"crossfit"``: :math:`b = \frac1n\sum (S g_{-i} + (y_i - g_{-i}^T z_i) z_i)` with the pilot :math:`g_{-i}` from
       all other units. Unbiased for any pilot; carries variances. The pilot is the ridge map in whitened coordinates

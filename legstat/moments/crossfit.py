@@ -6,9 +6,9 @@ import numpy as np
 import scipy.linalg
 
 from legstat._core.typing import FloatArray
+from legstat.moments.ridge import gcv_ridge
+from legstat.moments.units import Estimate, Influence, PowerSums, Sums, Units, degrees_of_freedom, summed
 from legstat.perturbations.clipped_law import DENSE_LIMIT
-from legstat.ridge import gcv_ridge
-from legstat.units import Estimate, Influence, PowerSums, Sums, Units, degrees_of_freedom, summed
 
 MOST_LEVERAGE = 0.65
 """Largest mean leverage of the pilot. Close to as many units as unknowns a pilot that nearly interpolates changes with
