@@ -29,7 +29,6 @@ from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest
 from legstat.inference.power import solve_half_width, solve_power, solve_queries
 from legstat.inference.probe import NoiseProbe, noise_probe
-from legstat.inference.splitting import split_sample
 from legstat.moments.estimate import Moments
 from legstat.perturbations.operators import Additive, Blend
 from legstat.record import Verification, verify
@@ -46,9 +45,10 @@ from legstat.responses import (
     torch_response,
     tune_batch_size,
 )
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
+from legstat.samples.splitting import split_sample
+from legstat.samples.stopping import HalfWidth, Stopping
 from legstat.sampling import query
-from legstat.stopping import HalfWidth, Stopping
 
 __all__ = [
     "LEG",

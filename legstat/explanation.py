@@ -27,9 +27,9 @@ from legstat.responses.base import Response, as_response
 from legstat.responses.cache import QueryCache
 from legstat.responses.http_network import HttpResponse
 from legstat.responses.onnx_network import OnnxResponse
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
+from legstat.samples.stopping import HalfWidth
 from legstat.sampling import query
-from legstat.stopping import HalfWidth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

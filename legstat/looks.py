@@ -12,8 +12,8 @@ from legstat._core.errors import ConstantScoreWarning, QueryError, TargetNotReac
 from legstat.inference.sequential import widest_half_width
 from legstat.plan import Plan
 from legstat.responses.base import Response
-from legstat.samples import QuerySample
-from legstat.stopping import Stopping
+from legstat.samples.sample import QuerySample
+from legstat.samples.stopping import Stopping
 
 
 def look(sample: QuerySample, so_far: Stopping) -> Stopping:

@@ -16,8 +16,8 @@ from legstat.inference.sequential import first_look, look_sizes, rule_contrasts
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response
 from legstat.responses.cache import Answers, Experiment
-from legstat.samples import QuerySample
-from legstat.stopping import HalfWidth, Stopping
+from legstat.samples.sample import QuerySample
+from legstat.samples.stopping import HalfWidth, Stopping
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,9 +29,9 @@ from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import CallableResponse, Response, as_response, check_whole
 from legstat.responses.batching import tuned
 from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
-from legstat.samples import QuerySample
-from legstat.segments import Ledger, Segment
-from legstat.stopping import HalfWidth
+from legstat.samples.sample import QuerySample
+from legstat.samples.segments import Ledger, Segment
+from legstat.samples.stopping import HalfWidth
 
 
 def query(

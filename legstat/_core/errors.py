@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from legstat._core.typing import FloatArray
-    from legstat.samples import QuerySample
+    from legstat.samples.sample import QuerySample
 
 
 def invalid(where: str, name: str, value: object, valid: str, remedy: str = "") -> str:

@@ -40,7 +40,7 @@ from legstat.plan import key_of
 from legstat.responses.flags import response_from
 from legstat.responses.labels import Target
 from legstat.responses.onnx import onnx_response
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 
 DEMO_DIGIT, DEMO_QUERIES = 5, 300
 

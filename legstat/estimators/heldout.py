@@ -10,7 +10,7 @@ import numpy as np
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
 from legstat.moments.units import Units
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,7 @@ from legstat.inference.intervals import (
 )
 from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
 from legstat.moments.estimate import Moments
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 
 
 class Inferring:

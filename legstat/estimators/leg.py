@@ -11,7 +11,7 @@ from legstat.estimators.results import LEGResults
 from legstat.inference.covariance import no_variance
 from legstat.moments.estimate import ADAPTIVE_LIMIT, COV_TYPES, Moments
 from legstat.perturbations.clipped_law import DENSE_LIMIT
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 
 FOLDS = 5
 """Folds of the out-of-sample R^2 that results report."""

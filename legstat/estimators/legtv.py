@@ -23,7 +23,7 @@ from legstat.inference.covariance import SEED, Covariance, no_variance
 from legstat.inference.intervals import N_DRAWS, check_units
 from legstat.inference.theory import structured_L, theorem_L
 from legstat.moments.estimate import COV_TYPES, Moments
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 from legstat.solvers import ExactPath, FlowProgram, GeneralProgram, PathInterrupted, Solution, exact_path, solve_path
 
 Program = FlowProgram | GeneralProgram

@@ -15,8 +15,8 @@ from legstat.estimators.legtv import LEGTV
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.inference.contrasts import Contrasts
 from legstat.inference.multiplicity import MultipleTest
-from legstat.inference.splitting import split_sample
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
+from legstat.samples.splitting import split_sample
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,7 +22,7 @@ from legstat.designs.grid import Grid
 from legstat.estimators.inferring import Inferring
 from legstat.estimators.summary import leg_summary, legtv_summary
 from legstat.moments.estimate import Moments
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 from legstat.solvers import Certificate
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from legstat.inference.intervals import (
     normal_quantile,
 )
 from legstat.inference.theory import check_count, check_positive
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 
 _MOST_UNITS = 10**15
 

@@ -13,8 +13,8 @@ from legstat.designs.gaussian import Design
 from legstat.inference.theory import check_count
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response, as_response
-from legstat.samples import QuerySample
-from legstat.segments import Ledger
+from legstat.samples.sample import QuerySample
+from legstat.samples.segments import Ledger
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

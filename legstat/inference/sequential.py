@@ -32,8 +32,8 @@ from legstat.inference.intervals import (
     t_quantiles,
 )
 from legstat.moments.estimate import estimate_moments
-from legstat.samples import QuerySample
-from legstat.stopping import HalfWidth
+from legstat.samples.sample import QuerySample
+from legstat.samples.stopping import HalfWidth
 
 GROWTH = Fraction(5, 4)
 """Units at a look over those at the look before, then rounded up to whole blocks."""

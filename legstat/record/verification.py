@@ -20,9 +20,9 @@ from legstat.perturbations.operators import PERTURBATIONS
 from legstat.record.reopening import Check, find_file, reopen
 from legstat.record.writing import array_sha256, environment, numbers, read_record
 from legstat.responses.base import Response, as_response
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
+from legstat.samples.stopping import HalfWidth
 from legstat.sampling import query
-from legstat.stopping import HalfWidth
 
 
 @dataclass(frozen=True)

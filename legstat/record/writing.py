@@ -24,7 +24,7 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 
 FORMAT = 1
 """Version of the record's form."""

@@ -12,7 +12,7 @@ from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.results import LEGTVResults
 from legstat.perturbations.operators import Additive
-from legstat.samples import QuerySample
+from legstat.samples.sample import QuerySample
 from legstat.sampling import query
 from legstat.simulate import SimulatedResponse
 from legstat.studies.cells import Cell, Estimator, stream

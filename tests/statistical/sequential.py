@@ -26,7 +26,7 @@ from legstat.inference.contrasts import region_weights
 from legstat.inference.covariance import covariance_of
 from legstat.inference.intervals import joint_df, max_t_draws, normal_quantile, sequential_df, t_quantiles
 from legstat.inference.sequential import look_sizes
-from legstat.stopping import HalfWidth
+from legstat.samples.stopping import HalfWidth
 
 CEILING = 1216
 """Units; beyond where the rules stop, so that the ceiling ends few runs (whose intervals count like all others)."""

@@ -14,7 +14,7 @@ import scipy.stats
 
 import legstat as ls
 from legstat.inference.sequential import first_look, look_sizes
-from legstat.stopping import HalfWidth, Stopping
+from legstat.samples.stopping import HalfWidth, Stopping
 from tests.helpers import Counting
 
 SHAPE = (2, 3)

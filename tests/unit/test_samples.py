@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import legstat as ls
-import legstat.samples
+import legstat.samples.sample
 from legstat._core.npz import load_arrays, save_arrays
 from legstat.designs.gaussian import BLOCK
-from legstat.segments import Ledger, Segment
+from legstat.samples.segments import Ledger, Segment
 from tests.helpers import Counting, naive_pictures, naive_realised, smooth
 
 IMAGE = np.random.default_rng(1).uniform(0.0, 1.0, (2, 4, 6))
@@ -94,7 +94,7 @@ def test_pairs_are_side_by_side() -> None:
 
 
 def test_draws_over_chunks_are_those_of_single_blocks() -> None:
-    units = legstat.samples._CHUNK_BLOCKS * BLOCK + 2 * BLOCK + 5
+    units = legstat.samples.sample._CHUNK_BLOCKS * BLOCK + 2 * BLOCK + 5
     sample = take("draws", units + 1, perturbation=ls.Additive(clip=False), first_block=7)
     key = sample.segments[0].key
     blocks = [sample.design.draw(key, 0, 7 + j) for j in range(-(-units // BLOCK))]

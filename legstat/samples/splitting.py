@@ -8,8 +8,8 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat.designs.gaussian import BLOCK
-from legstat.samples import QuerySample
-from legstat.segments import Segment
+from legstat.samples.sample import QuerySample
+from legstat.samples.segments import Segment
 
 
 def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, QuerySample]:

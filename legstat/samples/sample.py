@@ -26,8 +26,8 @@ from legstat.moments.estimate import Moments, estimate_moments
 from legstat.moments.units import Units
 from legstat.perturbations.clipped_law import RealisedLaw
 from legstat.perturbations.operators import PERTURBATIONS, Additive, CellMap, Perturbation
-from legstat.segments import Ledger, Segment
-from legstat.stopping import Stopping
+from legstat.samples.segments import Ledger, Segment
+from legstat.samples.stopping import Stopping
 
 _CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
 _FORMAT = 1
