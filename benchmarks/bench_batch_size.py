@@ -12,7 +12,7 @@ import numpy as np
 from timing import save
 
 from legstat.responses import measure_batch_sizes, onnx_response
-from legstat.responses.network_evaluation import usual_batch_size
+from legstat.responses.network.evaluation import usual_batch_size
 
 DATA = Path(os.environ.get("LEGSTAT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {

@@ -21,7 +21,7 @@ import onnxruntime
 from timing import paired_ratios, save
 
 import legstat as ls
-from legstat.responses.onnx_session import Session
+from legstat.responses.onnx.session import Session
 
 DATA = Path(os.environ.get("LEGSTAT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {"mobilenet_v2_1.0_224": "tf", "squeezenet1.1": "caffe"}

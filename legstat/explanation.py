@@ -25,8 +25,8 @@ from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
 from legstat.responses.base import Response, as_response
 from legstat.responses.cache import QueryCache
-from legstat.responses.http_network import HttpResponse
-from legstat.responses.onnx_network import OnnxResponse
+from legstat.responses.http.response import HttpResponse
+from legstat.responses.onnx.response import OnnxResponse
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling import query

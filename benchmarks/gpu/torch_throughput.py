@@ -29,7 +29,7 @@ from networks import resnet
 from timing import best_times, save
 
 import legstat as ls
-from legstat.responses.torch_settings import TorchSettings
+from legstat.responses.torch.settings import TorchSettings
 
 RUNS: dict[str, dict[str, Any]] = {
     "float32": {},

@@ -9,6 +9,7 @@ import typer
 
 from legstat._core.typing import JSON
 from legstat.cli.common import DEBUG, DIFFERENT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
+from legstat.cli.model_flags import check_flags, constants_from, headers_from
 from legstat.cli.model_options import (
     CA_CERTS,
     CONSTANT,
@@ -23,7 +24,6 @@ from legstat.cli.model_options import (
 )
 from legstat.record import verify as verify_record
 from legstat.responses.endpoint_inspection import EndpointReport, inspect_endpoint
-from legstat.responses.flags import check_flags, constants_from, headers_from
 from legstat.responses.inspection import ModelReport, inspect_model
 
 

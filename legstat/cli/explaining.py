@@ -14,6 +14,7 @@ import typer
 from legstat._core.conventions import ConventionsName
 from legstat._core.errors import QueryError, QueryInterrupted, invalid
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.cli.model_flags import response_from
 from legstat.cli.model_options import (
     CA_CERTS,
     CONSTANT,
@@ -37,9 +38,8 @@ from legstat.explanation import Explanation, choose_rule, query_for
 from legstat.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
 from legstat.plan import key_of
-from legstat.responses.flags import response_from
-from legstat.responses.labels import Target
-from legstat.responses.onnx import onnx_response
+from legstat.responses.network.labels import Target
+from legstat.responses.onnx.opening import onnx_response
 from legstat.samples.sample import QuerySample
 
 DEMO_DIGIT, DEMO_QUERIES = 5, 300

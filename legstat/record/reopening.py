@@ -9,9 +9,9 @@ from pathlib import Path
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
 from legstat.responses.base import Response
-from legstat.responses.http import reopen_http
-from legstat.responses.onnx import reopen_onnx
-from legstat.responses.onnx_graph import read_model
+from legstat.responses.http.opening import reopen_http
+from legstat.responses.onnx.graph import read_model
+from legstat.responses.onnx.opening import reopen_onnx
 
 WHY_NOT = {
     "callable": "A Python function is not in its record, only its name and a SHA-256 of its code. In Python: "

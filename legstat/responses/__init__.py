@@ -7,14 +7,14 @@ from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.responses.batching import BatchTimings, measure_batch_sizes, tune_batch_size
 from legstat.responses.cache import QueryCache
 from legstat.responses.endpoint_inspection import EndpointReport, inspect_endpoint
-from legstat.responses.http import http_response, reopen_http
-from legstat.responses.http_network import HttpResponse
+from legstat.responses.http.opening import http_response, reopen_http
+from legstat.responses.http.response import HttpResponse
 from legstat.responses.inspection import ModelReport, inspect_model
-from legstat.responses.network import NetworkResponse
-from legstat.responses.onnx import onnx_response, reopen_onnx
-from legstat.responses.onnx_network import OnnxResponse
-from legstat.responses.preprocessing import PRESETS, Preprocessing
-from legstat.responses.torch import TorchResponse, torch_response
+from legstat.responses.network.preprocessing import PRESETS, Preprocessing
+from legstat.responses.network.response import NetworkResponse
+from legstat.responses.onnx.opening import onnx_response, reopen_onnx
+from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.torch.response import TorchResponse, torch_response
 
 __all__ = [
     "PRESETS",

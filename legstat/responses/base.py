@@ -14,7 +14,7 @@ from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import Recipe, Scorer
-from legstat.responses.pictures import read_picture
+from legstat.responses.network.pictures import read_picture
 
 ImageShape = tuple[int | None, int | None, int | None]
 """(channels, rows, columns) that a response takes; None where any number does."""

@@ -14,10 +14,10 @@ import numpy as np
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, AnyArray
-from legstat.responses.http import http_response
-from legstat.responses.http_network import HttpResponse
+from legstat.responses.http.opening import http_response
+from legstat.responses.http.response import HttpResponse
 from legstat.responses.inspection import difference_text, own_rule, picture_for, scores_text, variants
-from legstat.responses.preprocessing import PRESETS, Preprocessing
+from legstat.responses.network.preprocessing import PRESETS, Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)

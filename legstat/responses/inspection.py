@@ -14,12 +14,12 @@ import numpy as np
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.batching import BatchTimings, measure_batch_sizes
-from legstat.responses.network import NetworkResponse
-from legstat.responses.onnx import onnx_response
-from legstat.responses.onnx_graph import read_model
-from legstat.responses.onnx_network import OnnxResponse
-from legstat.responses.onnx_runtime import load_runtime
-from legstat.responses.preprocessing import PRESETS, Preprocessing
+from legstat.responses.network.preprocessing import PRESETS, Preprocessing
+from legstat.responses.network.response import NetworkResponse
+from legstat.responses.onnx.graph import read_model
+from legstat.responses.onnx.opening import onnx_response
+from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.onnx.runtime import load_runtime
 
 
 @dataclass(frozen=True, kw_only=True)

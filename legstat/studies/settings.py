@@ -80,7 +80,7 @@ def study_from(settings: JSON) -> SampleSizeStudy:
 
 
 def _subject(table: JSON) -> Subject:
-    from legstat.responses.onnx import onnx_response
+    from legstat.responses.onnx.opening import onnx_response
 
     _check_names("subject", table, SUBJECT)
     for name in ("model", "picture"):

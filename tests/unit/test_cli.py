@@ -15,7 +15,7 @@ import legstat as ls
 from legstat.cli import DIFFERENT, FAULT, INTERRUPTED, app
 from legstat.data import digits_model_path, load_digit
 from legstat.explanation import FILES
-from legstat.responses.onnx_network import OnnxResponse
+from legstat.responses.onnx.response import OnnxResponse
 from tests.helpers_http import serving
 
 
@@ -294,7 +294,7 @@ def test_other_answers_of_an_endpoint_are_told_apart_in_size(picture, tmp_path):
 
 
 def test_constants_too_large_for_a_record_are_looked_for(picture, tmp_path, monkeypatch):
-    monkeypatch.setattr("legstat.responses.constants.KEPT_NUMBERS", 5)
+    monkeypatch.setattr("legstat.responses.network.fixed_inputs.KEPT_NUMBERS", 5)
     with serving(shifted=True) as server:
         shift = tmp_path / "shift.npy"
         np.save(shift, np.arange(10.0)[None] / 8.0)

@@ -13,7 +13,7 @@ from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.base import CallableResponse
-from legstat.responses.preprocessing import PRESETS, InputWriter
+from legstat.responses.network.preprocessing import PRESETS, InputWriter
 
 GRID = Grid((2, 4))
 OPERATORS: list[Perturbation] = [

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from legstat.responses.pictures import read_picture
-from legstat.responses.preprocessing import PRESETS, InputWriter, Preprocessing, as_preprocessing
+from legstat.responses.network.pictures import read_picture
+from legstat.responses.network.preprocessing import PRESETS, InputWriter, Preprocessing, as_preprocessing
 
 FLOAT32 = np.dtype(np.float32)
 

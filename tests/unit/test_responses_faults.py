@@ -19,7 +19,7 @@ from PIL import Image
 import legstat as ls
 from legstat._core.errors import NonFiniteResponseError, QueryError
 from legstat.data import digits_model_path, load_digit
-from legstat.responses.onnx_session import Session
+from legstat.responses.onnx.session import Session
 from tests.helpers_onnx import linear_model
 
 IMAGE, _ = load_digit(5)
@@ -131,7 +131,7 @@ def test_external_data_cut_short_are_found_before_anything_runs(left: int, tmp_p
 KILLED = """
 import os, signal, sys
 from legstat.cli import main
-from legstat.responses.onnx_session import Session
+from legstat.responses.onnx.session import Session
 
 original, calls = Session.run, []
 kill_at, log_file = int(sys.argv[1]), sys.argv[2]

@@ -22,7 +22,7 @@ from legstat._core.errors import (
     QueryInterrupted,
 )
 from legstat.data import digits_model_path, load_digit
-from legstat.responses.inference_protocol import ProtocolError, decode_answer, encode_request
+from legstat.responses.http.protocol import ProtocolError, decode_answer, encode_request
 from tests.helpers_http import Server, serving
 
 IMAGE, _ = load_digit(5)

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from legstat._core.errors import LegstatWarning
 from legstat.responses import Preprocessing, onnx_response, reopen_onnx
-from legstat.responses.onnx_session import Session
+from legstat.responses.onnx.session import Session
 from tests.helpers_onnx import linear_model, save, softmax
 
 FLAT = (3, 4, 4)

@@ -16,8 +16,8 @@ from legstat._core.errors import LegstatWarning
 from legstat.designs.grid import Grid
 from legstat.responses import OnnxResponse, onnx_response
 from legstat.responses import onnx_binding as module
-from legstat.responses.onnx_binding import Binding
-from legstat.responses.onnx_runtime import load_runtime
+from legstat.responses.onnx.binding import Binding
+from legstat.responses.onnx.runtime import load_runtime
 from tests.helpers_onnx import linear_model
 
 SHAPE = (3, 4, 8)

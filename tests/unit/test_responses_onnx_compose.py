@@ -21,9 +21,9 @@ from legstat.explanation import Explanation
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses import OnnxResponse, Preprocessing, batching, onnx_response, reopen_onnx, tune_batch_size
-from legstat.responses.onnx_compose import CELLS, Prefix, prepend
-from legstat.responses.onnx_network import InsideScorer
-from legstat.responses.onnx_session import Session
+from legstat.responses.onnx.perturbed_input import CELLS, Prefix, prepend
+from legstat.responses.onnx.response import InsideScorer
+from legstat.responses.onnx.session import Session
 from tests.helpers import naive_pictures
 from tests.helpers_onnx import linear_model, residual_model
 

@@ -13,7 +13,7 @@ import pytest
 import legstat as ls
 from legstat._core.errors import LegstatWarning, NonFiniteResponseError, QueryError
 from legstat.responses import Preprocessing, torch_response
-from legstat.responses.torch_settings import TorchSettings, _switches
+from legstat.responses.torch.settings import TorchSettings, _switches
 
 torch = pytest.importorskip("torch")
 

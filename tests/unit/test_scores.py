@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legstat.responses.scores import Score, check_score, probabilities, smallest_positive
+from legstat.responses.network.scores import Score, check_score, probabilities, smallest_positive
 
 getcontext().prec = 60
 

@@ -14,18 +14,18 @@ from legstat._core.errors import BackendUnavailableError, invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
-from legstat.responses.choices import Choices
-from legstat.responses.labels import Target
-from legstat.responses.network import NetworkResponse
-from legstat.responses.network_evaluation import usual_batch_size
-from legstat.responses.outputs import Decision, check_output_kind
-from legstat.responses.preprocessing import Preprocessing, as_preprocessing
-from legstat.responses.scores import Score
-from legstat.responses.torch_checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
-from legstat.responses.torch_composition import DeviceComposer
-from legstat.responses.torch_device import Pending, Replicas, to_device
-from legstat.responses.torch_module import code_sha256, module_sha256, n_hooks, weight_dtype
-from legstat.responses.torch_settings import CompileMode, Compose, TorchSettings, check_settings
+from legstat.responses.network.evaluation import usual_batch_size
+from legstat.responses.network.labels import Target
+from legstat.responses.network.outputs import Decision, check_output_kind
+from legstat.responses.network.preprocessing import Preprocessing, as_preprocessing
+from legstat.responses.network.response import NetworkResponse
+from legstat.responses.network.scores import Score
+from legstat.responses.network.target import Choices
+from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
+from legstat.responses.torch.module import code_sha256, module_sha256, n_hooks, weight_dtype
+from legstat.responses.torch.perturbed_input import DeviceComposer
+from legstat.responses.torch.replicas import Pending, Replicas, to_device
+from legstat.responses.torch.settings import CompileMode, Compose, TorchSettings, check_settings
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.perturbations.recipe import Recipe
-from legstat.responses.onnx_edit import drop_initialised_inputs
+from legstat.responses.onnx.edits import drop_initialised_inputs
 
 if TYPE_CHECKING:
     import onnx

@@ -11,7 +11,7 @@ import numpy as np
 
 from legstat._core.digests import file_sha256, value_sha256
 from legstat._core.errors import BackendUnavailableError, invalid
-from legstat.responses.scores import OutputKind
+from legstat.responses.network.scores import OutputKind
 
 if TYPE_CHECKING:
     import onnx

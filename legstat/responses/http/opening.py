@@ -10,16 +10,16 @@ import numpy as np
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
 from legstat.responses.base import check_whole
-from legstat.responses.choices import Choices
-from legstat.responses.constants import Constants, recorded_constants
-from legstat.responses.endpoint import WHERE, Endpoint
-from legstat.responses.http_network import HttpResponse
-from legstat.responses.inference_protocol import tensor_infos
-from legstat.responses.labels import Target
-from legstat.responses.onnx_choices import choose_input, choose_layout
-from legstat.responses.onnx_graph import TensorInfo
-from legstat.responses.outputs import Decision, check_output_kind
-from legstat.responses.preprocessing import PRESETS, Preprocessing, as_preprocessing
+from legstat.responses.http.endpoint import WHERE, Endpoint
+from legstat.responses.http.protocol import tensor_infos
+from legstat.responses.http.response import HttpResponse
+from legstat.responses.network.fixed_inputs import Constants, recorded_constants
+from legstat.responses.network.labels import Target
+from legstat.responses.network.outputs import Decision, check_output_kind
+from legstat.responses.network.preprocessing import PRESETS, Preprocessing, as_preprocessing
+from legstat.responses.network.target import Choices
+from legstat.responses.onnx.class_output import choose_input, choose_layout
+from legstat.responses.onnx.graph import TensorInfo
 
 
 def http_response(

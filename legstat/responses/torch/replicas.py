@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
-from legstat.responses.torch_module import Watch, own_copy, pick_output
-from legstat.responses.torch_settings import TorchSettings
+from legstat.responses.torch.module import Watch, own_copy, pick_output
+from legstat.responses.torch.settings import TorchSettings
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
-from legstat.responses.scores import OUTPUT_KINDS, OutputKind, log_sum_exp
+from legstat.responses.network.scores import OUTPUT_KINDS, OutputKind, log_sum_exp
 
 _SUM_TOLERANCE = {2: 5e-3, 4: 1e-4, 8: 1e-6}
 """How far probabilities of 2, 4, 8 bytes may be from summing to 1: rounding of the softmax, with room."""

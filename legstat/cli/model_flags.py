@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from legstat._core.errors import invalid
-from legstat.responses.http import http_response
-from legstat.responses.http_network import HttpResponse
-from legstat.responses.labels import Target
-from legstat.responses.onnx import onnx_response
-from legstat.responses.onnx_network import OnnxResponse
+from legstat.responses.http.opening import http_response
+from legstat.responses.http.response import HttpResponse
+from legstat.responses.network.labels import Target
+from legstat.responses.onnx.opening import onnx_response
+from legstat.responses.onnx.response import OnnxResponse
 
 FILE_ONLY = ("threads", "provider", "allow_fallback")
 """Settings of a model that is run here."""

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat.responses.onnx_runtime import RuntimeSession, RuntimeValue, load_runtime
+from legstat.responses.onnx.runtime import RuntimeSession, RuntimeValue, load_runtime
 
 _SHAPES = 4
 """Shapes of batches whose buffers are kept: the full batch, the last one of a run, and those of a check."""

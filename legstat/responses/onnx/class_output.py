@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, cast
 
 from legstat._core.errors import invalid
-from legstat.responses.onnx_edit import WIDENED
-from legstat.responses.onnx_graph import ModelFacts, TensorInfo, tail
-from legstat.responses.outputs import Decision
-from legstat.responses.scores import OutputKind
+from legstat.responses.network.outputs import Decision
+from legstat.responses.network.scores import OutputKind
+from legstat.responses.onnx.edits import WIDENED
+from legstat.responses.onnx.graph import ModelFacts, TensorInfo, tail
 
 if TYPE_CHECKING:
     import onnx

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.responses.pictures import INTERPOLATIONS, fit_picture, open_picture, to_array
+from legstat.responses.network.pictures import INTERPOLATIONS, fit_picture, open_picture, to_array
 
 Layout = Literal["auto", "NCHW", "NHWC"]
 ChannelOrder = Literal["RGB", "BGR"]
@@ -80,7 +80,7 @@ class Preprocessing:
 
     Examples
     --------
-    >>> from legstat.responses.preprocessing import Preprocessing, preset
+    >>> from legstat.responses.network.preprocessing import Preprocessing, preset
     >>> preset("tf").affine(3)
     (array([2., 2., 2.]), array([-1., -1., -1.]))
     >>> Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2471, 0.2435, 0.2616)).channel_order

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON
-from legstat.responses.onnx_choices import OutputChoice
-from legstat.responses.onnx_compose import CELLS, Prefix, prepend
-from legstat.responses.onnx_edit import WIDE_INPUT, expose, free_batch, widen_input
-from legstat.responses.onnx_graph import ModelFacts, TensorInfo, load_proto, model_sha256
-from legstat.responses.onnx_session import CPU, Session, SessionSettings
-from legstat.responses.outputs import class_rows
+from legstat.responses.network.outputs import class_rows
+from legstat.responses.onnx.class_output import OutputChoice
+from legstat.responses.onnx.edits import WIDE_INPUT, expose, free_batch, widen_input
+from legstat.responses.onnx.graph import ModelFacts, TensorInfo, load_proto, model_sha256
+from legstat.responses.onnx.perturbed_input import CELLS, Prefix, prepend
+from legstat.responses.onnx.session import CPU, Session, SessionSettings
 
 TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-9}
 """Largest difference, relative to the outputs' size, of two ways to compute one output, by bytes of its type."""

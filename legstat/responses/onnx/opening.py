@@ -12,16 +12,16 @@ import numpy as np
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON, AnyArray
 from legstat.responses.base import check_whole
-from legstat.responses.choices import Choices
-from legstat.responses.constants import Constants, recorded_constants
-from legstat.responses.labels import Target
-from legstat.responses.onnx_choices import choose_input, choose_layout, choose_output
-from legstat.responses.onnx_graph import load_proto, model_facts, read_model
-from legstat.responses.onnx_network import Compose, OnnxResponse
-from legstat.responses.onnx_runner import Runner
-from legstat.responses.onnx_session import SessionSettings, default_threads
-from legstat.responses.outputs import Decision, check_output_kind
-from legstat.responses.preprocessing import PRESETS, Preprocessing, as_preprocessing
+from legstat.responses.network.fixed_inputs import Constants, recorded_constants
+from legstat.responses.network.labels import Target
+from legstat.responses.network.outputs import Decision, check_output_kind
+from legstat.responses.network.preprocessing import PRESETS, Preprocessing, as_preprocessing
+from legstat.responses.network.target import Choices
+from legstat.responses.onnx.class_output import choose_input, choose_layout, choose_output
+from legstat.responses.onnx.graph import load_proto, model_facts, read_model
+from legstat.responses.onnx.response import Compose, OnnxResponse
+from legstat.responses.onnx.runner import Runner
+from legstat.responses.onnx.session import SessionSettings, default_threads
 
 
 def onnx_response(

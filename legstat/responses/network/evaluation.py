@@ -16,10 +16,10 @@ from legstat._core.errors import LegstatWarning, PartialAnswerError, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.base import ImageShape, Response
-from legstat.responses.choices import Choices
-from legstat.responses.outputs import Decision, class_rows
-from legstat.responses.preprocessing import InputLayout, InputWriter, Preprocessing
-from legstat.responses.scores import Score, probabilities
+from legstat.responses.network.outputs import Decision, class_rows
+from legstat.responses.network.preprocessing import InputLayout, InputWriter, Preprocessing
+from legstat.responses.network.scores import Score, probabilities
+from legstat.responses.network.target import Choices
 
 Part = TypeVar("Part")
 """What evaluating one batch gives."""

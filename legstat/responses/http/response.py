@@ -15,15 +15,15 @@ from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, PartialAnswerError
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.base import ImageShape
-from legstat.responses.choices import Choices
-from legstat.responses.constants import Constants
-from legstat.responses.endpoint import WHERE, Endpoint, TooLargeError
-from legstat.responses.inference_protocol import ProtocolError, decode_answer, encode_request, tensor_infos
-from legstat.responses.network import NetworkResponse
-from legstat.responses.network_evaluation import Writer
-from legstat.responses.onnx_graph import TensorInfo
-from legstat.responses.outputs import Decision
-from legstat.responses.preprocessing import Preprocessing
+from legstat.responses.http.endpoint import WHERE, Endpoint, TooLargeError
+from legstat.responses.http.protocol import ProtocolError, decode_answer, encode_request, tensor_infos
+from legstat.responses.network.evaluation import Writer
+from legstat.responses.network.fixed_inputs import Constants
+from legstat.responses.network.outputs import Decision
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.network.response import NetworkResponse
+from legstat.responses.network.target import Choices
+from legstat.responses.onnx.graph import TensorInfo
 
 
 class HttpResponse(NetworkResponse):

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from legstat._core.errors import invalid
-from legstat.responses.labels import Target, check_labels, find_class, read_labels
-from legstat.responses.scores import ScoreName, check_score
+from legstat.responses.network.labels import Target, check_labels, find_class, read_labels
+from legstat.responses.network.scores import ScoreName, check_score
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,9 @@ from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.base import ImageShape, check_batch_size
-from legstat.responses.choices import Choices
-from legstat.responses.labels import Target, check_labels
-from legstat.responses.network_evaluation import NetworkEvaluation
-from legstat.responses.outputs import (
+from legstat.responses.network.evaluation import NetworkEvaluation
+from legstat.responses.network.labels import Target, check_labels
+from legstat.responses.network.outputs import (
     Decision,
     check_output_kind,
     class_rows,
@@ -28,8 +27,9 @@ from legstat.responses.outputs import (
     for_one_class,
     looks_softmaxed_twice,
 )
-from legstat.responses.preprocessing import Preprocessing
-from legstat.responses.scores import OutputKind, Score, check_score, probabilities
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.network.scores import OutputKind, Score, check_score, probabilities
+from legstat.responses.network.target import Choices
 
 
 class NetworkResponse(NetworkEvaluation):

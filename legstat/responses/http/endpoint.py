@@ -17,7 +17,7 @@ import numpy as np
 
 from legstat._core.errors import BackendUnavailableError, invalid
 from legstat._core.typing import JSON
-from legstat.responses.inference_protocol import ProtocolError
+from legstat.responses.http.protocol import ProtocolError
 
 if TYPE_CHECKING:
     import urllib3

@@ -14,16 +14,16 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
-from legstat.responses.choices import Choices
-from legstat.responses.constants import Constants
-from legstat.responses.network import NetworkResponse
-from legstat.responses.network_evaluation import usual_batch_size
-from legstat.responses.onnx_compose import Prefix
-from legstat.responses.onnx_runner import TOLERANCE, Runner, is_out_of_memory
-from legstat.responses.onnx_session import CPU
-from legstat.responses.outputs import Decision, class_rows
-from legstat.responses.preprocessing import Preprocessing
-from legstat.responses.scores import probabilities
+from legstat.responses.network.evaluation import usual_batch_size
+from legstat.responses.network.fixed_inputs import Constants
+from legstat.responses.network.outputs import Decision, class_rows
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.network.response import NetworkResponse
+from legstat.responses.network.scores import probabilities
+from legstat.responses.network.target import Choices
+from legstat.responses.onnx.perturbed_input import Prefix
+from legstat.responses.onnx.runner import TOLERANCE, Runner, is_out_of_memory
+from legstat.responses.onnx.session import CPU
 
 Compose = Literal["outside", "inside", "auto"]
 """Where perturbed pictures are made; "auto" is outside until a measurement settles it."""

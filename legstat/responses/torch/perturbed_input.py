@@ -8,7 +8,7 @@ import numpy as np
 
 from legstat._core.typing import AnyArray
 from legstat.perturbations.recipe import Recipe
-from legstat.responses.torch_device import to_device
+from legstat.responses.torch.replicas import to_device
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.responses.scores import Score
+from legstat.responses.network.scores import Score
 
 TRIALS = 8
 """Pictures that are compared: x0 and seven others."""

@@ -1,0 +1,4 @@
+"""torch modules as responses: settings, replicas on devices, perturbation on the device.
+
+Imports torch inside functions only.
+"""
