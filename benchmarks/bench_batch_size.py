@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from timing import save
 
-from legstat.responses import measure_batch_sizes, onnx_response
 from legstat.responses.network.evaluation import usual_batch_size
+from legstat.responses.onnx.opening import onnx_response
+from legstat.sampling.batch_size import measure_batch_sizes
 
 DATA = Path(os.environ.get("LEGSTAT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MODELS = {

@@ -28,27 +28,23 @@ from legstat.explanation import Explanation, explain
 from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest
 from legstat.inference.power import solve_half_width, solve_power, solve_queries
-from legstat.inference.probe import NoiseProbe, noise_probe
+from legstat.inspection.endpoint import inspect_endpoint
+from legstat.inspection.onnx_file import inspect_model
 from legstat.moments.estimate import Moments
 from legstat.perturbations.operators import Additive, Blend
 from legstat.record import Verification, verify
-from legstat.responses import (
-    Preprocessing,
-    QueryCache,
-    Response,
-    as_response,
-    http_response,
-    inspect_endpoint,
-    inspect_model,
-    onnx_response,
-    reopen_onnx,
-    torch_response,
-    tune_batch_size,
-)
+from legstat.responses.base import Response, as_response
+from legstat.responses.http.opening import http_response
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.onnx.opening import onnx_response, reopen_onnx
+from legstat.responses.torch.response import torch_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.splitting import split_sample
 from legstat.samples.stopping import HalfWidth, Stopping
-from legstat.sampling import query
+from legstat.sampling.batch_size import tune_batch_size
+from legstat.sampling.cache import QueryCache
+from legstat.sampling.noise_probe import NoiseProbe, noise_probe
+from legstat.sampling.query import query
 
 __all__ = [
     "LEG",

@@ -24,12 +24,12 @@ from legstat.moments.estimate import CROSSFIT_MINIMUM
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
 from legstat.responses.base import Response, as_response
-from legstat.responses.cache import QueryCache
 from legstat.responses.http.response import HttpResponse
 from legstat.responses.onnx.response import OnnxResponse
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
-from legstat.sampling import query
+from legstat.sampling.cache import QueryCache
+from legstat.sampling.query import query
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

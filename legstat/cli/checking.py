@@ -22,9 +22,9 @@ from legstat.cli.model_options import (
     URL,
     VERSION,
 )
+from legstat.inspection.endpoint import EndpointReport, inspect_endpoint
+from legstat.inspection.onnx_file import ModelReport, inspect_model
 from legstat.record import verify as verify_record
-from legstat.responses.endpoint_inspection import EndpointReport, inspect_endpoint
-from legstat.responses.inspection import ModelReport, inspect_model
 
 
 @app.command()

@@ -37,10 +37,10 @@ from legstat.data import digits_info, digits_model_path, load_digit
 from legstat.explanation import Explanation, choose_rule, query_for
 from legstat.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
-from legstat.plan import key_of
 from legstat.responses.network.labels import Target
 from legstat.responses.onnx.opening import onnx_response
 from legstat.samples.sample import QuerySample
+from legstat.sampling.experiment import key_of
 
 DEMO_DIGIT, DEMO_QUERIES = 5, 300
 

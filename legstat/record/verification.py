@@ -22,7 +22,7 @@ from legstat.record.writing import array_sha256, environment, numbers, read_reco
 from legstat.responses.base import Response, as_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
-from legstat.sampling import query
+from legstat.sampling.query import query
 
 
 @dataclass(frozen=True)

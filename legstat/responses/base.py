@@ -379,7 +379,7 @@ def as_response(
     Examples
     --------
     >>> import numpy as np
-    >>> from legstat.responses import as_response
+    >>> from legstat.responses.base import as_response
     >>> f = as_response(lambda images: images.mean(axis=(1, 2, 3)), name="mean intensity")
     >>> f(np.full((2, 3, 4, 4), 0.25))
     array([0.25, 0.25])

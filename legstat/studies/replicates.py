@@ -13,7 +13,7 @@ from legstat.estimators.legtv import LEGTV
 from legstat.estimators.results import LEGTVResults
 from legstat.perturbations.operators import Additive
 from legstat.samples.sample import QuerySample
-from legstat.sampling import query
+from legstat.sampling.query import query
 from legstat.simulate import SimulatedResponse
 from legstat.studies.cells import Cell, Estimator, stream
 from legstat.studies.closed_form import leg_mse

@@ -16,7 +16,7 @@ from legstat.estimators.leg import LEG
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response, as_response, check_whole
-from legstat.sampling import query
+from legstat.sampling.query import query
 from legstat.studies.cells import Cell, digest, stream
 
 FEWEST_FOR_LEAST_SQUARES = 3

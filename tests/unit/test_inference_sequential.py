@@ -179,7 +179,7 @@ def test_a_fault_in_the_look_itself_keeps_what_was_paid(monkeypatch: pytest.Monk
 
     whole = run(TARGET)
     with monkeypatch.context() as patched:
-        patched.setattr("legstat.looks.widest_half_width", broken)
+        patched.setattr("legstat.sampling.watch.widest_half_width", broken)
         with pytest.raises(ls.QueryError, match="widths could not be judged: LinAlgError") as caught:
             run(TARGET)
     assert caught.value.sample is not None
@@ -375,7 +375,7 @@ def test_the_bar_counts_towards_the_target(monkeypatch: pytest.MonkeyPatch) -> N
             totals.append((self.n, self.total))
             texts.append(text)
 
-    monkeypatch.setattr("legstat.sampling.tqdm", Bar)
+    monkeypatch.setattr("legstat.sampling.query.tqdm", Bar)
     sample = run(0.3, 20_001)
     assert sample.stopping is not None
     assert [n for n, _ in totals] == [2 * units for units in sample.stopping.units]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from legstat._core.digests import value_sha256
-from legstat.responses import Response, as_response
+from legstat.responses.base import Response, as_response
 
 
 def mean_of(images: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from legstat._core.errors import LegstatWarning
-from legstat.responses import BatchTimings, Response, as_response, measure_batch_sizes, tune_batch_size
-from legstat.responses.base import check_batch_size
+from legstat.responses.base import Response, as_response, check_batch_size
+from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes, tune_batch_size
 
 
 def timed(cost: dict[int, float]) -> tuple[Response, list[int]]:

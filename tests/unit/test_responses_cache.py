@@ -22,7 +22,7 @@ import legstat as ls
 from legstat._core.errors import LegstatWarning, NonFiniteResponseError, QueryError
 from legstat.cli import app
 from legstat.data import digits_model_path, load_digit
-from legstat.responses.cache import _patiently
+from legstat.sampling.cache import _patiently
 from tests.helpers import Counting, smooth
 
 IMAGE = np.random.default_rng(3).uniform(0.02, 0.98, (3, 4, 6))
@@ -248,7 +248,7 @@ def test_broken_file_is_set_aside(damage: str, tmp_path: Path) -> None:
 
 def test_cache_that_cannot_be_written_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(smooth, 41, cache=tmp_path)
-    monkeypatch.setattr("legstat.responses.cache._WAIT", 0.05)
+    monkeypatch.setattr("legstat.sampling.cache._WAIT", 0.05)
     busy = database(tmp_path)
     f = Counting(smooth)
 

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from legstat.responses import inspect_model
+from legstat.inspection.onnx_file import inspect_model
 from tests.helpers_onnx import linear_model, save
 
 

@@ -13,7 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from legstat._core.errors import LegstatWarning
-from legstat.responses import Preprocessing, onnx_response, reopen_onnx
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.session import Session
 from tests.helpers_onnx import linear_model, save, softmax
 

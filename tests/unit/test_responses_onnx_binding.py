@@ -14,9 +14,10 @@ import pytest
 import legstat as ls
 from legstat._core.errors import LegstatWarning
 from legstat.designs.grid import Grid
-from legstat.responses import OnnxResponse, onnx_response
-from legstat.responses import onnx_binding as module
+from legstat.responses.onnx import binding as module
 from legstat.responses.onnx.binding import Binding
+from legstat.responses.onnx.opening import onnx_response
+from legstat.responses.onnx.response import OnnxResponse
 from legstat.responses.onnx.runtime import load_runtime
 from tests.helpers_onnx import linear_model
 

@@ -20,10 +20,12 @@ from legstat.designs.grid import Grid
 from legstat.explanation import Explanation
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import Recipe, Scorer
-from legstat.responses import OnnxResponse, Preprocessing, batching, onnx_response, reopen_onnx, tune_batch_size
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.perturbed_input import CELLS, Prefix, prepend
-from legstat.responses.onnx.response import InsideScorer
+from legstat.responses.onnx.response import InsideScorer, OnnxResponse
 from legstat.responses.onnx.session import Session
+from legstat.sampling.batch_size import tune_batch_size
 from tests.helpers import naive_pictures
 from tests.helpers_onnx import linear_model, residual_model
 
@@ -348,7 +350,7 @@ def test_a_measurement_settles_what_was_left_open(
         response.scorer(recipe)
         return (1.0 if response.compose == fastest else 2.0) / min(size, 16)
 
-    monkeypatch.setattr(batching, "_seconds_per_image", seconds)
+    monkeypatch.setattr(batch_size, "_seconds_per_image", seconds)
     image = load_digit(0)[0]
     arguments: Any = {"n_queries": 402, "perturbation": ls.Blend("black"), "rng": 0, "progress": False}
     sample = ls.query(digits("auto"), image, DESIGN, batch_size="auto", cache=tmp_path / "kept", **arguments)
@@ -360,7 +362,7 @@ def test_a_measurement_settles_what_was_left_open(
         digits("auto"), image, DESIGN, **{**arguments, "n_queries": 502, "rng": None}, resume=sample, batch_size="auto"
     )
     assert resumed.response["compose"] == fastest
-    monkeypatch.delattr(batching, "_measure")
+    monkeypatch.delattr(batch_size, "_measure")
     again = ls.query(digits("auto"), image, DESIGN, batch_size="auto", cache=tmp_path / "kept", **arguments)
     assert {**again.response, "checks": {}} == {**sample.response, "checks": {}}
     assert again.ledger.cached == again.ledger.n_queries - again.ledger.unused  # found under the same fingerprint

@@ -13,7 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from legstat.cli import app
-from legstat.responses import OnnxResponse, Preprocessing, onnx_response
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.onnx.opening import onnx_response
+from legstat.responses.onnx.response import OnnxResponse
 
 CIFAR = Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2471, 0.2435, 0.2616))
 

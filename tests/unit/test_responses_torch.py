@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from legstat._core.errors import LegstatWarning
-from legstat.responses import NetworkResponse, onnx_response, torch_response
+from legstat.responses.network.response import NetworkResponse
+from legstat.responses.onnx.opening import onnx_response
+from legstat.responses.torch.response import torch_response
 from tests.helpers_onnx import linear_model, softmax
 
 torch = pytest.importorskip("torch")

@@ -12,7 +12,8 @@ import pytest
 
 import legstat as ls
 from legstat._core.errors import LegstatWarning, NonFiniteResponseError, QueryError
-from legstat.responses import Preprocessing, torch_response
+from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.torch.response import torch_response
 from legstat.responses.torch.settings import TorchSettings, _switches
 
 torch = pytest.importorskip("torch")

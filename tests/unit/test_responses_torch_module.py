@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.responses import torch_response
+from legstat.responses.torch.response import torch_response
 
 torch = pytest.importorskip("torch")
 

@@ -115,7 +115,7 @@ def http_response(
 
     Examples
     --------
-    >>> from legstat.responses import http_response
+    >>> from legstat.responses.http.opening import http_response
     >>> http_response("localhost:8000", "resnet50")
     Traceback (most recent call last):
     ValueError: legstat.http_response: `url` must be an address such as http://localhost:8000. Got 'localhost:8000'.

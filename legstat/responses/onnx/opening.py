@@ -121,7 +121,7 @@ def onnx_response(
     Examples
     --------
     >>> from legstat.data import digits_model_path
-    >>> from legstat.responses import onnx_response
+    >>> from legstat.responses.onnx.opening import onnx_response
     >>> f = onnx_response(digits_model_path(), target=3)
     >>> f.describe()["provider"]
     'CPUExecutionProvider'
@@ -221,7 +221,7 @@ def reopen_onnx(
     Examples
     --------
     >>> from legstat.data import digits_model_path, load_digit
-    >>> from legstat.responses import onnx_response, reopen_onnx
+    >>> from legstat.responses.onnx.opening import onnx_response, reopen_onnx
     >>> f, _ = onnx_response(digits_model_path()).anchor(load_digit(0)[0])
     >>> reopen_onnx(f.describe(), digits_model_path()).resolved(f.describe()).fingerprint == f.fingerprint
     True

@@ -358,7 +358,7 @@ def torch_response(
 
     >>> import numpy as np
     >>> import torch
-    >>> from legstat.responses import torch_response
+    >>> from legstat.responses.torch.response import torch_response
     >>> f, value = torch_response(torch.nn.Flatten(), score="logit").anchor(np.array([[[0.25, 0.75, 0.5]]]))
     >>> f.target, value, f.describe()["output_kind_source"]
     (1, 0.75, 'values')

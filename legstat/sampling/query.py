@@ -22,16 +22,16 @@ from legstat._core.errors import (
 )
 from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat.designs.gaussian import BLOCK, Design, Key
-from legstat.looks import count_towards, look, warn_if_constant, warn_if_not_reached
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
-from legstat.plan import Plan, key_from, make_plan
 from legstat.responses.base import CallableResponse, Response, as_response, check_whole
-from legstat.responses.batching import tuned
-from legstat.responses.cache import Answers, Experiment, QueryCache, as_cache
 from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import HalfWidth
+from legstat.sampling.batch_size import tuned
+from legstat.sampling.cache import Answers, Experiment, QueryCache, as_cache
+from legstat.sampling.experiment import Plan, key_from, make_plan
+from legstat.sampling.watch import count_towards, look, warn_if_constant, warn_if_not_reached
 
 
 def query(

@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from legstat._core.errors import ConstantScoreWarning, QueryError, TargetNotReachedWarning
 from legstat.inference.sequential import widest_half_width
-from legstat.plan import Plan
 from legstat.responses.base import Response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import Stopping
+from legstat.sampling.experiment import Plan
 
 
 def look(sample: QuerySample, so_far: Stopping) -> Stopping:

@@ -15,9 +15,9 @@ from legstat.designs.gaussian import Design, Key
 from legstat.inference.sequential import first_look, look_sizes, rule_contrasts
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response
-from legstat.responses.cache import Answers, Experiment
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth, Stopping
+from legstat.sampling.cache import Answers, Experiment
 
 
 @dataclass(frozen=True, eq=False)

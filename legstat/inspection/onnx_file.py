@@ -13,13 +13,13 @@ import numpy as np
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.responses.batching import BatchTimings, measure_batch_sizes
 from legstat.responses.network.preprocessing import PRESETS, Preprocessing
 from legstat.responses.network.response import NetworkResponse
 from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
 from legstat.responses.onnx.runtime import load_runtime
+from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +165,7 @@ def inspect_model(
     Examples
     --------
     >>> from legstat.data import digits_model_path
-    >>> from legstat.responses import inspect_model
+    >>> from legstat.inspection.onnx_file import inspect_model
     >>> report = inspect_model(digits_model_path(), seconds=0)
     >>> report.inputs, report.response["n_classes"], report.repeat_difference
     (('input float32 [N, 1, 8, 8]',), 10, 0.0)

@@ -14,9 +14,9 @@ import numpy as np
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, AnyArray
+from legstat.inspection.onnx_file import difference_text, own_rule, picture_for, scores_text, variants
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
-from legstat.responses.inspection import difference_text, own_rule, picture_for, scores_text, variants
 from legstat.responses.network.preprocessing import PRESETS, Preprocessing
 
 

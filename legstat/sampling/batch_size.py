@@ -250,7 +250,8 @@ def tune_batch_size(
     Examples
     --------
     >>> import numpy as np
-    >>> from legstat.responses import as_response, tune_batch_size
+    >>> from legstat.responses.base import as_response
+    >>> from legstat.sampling.batch_size import tune_batch_size
     >>> f = as_response(lambda images: images.mean(axis=(1, 2, 3)))
     >>> tune_batch_size(f, np.zeros((1, 8, 8)), candidates=(4, 8), seconds=0.01).batch_size in (4, 8)
     True
