@@ -19,10 +19,10 @@ from legstat.estimators.leg import FOLDS, LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
-from legstat.estimators.summary import joint_summary
 from legstat.moments.estimate import CROSSFIT_MINIMUM
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
+from legstat.report.summary import joint_summary
 from legstat.responses.base import Response, as_response
 from legstat.responses.http.response import HttpResponse
 from legstat.responses.onnx.response import OnnxResponse

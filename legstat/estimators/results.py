@@ -19,9 +19,9 @@ from legstat._core.npz import load_arrays, save_arrays
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.designs.gaussian import design_from_parameters
 from legstat.designs.grid import Grid
-from legstat.estimators.inferring import Inferring
-from legstat.estimators.summary import leg_summary, legtv_summary
+from legstat.inference.cells import Inferring
 from legstat.moments.estimate import Moments
+from legstat.report.summary import leg_summary, legtv_summary
 from legstat.samples.sample import QuerySample
 from legstat.solvers import Certificate
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.estimators.summary import joint_summary
+from legstat.report.summary import joint_summary
 from tests.helpers import smooth
 
 IMAGE = np.random.default_rng(1).uniform(0.05, 0.95, (3, 4, 6))
