@@ -22,7 +22,7 @@ from scipy import sparse
 from timing import RESULTS, machine
 
 from legstat.solvers import FlowProgram, GeneralProgram, Solution, solve
-from legstat.solvers.graph import grid_edges, incidence
+from legstat.solvers.programs.graph import grid_edges, incidence
 
 Row = dict[str, Any]
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from legstat.solvers import FlowProgram, GeneralProgram
-from legstat.solvers.graph import grid_edges, incidence
+from legstat.solvers.programs.graph import grid_edges, incidence
 
 Program = FlowProgram | GeneralProgram
 

@@ -3,10 +3,10 @@
 Free of images and models: a program goes in, a certified solution comes out.
 """
 
-from legstat.solvers.certificate import Certificate
-from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.optimum.certificate import Certificate
 from legstat.solvers.path import ExactPath, exact_path
+from legstat.solvers.programs.flow import FlowProgram
+from legstat.solvers.programs.general import GeneralProgram
 from legstat.solvers.session import ENGINES
 from legstat.solvers.solution import PathInterrupted, Solution, Status
 from legstat.solvers.solve import SELECTIONS, solve, solve_path

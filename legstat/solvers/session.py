@@ -12,17 +12,23 @@ import numpy as np
 
 from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError, invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.solvers.certificate import Certificate, balanced, flow_certificate, general_certificate, slope_of_flow
-from legstat.solvers.cvxpy_engine import CvxpyFlow, CvxpyGeneral
-from legstat.solvers.engine import Engine, Raw, no_answer
-from legstat.solvers.face import flattened, regions_of_face
-from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.general_selection import general_face, selected_general
-from legstat.solvers.graph import read_only
-from legstat.solvers.highs import HighsFlow, HighsGeneral
-from legstat.solvers.linear_program import FlowProgram
-from legstat.solvers.network import NetworkFlow
-from legstat.solvers.selection import analytic_centre, closest
+from legstat.solvers.engines.cvxpy_engine import CvxpyFlow, CvxpyGeneral
+from legstat.solvers.engines.engine import Engine, Raw, no_answer
+from legstat.solvers.engines.highs import HighsFlow, HighsGeneral
+from legstat.solvers.engines.network import NetworkFlow
+from legstat.solvers.optimum.certificate import (
+    Certificate,
+    balanced,
+    flow_certificate,
+    general_certificate,
+    slope_of_flow,
+)
+from legstat.solvers.optimum.face import flattened, regions_of_face
+from legstat.solvers.optimum.general_selection import general_face, selected_general
+from legstat.solvers.optimum.selection import analytic_centre, closest
+from legstat.solvers.programs.flow import FlowProgram
+from legstat.solvers.programs.general import GeneralProgram
+from legstat.solvers.programs.graph import read_only
 from legstat.solvers.solution import Program, Solution, Status, objective_of
 
 ENGINES = ("auto", "network", "highs", "cvxpy")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from legstat.solvers import FlowProgram, solve
-from legstat.solvers.certificate import flow_certificate
+from legstat.solvers.optimum.certificate import flow_certificate
 
 SETTINGS = settings(max_examples=40, deadline=None)
 

@@ -21,11 +21,11 @@ from legstat.explanation import Explanation
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.network.preprocessing import Preprocessing
-from legstat.sampling import batch_size
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.perturbed_input import CELLS, Prefix, prepend
 from legstat.responses.onnx.response import InsideScorer, OnnxResponse
 from legstat.responses.onnx.session import Session
+from legstat.sampling import batch_size
 from legstat.sampling.batch_size import tune_batch_size
 from tests.helpers import naive_pictures
 from tests.helpers_onnx import linear_model, residual_model

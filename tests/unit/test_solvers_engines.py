@@ -17,9 +17,9 @@ import pytest
 import legstat.solvers
 from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError
 from legstat.solvers import FlowProgram, Status, highs, session, solve, solve_path
-from legstat.solvers.engine import Raw, no_answer
-from legstat.solvers.highs import HighsFlow
-from legstat.solvers.network import NetworkFlow
+from legstat.solvers.engines.engine import Raw, no_answer
+from legstat.solvers.engines.highs import HighsFlow
+from legstat.solvers.engines.network import NetworkFlow
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, regions
 
 try:

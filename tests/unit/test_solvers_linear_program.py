@@ -7,7 +7,7 @@ import pytest
 
 from legstat._core.errors import SolverError
 from legstat.solvers import FlowProgram, GeneralProgram, Status, graph, solve, solve_path
-from legstat.solvers.certificate import flow_certificate
+from legstat.solvers.optimum.certificate import flow_certificate
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, node_form_value
 
 

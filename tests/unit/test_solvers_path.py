@@ -7,8 +7,8 @@ import pytest
 
 from legstat._core.errors import SolverError
 from legstat.solvers import ExactPath, FlowProgram, exact_path, session, solve
-from legstat.solvers.engine import INFINITY, Raw, split_bounds
-from legstat.solvers.highs import _SIMPLEX, HighsFlow, _beside, _curl_of, _Model
+from legstat.solvers.engines.engine import INFINITY, Raw, split_bounds
+from legstat.solvers.engines.highs import _SIMPLEX, HighsFlow, _beside, _curl_of, _Model
 from tests.lp_bank import FLOWS, GENERALS, regions
 from tests.unit.test_solvers_engines import FLOW_ENGINES
 

@@ -13,8 +13,8 @@ from scipy.optimize import linprog
 import legstat as ls
 from legstat._core.errors import LegstatWarning
 from legstat.solvers import FlowProgram, GeneralProgram, solve, solve_path
-from legstat.solvers.face import regions_of_face
-from legstat.solvers.graph import grid_edges, incidence
+from legstat.solvers.optimum.face import regions_of_face
+from legstat.solvers.programs.graph import grid_edges, incidence
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, regions
 from tests.unit.test_solvers_engines import FLOW_ENGINES
 
@@ -168,7 +168,7 @@ def test_nonunique_general_program() -> None:
 
 def test_a_selection_that_fails_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     program = GENERALS["isotropic"]()[0]
-    monkeypatch.setattr("legstat.solvers.general_selection.LARGEST", 10)
+    monkeypatch.setattr("legstat.solvers.optimum.general_selection.LARGEST", 10)
     with pytest.warns(LegstatWarning, match="too large"):
         solution = solve(program, 0.3 * program.L_max)
     assert solution.ok

@@ -16,9 +16,9 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.solvers.engine import Raw, no_answer, split_bounds
-from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.engines.engine import Raw, no_answer, split_bounds
+from legstat.solvers.programs.flow import FlowProgram
+from legstat.solvers.programs.general import GeneralProgram
 
 _TIME_LIMIT_KEYWORD = {"CLARABEL": "time_limit", "SCS": "time_limit_secs", "OSQP": "time_limit", "HIGHS": "time_limit"}
 

@@ -22,8 +22,8 @@ import numpy as np
 
 from legstat._core.errors import BackendUnavailableError
 from legstat._core.typing import FloatArray, IntArray
-from legstat.solvers.engine import Raw
-from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.engines.engine import Raw
+from legstat.solvers.programs.flow import FlowProgram
 
 _WORD = 61  # bits that sums of flows or costs may fill in a signed 64-bit word, with room for the sign
 

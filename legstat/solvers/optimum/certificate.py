@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from legstat._core.typing import FloatArray
-from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.graph import times
-from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.programs.flow import FlowProgram
+from legstat.solvers.programs.general import GeneralProgram
+from legstat.solvers.programs.graph import times
 
 GAP_TOLERANCE = 1e-8
 FEASIBILITY_TOLERANCE = 1e-8

@@ -22,8 +22,8 @@ from scipy.sparse import csgraph
 from scipy.sparse.linalg import splu
 
 from legstat._core.typing import FloatArray, IntArray
-from legstat.solvers.face import Regions
-from legstat.solvers.graph import components
+from legstat.solvers.optimum.face import Regions
+from legstat.solvers.programs.graph import components
 
 _STEPS = 80  # 12 to 18 are usual
 _TO_BOUNDARY = 0.995

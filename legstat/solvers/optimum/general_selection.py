@@ -17,8 +17,8 @@ from scipy.optimize import linprog
 
 from legstat._core.errors import SolverError
 from legstat._core.typing import BoolArray, FloatArray
-from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.graph import Sparse, as_rows, joined, times
+from legstat.solvers.programs.general import GeneralProgram
+from legstat.solvers.programs.graph import Sparse, as_rows, joined, times
 
 _TOLERANCE = 1e-7  # of multipliers, relative to their largest: an interior-point engine knows them to about 1e-9
 _RANK = 1e-9  # of the equations, relative to their largest pivot

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from legstat._core.typing import BoolArray, FloatArray, IntArray
-from legstat.solvers.graph import components
-from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.programs.flow import FlowProgram
+from legstat.solvers.programs.graph import components
 
 FLAT = 1e-12
 """|h_e| up to this, with max|c| about 1, is a flat edge: the rounding of the engines that give vertices."""

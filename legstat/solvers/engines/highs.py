@@ -16,10 +16,10 @@ from scipy import sparse
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.solvers.engine import INFINITY, Raw, no_answer, split_bounds
-from legstat.solvers.general_program import GeneralProgram
-from legstat.solvers.graph import Columns, as_rows, times
-from legstat.solvers.linear_program import FlowProgram
+from legstat.solvers.engines.engine import INFINITY, Raw, no_answer, split_bounds
+from legstat.solvers.programs.flow import FlowProgram
+from legstat.solvers.programs.general import GeneralProgram
+from legstat.solvers.programs.graph import Columns, as_rows, times
 
 _SIMPLEX = {"solver": "simplex", "simplex_strategy": 1, "presolve": "off"}
 # the second attempt: HiGHS' own choice of presolve, and a hundred times its tolerances

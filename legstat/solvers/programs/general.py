@@ -20,8 +20,8 @@ from scipy.sparse.linalg import splu
 
 from legstat._core.errors import SolverError, invalid
 from legstat._core.typing import FloatArray
-from legstat.solvers.graph import Sparse, as_rows, joined, read_only, times
-from legstat.solvers.linear_program import power_of_two
+from legstat.solvers.programs.flow import power_of_two
+from legstat.solvers.programs.graph import Sparse, as_rows, joined, read_only, times
 
 _ROUNDING = 1e-13  # what a subtraction of vectors of size 1 leaves where the answer is 0
 _FREE_TOLERANCE = (

@@ -1,0 +1,4 @@
+"""What an answer is worth: our certificate, the optimal face, and which point of it is reported.
+
+Trusts no engine.
+"""
