@@ -88,7 +88,7 @@ def compare(
     """One row: both ways of composing against the bare forward pass."""
     design = ls.StructuredGaussian(grid=(28, 28), scale=scale)
     responses = {
-        where: ls.torch_response(module, preprocessing="imagenet", batch_size=batch, compose=where, **options).anchor(
+        where: ls.torch_response(module, preprocessing="imagenet", batch_size=batch, compose=where, **options).bind(
             image
         )[0]
         for where in ("outside", "inside")

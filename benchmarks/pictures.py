@@ -30,7 +30,7 @@ def classified(name: str, count: int, least: float = 0.3) -> list[tuple[str, Flo
     found: list[tuple[str, FloatArray]] = []
     for row in rows:
         image = f.load_image(DATA / "images" / "samples" / row["file"])
-        settled, p = f.anchor(image)
+        settled, p = f.bind(image)
         if settled.describe()["target"] == int(row["label"]) and p > least:
             found.append((Path(row["file"]).stem, image))
         if len(found) == count:

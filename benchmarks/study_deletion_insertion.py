@@ -59,8 +59,8 @@ def main(pictures: int = 10, queries: int = 6000) -> None:
     for name in NETWORKS:
         scores: dict[str, list[tuple[float, ...]]] = {}
         for i, (stem, image) in enumerate(classified(name, pictures)):
-            f, _ = network(name).anchor(image)
-            p, _ = network(name, score="probability").anchor(image)
+            f, _ = network(name).bind(image)
+            p, _ = network(name, score="probability").bind(image)
             sample = ls.query(f, image, design, queries, perturbation=ls.Blend(), rng=i, progress=False)
             path = ls.LEGTV(sample).fit_path(progress=False)
             maps = {

@@ -117,7 +117,7 @@ def scales() -> list[dict[str, Any]]:
                 odd = float(np.var((y[:, 0] - y[:, 1]) / 2.0) / np.var(y))
                 chosen = ls.LEGTV(sample).fit_path(progress=False).select("heldout")
                 row = {"network": name, "picture": stem, "perturbation": label, "scale": scale}
-                rows.append(row | {"odd share": odd, "own r2": chosen.fidelity})
+                rows.append(row | {"odd share": odd, "own r2": chosen.r2_heldout})
                 print(rows[-1], flush=True)
     return rows
 

@@ -64,7 +64,7 @@ def measure(name: str, stem: str, image: FloatArray, label: str, folder: Path) -
             rows.append({"n": n, "estimator": "LEG", "moments": kind, "r2": r2(moments.gamma)})
             path = ls.LEGTV(sample, moments=kind).fit_path(progress=False)
             chosen = path.select("heldout")
-            more = {"own r2": chosen.fidelity, "L ratio": chosen.L / chosen.L_max, "regions": chosen.n_regions}
+            more = {"own r2": chosen.r2_heldout, "L ratio": chosen.L / chosen.L_max, "regions": chosen.n_regions}
             best = max(r2(r.params) for r in path)
             rows.append(
                 {"n": n, "estimator": "LEG-TV", "moments": kind, "r2": r2(chosen.params), "best L": best} | more

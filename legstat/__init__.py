@@ -17,57 +17,69 @@ from legstat._core.errors import (
     SolverError,
     TargetNotReachedWarning,
 )
-from legstat.designs.gaussian import GaussianDesign, IsotropicGaussian, StructuredGaussian
+from legstat.designs.gaussian import Design, GaussianDesign, IsotropicGaussian, StructuredGaussian
 from legstat.designs.grid import Grid
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.regions import RegionInference, region_inference
 from legstat.estimators.results import LEGResults, LEGTVResults
-from legstat.explanation import Explanation, explain
+from legstat.explanation.explanation import Explanation, explain
 from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest
 from legstat.inference.power import solve_half_width, solve_power, solve_queries
-from legstat.inspection.endpoint import inspect_endpoint
-from legstat.inspection.onnx_file import inspect_model
+from legstat.inspection.endpoint import EndpointReport, inspect_endpoint
+from legstat.inspection.onnx_file import ModelReport, inspect_model
 from legstat.moments.estimate import Moments
-from legstat.perturbations.operators import Additive, Blend
+from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import Verification, verify
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.responses.http.opening import http_response
+from legstat.responses.http.response import HttpResponse
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
-from legstat.responses.torch.response import torch_response
+from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.torch.response import TorchResponse, torch_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.splitting import split_sample
 from legstat.samples.stopping import HalfWidth, Stopping
-from legstat.sampling.batch_size import tune_batch_size
+from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes, tune_batch_size
 from legstat.sampling.cache import QueryCache
 from legstat.sampling.noise_probe import NoiseProbe, noise_probe
 from legstat.sampling.query import query
+from legstat.solvers import Certificate
 
 __all__ = [
     "LEG",
     "LEGTV",
     "Additive",
     "BackendUnavailableError",
+    "BatchTimings",
     "Blend",
+    "CallableResponse",
+    "Certificate",
     "ConstantScoreWarning",
     "Contrasts",
+    "Design",
+    "EndpointReport",
     "Explanation",
     "GaussianDesign",
     "Grid",
     "HalfWidth",
+    "HttpResponse",
     "InferenceUnavailableError",
     "IsotropicGaussian",
     "LEGResults",
     "LEGTVPath",
     "LEGTVResults",
     "LegstatWarning",
+    "ModelReport",
     "Moments",
     "MultipleTest",
     "NoiseProbe",
     "NonFiniteResponseError",
+    "OnnxResponse",
+    "Perturbation",
     "Preprocessing",
     "QueryCache",
     "QueryError",
@@ -80,6 +92,7 @@ __all__ = [
     "Stopping",
     "StructuredGaussian",
     "TargetNotReachedWarning",
+    "TorchResponse",
     "Verification",
     "WaldTest",
     "as_response",
@@ -87,6 +100,7 @@ __all__ = [
     "http_response",
     "inspect_endpoint",
     "inspect_model",
+    "measure_batch_sizes",
     "noise_probe",
     "onnx_response",
     "query",

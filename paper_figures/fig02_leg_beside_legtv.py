@@ -80,7 +80,11 @@ def compute(n_queries: int = 6001, seed: int = 0, source: str = "auto") -> dict[
         row: dict[str, Any] = {"name": name, "picture": picture, "maps": {}}
         for setting, results in settings.items():
             for method, result in zip(("leg", "legtv"), results, strict=True):
-                r2 = result.fidelity if setting != "paper" else r2_of_odd_part(default, result.channel_maps.sum(axis=0))
+                r2 = (
+                    result.r2_heldout
+                    if setting != "paper"
+                    else r2_of_odd_part(default, result.channel_maps.sum(axis=0))
+                )
                 row["maps"][f"{setting} {method}"] = {
                     "saliency": np.asarray(result.saliency),
                     "r2": r2,

@@ -62,7 +62,7 @@ def main() -> None:
 def sampled(path: Path, asked: Any, **more: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Responses of a query run, and class outputs of partial batches after full ones."""
     options = {"batch_size": 64, "provider": asked.provider} | more
-    f, _ = ls.onnx_response(path, target=TARGET, preprocessing="imagenet", **options).anchor(picture(asked))
+    f, _ = ls.onnx_response(path, target=TARGET, preprocessing="imagenet", **options).bind(picture(asked))
     design = ls.StructuredGaussian(grid=(asked.size // 8,) * 2, scale=0.02)
     sample = ls.query(f, picture(asked), design, asked.queries, key=(1, 2), progress=False)
     pictures = np.random.default_rng(2).random((20, 3, asked.size, asked.size)).astype(np.float32)

@@ -107,10 +107,10 @@ def compare(module: torch.nn.Module, asked: Any, batch: int, options: dict[str, 
             compose=where,
             **options,
         )
-        f, _ = f.anchor(image)  # compiled, and measured, before the clock runs
+        f, _ = f.bind(image)  # compiled, and measured, before the clock runs
         calls[f"{where}, one at a time"] = partial(scored, f, image, design, perturbation, n, batch)
         if where == "inside":
-            # a settled response is anchored again by `query`, which compiles nothing anew
+            # a settled response is bound again by `query`, which compiles nothing anew
             calls["query"] = partial(ls.query, f, image, design, n_queries=n + 1, key=(1, 2), progress=False)
     times = best_times(calls, repeats=asked.repeats)
     found = {"bare pictures a second": n / times["bare"]}

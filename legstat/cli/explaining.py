@@ -34,8 +34,8 @@ from legstat.cli.model_options import (
     VERSION,
 )
 from legstat.data import digits_info, digits_model_path, load_digit
-from legstat.explanation import Explanation, choose_rule, query_for
-from legstat.explanation import explain as explain_picture
+from legstat.explanation.explanation import Explanation, choose_rule, query_for
+from legstat.explanation.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
 from legstat.responses.network.labels import Target
 from legstat.responses.onnx.opening import onnx_response

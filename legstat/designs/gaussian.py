@@ -119,7 +119,7 @@ class Design(ABC):
         normals = np.random.Generator(bits).standard_normal((BLOCK * planes, self.n_normals))
         return self.from_normals(normals).reshape(BLOCK, planes, *self.grid.shape)
 
-    def under(self, conventions: Conventions) -> Self:
+    def with_conventions(self, conventions: Conventions) -> Self:
         """This design with everything the user left open set as the conventions say.
 
         Raises

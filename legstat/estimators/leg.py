@@ -93,14 +93,14 @@ class LEG:
             return LEGResults(moments=self._data, params=self._data.gamma.ravel(), use_t=use_t)
         sample, kind = self._data, self._kind_for(cov_type)
         moments = sample.moments(kind, cov_type=cov_type)
-        fidelity = None
+        r2_heldout = None
         if min(sample.n_units) >= 4 * FOLDS:
-            fidelity = self._fidelity(sample, kind)
+            r2_heldout = self._r2_heldout(sample, kind)
         light = dataclasses.replace(sample)  # without its kept draws, which a kept result would hold on to
         return LEGResults(
             moments=dataclasses.replace(moments, influence=None),
             params=moments.gamma.ravel(),
-            fidelity=fidelity,
+            r2_heldout=r2_heldout,
             image=sample.image,
             sample=light,
             use_t=use_t,
@@ -125,7 +125,7 @@ class LEG:
         return follows.get(cov_type, "least_squares")
 
     @staticmethod
-    def _fidelity(sample: QuerySample, kind: MomentKind) -> float | None:
+    def _r2_heldout(sample: QuerySample, kind: MomentKind) -> float | None:
         """Out-of-sample R^2, None where a fold leaves fewer units than least squares has unknowns."""
         unknowns = sample.planes * sample.design.grid.n_cells + 1
         if kind == "least_squares" and min(sample.n_units) * (FOLDS - 1) // FOLDS <= unknowns:

@@ -215,10 +215,10 @@ class LEGTV:
         radii = self._radii(L, L_ratio)
         solutions = [self._solve_row(row, [radii[row]], solving, None)[0] for row in range(len(radii))]
         found = self._result(radii, solutions, selection)
-        found = found.replace(nonuniqueness=self._width(solutions))
+        found = found.replace(face_width=self._width(solutions))
         if isinstance(self._data, Moments) or min(self._data.n_units) < 4 * FOLDS:
             return found
-        return found.replace(fidelity=float(self.heldout([found], solving).r2[0]))
+        return found.replace(r2_heldout=float(self.heldout([found], solving).r2[0]))
 
     def fit_path(
         self,
@@ -333,16 +333,16 @@ class LEGTV:
         Returns
         -------
         LEGTVResults
-            With `nonuniqueness`, unless the grid is so large that it would take seconds.
+            With `face_width`, unless the grid is so large that it would take seconds.
         """
         rows = range(len(self._programs))
         solutions = [self._solve_row(row, [result.L_per_row[row]], solving, None)[0] for row in rows]
-        return result.replace(nonuniqueness=self._width(solutions))
+        return result.replace(face_width=self._width(solutions))
 
     def _width(self, solutions: Sequence[Solution]) -> float | None:
         if self._moments.design.grid.n_cells > _FACE_LIMIT:
             return None
-        widths = [s.nonuniqueness for s in solutions]
+        widths = [s.face_width for s in solutions]
         return float(np.max(widths)) if np.isfinite(widths).all() else None
 
     def _radii(self, L: float | None, ratio: float | None) -> FloatArray:

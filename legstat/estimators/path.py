@@ -182,7 +182,7 @@ class LEGTVPath(Sequence[LEGTVResults]):
             best = int(np.argmax(measured.r2))
             if one_std_error:
                 best = int(np.flatnonzero(measured.r2 >= measured.r2[best] - measured.std_errors[best])[0])
-            chosen = self[best].replace(fidelity=float(measured.r2[best]))
+            chosen = self[best].replace(r2_heldout=float(measured.r2[best]))
             return self._estimator.with_width(chosen, self._solving)
         if n_regions is not None:
             counts = np.array([r.n_regions for r in self])

@@ -59,7 +59,7 @@ class Results:
         gamma-hat, score per unit of z, channel by channel and in C order of the cells; read-only.
     moments : Moments
         The moment vector it was made of, with the facts about the experiment in ``moments.source``.
-    fidelity : float or None
+    r2_heldout : float or None
         K-fold out-of-sample R^2 of the linear map (odd part, if antithetic); None without responses.
     image : ndarray of shape (C, H, W) or None
         The picture, for maps.
@@ -67,7 +67,7 @@ class Results:
 
     params: FloatArray
     moments: Moments
-    fidelity: float | None = None
+    r2_heldout: float | None = None
     image: FloatArray | None = None
 
     def __post_init__(self) -> None:
@@ -169,7 +169,7 @@ class Results:
         Axes
             The axes drawn on.
         """
-        from legstat.report import plot_map
+        from legstat.report.plots import plot_map
 
         drawn: Axes = plot_map(self, ax, **options)
         return drawn
@@ -182,7 +182,7 @@ class Results:
             "design": type(self.moments.design).__name__,
             "design_parameters": {k: v for k, v in parameters.items() if not isinstance(v, np.ndarray)},
             "moments": {name: getattr(self.moments, name) for name in ("n", "kind", "source", "cov_type")},
-            "fidelity": self.fidelity,
+            "r2_heldout": self.r2_heldout,
         }
         arrays |= {"params": self.params, "b": self.moments.b}
         for name, array in (("variances", self.moments.variances), ("df", self.moments.df), ("image", self.image)):
@@ -209,7 +209,7 @@ class Results:
         common = {
             "params": arrays["params"],
             "moments": moments,
-            "fidelity": header["fidelity"],
+            "r2_heldout": header["r2_heldout"],
             "image": arrays.get("image"),
         }
         return cls(**common, **cls._from_extra(header, arrays))
@@ -257,7 +257,7 @@ class LEGResults(Inferring, Results):
         if not self.has_intervals:
             return {}
         low, high = self.conf_int().T
-        inference = {"std_error": self.std_errors, "z": self.zstats, "pvalue": self.pvalues}
+        inference = {"std_error": self.std_errors, "z": self.tstats, "pvalue": self.pvalues}
         return {**inference, "conf_low": low, "conf_high": high}
 
     def summary(self) -> Summary:
@@ -281,7 +281,7 @@ class LEGTVResults(Results):
         Our own proof of optimality of each program.
     engine, selection : str
         What solved it, and which point of the optimal face it is.
-    nonuniqueness : float or None
+    face_width : float or None
         Largest range that one difference between neighbours has over all optimal maps; None where it was not computed.
 
     Examples
@@ -298,7 +298,7 @@ class LEGTVResults(Results):
     certificates: tuple[Certificate, ...]
     engine: str
     selection: str
-    nonuniqueness: float | None = None
+    face_width: float | None = None
 
     @property
     def L(self) -> float:
@@ -365,13 +365,13 @@ class LEGTVResults(Results):
 
     def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
         certificates = [dataclasses.asdict(c) for c in self.certificates]
-        header: JSON = {name: getattr(self, name) for name in ("engine", "selection", "nonuniqueness")}
+        header: JSON = {name: getattr(self, name) for name in ("engine", "selection", "face_width")}
         header["certificates"] = certificates
         return header, {"L_per_row": self.L_per_row, "L_max_per_row": self.L_max_per_row}
 
     @classmethod
     def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:
-        extra: dict[str, Any] = {name: header[name] for name in ("engine", "selection", "nonuniqueness")}
+        extra: dict[str, Any] = {name: header[name] for name in ("engine", "selection", "face_width")}
         extra["certificates"] = tuple(Certificate(**c) for c in header["certificates"])
         return {**extra, "L_per_row": arrays["L_per_row"], "L_max_per_row": arrays["L_max_per_row"]}
 

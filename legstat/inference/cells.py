@@ -65,7 +65,7 @@ class Inferring:
         raise no_variance(self.moments.kind, "LEGResults")
 
     @property
-    def zstats(self) -> FloatArray:
+    def tstats(self) -> FloatArray:
         """params / std_errors, shape (P p,)."""
         errors = self.std_errors
         return np.divide(self.params, errors, out=np.zeros_like(errors), where=errors > 0)
@@ -73,9 +73,9 @@ class Inferring:
     @property
     def pvalues(self) -> FloatArray:
         """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
-        zstats = self.zstats
+        tstats = self.tstats
         self._check("LEGResults.pvalues")
-        return two_sided_pvalues(zstats, self.df)
+        return two_sided_pvalues(tstats, self.df)
 
     @property
     def df(self) -> FloatArray:
@@ -265,7 +265,7 @@ class Inferring:
         return multiple_test(
             self.params,
             errors,
-            two_sided_pvalues(self.zstats, self._joint_df) if joint else self.pvalues,
+            two_sided_pvalues(self.tstats, self._joint_df) if joint else self.pvalues,
             rate,
             self.moments.design.grid.shape,
             covariance=lambda: self.covariance,

@@ -126,7 +126,7 @@ class Contrasts:
         return np.sqrt(np.diag(self.covariance))
 
     @property
-    def zstats(self) -> FloatArray:
+    def tstats(self) -> FloatArray:
         """estimates / std_errors, shape (k,)."""
         errors = self.std_errors
         return np.divide(self.estimates, errors, out=np.zeros_like(errors), where=errors > 0)
@@ -135,7 +135,7 @@ class Contrasts:
     def pvalues(self) -> FloatArray:
         """Two-sided p-values of each contrast being 0, by itself, shape (k,)."""
         self._check("Contrasts.pvalues")
-        return two_sided_pvalues(self.zstats, self.df)
+        return two_sided_pvalues(self.tstats, self.df)
 
     def _df(self, joint: bool) -> FloatArray:
         """Degrees of freedom of each contrast by itself, or where all are to hold at once; one alone is never joint."""
@@ -224,7 +224,7 @@ class Contrasts:
         return multiple_test(
             self.estimates,
             self.std_errors,
-            two_sided_pvalues(self.zstats, self._df(joint)),
+            two_sided_pvalues(self.tstats, self._df(joint)),
             rate,
             (1, len(self.estimates)),
             covariance=lambda: self,
@@ -292,7 +292,7 @@ class Contrasts:
         import pandas as pd
 
         low, high = self.conf_int(level).T
-        columns = {"estimate": self.estimates, "std_error": self.std_errors, "z": self.zstats, "pvalue": self.pvalues}
+        columns = {"estimate": self.estimates, "std_error": self.std_errors, "z": self.tstats, "pvalue": self.pvalues}
         return pd.DataFrame({**columns, "conf_low": low, "conf_high": high}, index=list(self.labels))
 
     def __repr__(self) -> str:

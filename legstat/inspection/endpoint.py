@@ -166,7 +166,7 @@ def inspect_endpoint(
         inputs, outputs = fresh.tensors
         picture = picture_for(fresh, image)
         try:
-            settled, _ = fresh.anchor(picture)
+            settled, _ = fresh.bind(picture)
         except (ValueError, RuntimeError) as error:
             return EndpointReport(
                 url=url, model=model, inputs=inputs, outputs=outputs, problems=(str(error),), evaluations=1, requests=1
@@ -220,7 +220,7 @@ def _presets(
     for name in PRESETS:
         with contextlib.suppress(ValueError), warnings.catch_warnings():
             warnings.simplefilter("ignore", LegstatWarning)
-            response, _ = opened(name).anchor(picture)
+            response, _ = opened(name).bind(picture)
             top, label, chance = response.describe()["top_x0"][0]
             found.append((name, top, label, chance))
     return tuple(found)

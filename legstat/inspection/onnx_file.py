@@ -207,7 +207,7 @@ def inspect_model(
             return ModelReport(**known, problems=(str(error),))
         picture = picture_for(fresh, image)
         try:
-            settled, _ = fresh.anchor(picture)
+            settled, _ = fresh.bind(picture)
         except ValueError as error:
             return ModelReport(**known, problems=(str(error),), evaluations=1)
     problems += [str(one.message) for one in said]
@@ -267,7 +267,7 @@ def _presets(
     for name in PRESETS:
         with contextlib.suppress(ValueError), warnings.catch_warnings():
             warnings.simplefilter("ignore", LegstatWarning)
-            response, _ = opened(name, free_batch_axis=False).anchor(picture)
+            response, _ = opened(name, free_batch_axis=False).bind(picture)
             top, label, chance = response.describe()["top_x0"][0]
             found.append((name, top, label, chance))
     return tuple(found)

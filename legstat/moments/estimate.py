@@ -137,8 +137,8 @@ def estimate_moments(
     - ``"regression"``: :math:`(Z^T Z / n + a S) g = (1 + a) b`, then :math:`S g`. Biased towards 0 where n is below
       some 20 p; no valid intervals.
     - ``"adaptive"``: ridge regression on a prior that is smooth on the grid and wide where the sample finds signal
-      (`legstat.moments.ridge.adaptive_ridge`), with the weight that minimises generalised cross-validation. Biased likewise;
-      the smallest error for maps (docs/studies/query_efficiency.md).
+      (`legstat.moments.ridge.adaptive_ridge`), with the weight that minimises generalised cross-validation. Biased
+      likewise; the smallest error for maps (docs/studies/query_efficiency.md).
     - ``"crossfit"``: :math:`b = \frac1n\sum (S g_{-i} + (y_i - g_{-i}^T z_i) z_i)` with the pilot :math:`g_{-i}` from
       all other units. Unbiased for any pilot; carries variances. The pilot is the ridge map in whitened coordinates
       whose penalty minimises generalised cross-validation, so that all of them follow from one decomposition; beyond

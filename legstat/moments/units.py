@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from legstat._core.typing import FloatArray
-from legstat.perturbations.clipped_law import RealisedLaw
+from legstat.perturbations.clipped_law import ClippedLaw
 
 _KEEP_BYTES = 512 * 2**20  # realised draws below this size are kept between passes, else drawn again
 
@@ -20,7 +20,7 @@ class Units:
 
     Attributes
     ----------
-    law : RealisedLaw
+    law : ClippedLaw
         Law of one unit's z.
     chunks : callable
         Gives an iterator over (z of shape (k, planes, p), y of shape (k,)), always in the same chunks.
@@ -32,7 +32,7 @@ class Units:
         Whether z is kept between passes where it is small; else it is drawn again for each.
     """
 
-    law: RealisedLaw
+    law: ClippedLaw
     chunks: Callable[[], Iterator[tuple[FloatArray, FloatArray]]]
     n: int
     paired: bool

@@ -25,7 +25,7 @@ DENSE_LIMIT = 4096
 """Most unknowns for which p x p matrices are formed (128 MiB each)."""
 
 
-class RealisedLaw:
+class ClippedLaw:
     """Law of one unit's realised z: the design itself, or the design seen through a `CellMap`.
 
     Parameters
@@ -53,7 +53,7 @@ class RealisedLaw:
     --------
     >>> from legstat import Blend, StructuredGaussian
     >>> design = StructuredGaussian(grid=(4, 4), scale=0.25)
-    >>> law = RealisedLaw(design, Blend().cell_map(np.zeros((1, 8, 8)), design.grid, "shared", 0), planes=1)
+    >>> law = ClippedLaw(design, Blend().cell_map(np.zeros((1, 8, 8)), design.grid, "shared", 0), planes=1)
     >>> bool(law.covariance(np.ones((1, 16))).sum() < design.covariance(np.ones(16)).sum())
     True
     """

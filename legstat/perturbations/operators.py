@@ -86,7 +86,7 @@ class Perturbation(ABC):
     def parameters(self) -> JSON:
         """Constructor arguments; arrays only where the user gave one."""
 
-    def under(self, conventions: Conventions) -> Perturbation:
+    def with_conventions(self, conventions: Conventions) -> Perturbation:
         """This operator if it agrees with the conventions; ValueError where it does not."""
         implied = Additive(clip=conventions.clip, quantise=conventions.quantise)
         if conventions.name != "default" and self != implied:

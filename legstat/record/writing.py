@@ -26,8 +26,9 @@ from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.samples.sample import QuerySample
 
-FORMAT = 1
+FORMAT = 2
 """Version of the record's form."""
+_RENAMED = {"leg.fidelity": "leg.r2_heldout", "legtv.fidelity": "legtv.r2_heldout"}  # in form 1
 
 _PACKAGES = ("legstat", "numpy", "scipy", "onnxruntime", "onnx", "torch", "highspy", "cvxpy", "pillow")
 
@@ -74,11 +75,11 @@ def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResu
         "f_base": sample.f_base,
         "mean_shift": facts["mean_shift"],
         "sd": facts["sd"],
-        "leg.fidelity": leg.fidelity,
+        "leg.r2_heldout": leg.r2_heldout,
         "legtv.L": tv.L,
         "legtv.L_max": tv.L_max,
         "legtv.L_ratio": tv.L_ratio,
-        "legtv.fidelity": tv.fidelity,
+        "legtv.r2_heldout": tv.r2_heldout,
         "legtv.n_regions": tv.n_regions,
         "legtv.gap": tv.certificate.gap,
     }
@@ -257,8 +258,11 @@ def read_record(path: str | Path) -> JSON:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         text = f"Reading it failed: {type(error).__name__}: {error}."
         raise ValueError(invalid("record", "path", str(path), "the record.json of an explanation", text)) from error
-    if not isinstance(record, dict) or record.get("legstat_record") != FORMAT:
+    if not isinstance(record, dict) or record.get("legstat_record") not in range(1, FORMAT + 1):
         got = record.get("legstat_record") if isinstance(record, dict) else type(record).__name__
         remedy = "Use the legstat that wrote it." if isinstance(got, int) else "Pass the record.json of an explanation."
-        raise ValueError(invalid("record", "legstat_record", got, f"{FORMAT}, the form that is read here", remedy))
+        valid = f"from 1 to {FORMAT}, the forms that are read here"
+        raise ValueError(invalid("record", "legstat_record", got, valid, remedy))
+    if record["legstat_record"] == 1:
+        record["results"] = {_RENAMED.get(name, name): value for name, value in record["results"].items()}
     return record

@@ -1,6 +1,4 @@
-"""What people look at: maps over pictures, panels, HTML. The only place that loads matplotlib."""
+"""What people look at: summaries, maps over pictures, panels, pages. The only folder that loads matplotlib.
 
-from legstat.report.page import save_page
-from legstat.report.plots import plot_explanation, plot_map, save_overlay
-
-__all__ = ["plot_explanation", "plot_map", "save_overlay", "save_page"]
+Computes no estimate: it draws results by what they offer, whatever made them.
+"""

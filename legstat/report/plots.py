@@ -204,7 +204,7 @@ def _blend(values: FloatArray, grey: FloatArray, colours: Colormap, norm: Normal
 
 def _title(results: Results) -> str:
     name = "LEG" if not hasattr(results, "L_ratio") else f"LEG-TV, L = {results.L_ratio:.2g} L_max"
-    return name if results.fidelity is None else f"{name}\nout-of-sample R² {results.fidelity:.2f}"
+    return name if results.r2_heldout is None else f"{name}\nout-of-sample R² {results.r2_heldout:.2f}"
 
 
 def _picture_title(results: Results) -> str:

@@ -19,7 +19,7 @@ _R2_NOTE = (
 
 def leg_summary(results: LEGResults) -> Summary:
     """Summary of LEG: the experiment, then the strongest cells with their standard errors."""
-    right = [("Moments:", results.moments.kind), *_fidelity(results)]
+    right = [("Moments:", results.moments.kind), *_r2_heldout(results)]
     return _summary(
         "LEG: linearly estimated gradient", results, right, [("", *_leg_cells(results))], _leg_notes(results)
     )
@@ -27,7 +27,7 @@ def leg_summary(results: LEGResults) -> Summary:
 
 def legtv_summary(results: LEGTVResults) -> Summary:
     """Summary of LEG-TV: the experiment and the program, then the strongest cells."""
-    right = [("Moments:", results.moments.kind), *_program(results), *_fidelity(results)]
+    right = [("Moments:", results.moments.kind), *_program(results), *_r2_heldout(results)]
     title = "LEG-TV: total-variation penalised LEG"
     return _summary(title, results, right, [("", *_legtv_cells(results))], _legtv_notes(results))
 
@@ -36,9 +36,9 @@ def joint_summary(leg: LEGResults, tv: LEGTVResults) -> Summary:
     """Summary of LEG and LEG-TV of one sample: the experiment once, then the strongest cells of each."""
     right = [
         ("LEG moments:", leg.moments.kind),
-        ("LEG o.o.s. R2:", _fidelity(leg)[0][1]),
+        ("LEG o.o.s. R2:", _r2_heldout(leg)[0][1]),
         ("LEG-TV moments:", tv.moments.kind),
-        ("LEG-TV o.o.s. R2:", _fidelity(tv)[0][1]),
+        ("LEG-TV o.o.s. R2:", _r2_heldout(tv)[0][1]),
         *_program(tv),
     ]
     tables = [("LEG, strongest cells", *_leg_cells(leg)), ("LEG-TV, strongest cells", *_legtv_cells(tv))]
@@ -60,7 +60,7 @@ def _leg_cells(results: LEGResults) -> tuple[list[str], list[list[str]]]:
             low, high = results.conf_int()[i]
             cells += [
                 _number(results.std_errors[i]),
-                f"{results.zstats[i]:.2f}",
+                f"{results.tstats[i]:.2f}",
                 f"{results.pvalues[i]:.3f}",
                 _number(low),
                 _number(high),
@@ -101,7 +101,7 @@ def _program(results: LEGTVResults) -> list[tuple[str, str]]:
         ("L / L_max:", f"{results.L_ratio:.3f}"),
         ("Regions:", str(results.n_regions)),
         ("Engine, selection:", f"{results.engine}, {results.selection}"),
-        ("Width of the optimum:", "n/a" if results.nonuniqueness is None else _number(results.nonuniqueness)),
+        ("Width of the optimum:", "n/a" if results.face_width is None else _number(results.face_width)),
         ("Certificate:", f"{'passed' if certificate.passed else 'FAILED'}, gap {certificate.gap:.0e}"),
     ]
 
@@ -176,8 +176,8 @@ def _target(response: JSON) -> str:
     return f"{target} ({label})" if label else str(target)
 
 
-def _fidelity(results: Results) -> list[tuple[str, str]]:
-    value = "n/a (too few units)" if results.fidelity is None else f"{results.fidelity:.3f}"
+def _r2_heldout(results: Results) -> list[tuple[str, str]]:
+    value = "n/a (too few units)" if results.r2_heldout is None else f"{results.r2_heldout:.3f}"
     return [("Out-of-sample R2:", value)]
 
 
@@ -189,7 +189,7 @@ def _warnings(results: Results) -> list[str]:
         texts.append(
             "WARNING: the score hardly moved; this map is rounding noise. Raise the scale or use score='log_odds'."
         )
-    if results.fidelity is not None and results.fidelity <= 0:
+    if results.r2_heldout is not None and results.r2_heldout <= 0:
         texts.append(
             "WARNING: out of sample the map predicts the response no better than its mean. Raise n_queries, or choose "
             "a larger L or a coarser grid."

@@ -71,7 +71,7 @@ class Response(ABC):
     def describe(self) -> JSON:
         """What a record needs to know about the response, as a mapping that JSON takes."""
 
-    def anchor(self, image: AnyArray) -> tuple[Response, float]:
+    def bind(self, image: AnyArray) -> tuple[Response, float]:
         """Evaluate f(x0) once and settle what depended on it.
 
         Parameters
@@ -141,7 +141,7 @@ class Response(ABC):
         Parameters
         ----------
         description : dict
-            What `describe` returned after `anchor`.
+            What `describe` returned after `bind`.
 
         Returns
         -------

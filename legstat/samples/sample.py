@@ -24,13 +24,12 @@ from legstat._core.typing import JSON, FloatArray
 from legstat.designs.gaussian import BLOCK, Design, design_from_parameters
 from legstat.moments.estimate import Moments, estimate_moments
 from legstat.moments.units import Units
-from legstat.perturbations.clipped_law import RealisedLaw
+from legstat.perturbations.clipped_law import ClippedLaw
 from legstat.perturbations.operators import PERTURBATIONS, Additive, CellMap, Perturbation
 from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import Stopping
 
 _CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
-_FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -175,7 +174,7 @@ class QuerySample:
         cell_map = self.cell_map(channel)
         if cell_map is not None and self.antithetic:
             cell_map = cell_map.odd_part()
-        law = RealisedLaw(self.design, cell_map, self.planes)
+        law = ClippedLaw(self.design, cell_map, self.planes)
 
         def chunks() -> Iterator[tuple[FloatArray, FloatArray]]:
             source = self._drawn(channel) if self.external_z is None else self._given()
@@ -422,7 +421,6 @@ class QuerySample:
         parameters = self.design.parameters()
         arrays: dict[str, FloatArray] = {"image": self.image}
         header: JSON = {
-            "format": _FORMAT,
             "design": type(self.design).__name__,
             "perturbation": type(self.perturbation).__name__,
             "draw_check": self._draw_check(),

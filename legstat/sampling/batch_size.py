@@ -67,7 +67,7 @@ def measure_batch_sizes(
     Parameters
     ----------
     response : Response
-        Settled (after `Response.anchor`).
+        Settled (after `Response.bind`).
     image : ndarray of shape (C, H, W)
         Picture to fill batches with.
     candidates : sequence of int
@@ -225,7 +225,7 @@ def tune_batch_size(
     Parameters
     ----------
     response : Response
-        Settled (after `Response.anchor`).
+        Settled (after `Response.bind`).
     image : ndarray of shape (C, H, W)
         Picture to measure with.
     candidates : sequence of int

@@ -203,8 +203,8 @@ class Answers:
 
     # -- f(x0) -----------------------------------------------------------------------------------------------------
 
-    def anchor(self, response: Response, image: FloatArray) -> tuple[Response, float] | None:
-        """The settled response and f(x0), if they are known; see `Response.anchor`."""
+    def bind(self, response: Response, image: FloatArray) -> tuple[Response, float] | None:
+        """The settled response and f(x0), if they are known; see `Response.bind`."""
         key = _anchor_key(response, image)
 
         def read(connection: sqlite3.Connection) -> JSON | None:
@@ -223,7 +223,7 @@ class Answers:
             return None
         return response.resolved(facts["description"]), float.fromhex(facts["value"])
 
-    def keep_anchor(self, response: Response, image: FloatArray, settled: Response, value: float) -> None:
+    def keep_bound(self, response: Response, image: FloatArray, settled: Response, value: float) -> None:
         """Keep f(x0) and what it settled about `response`."""
         if not np.isfinite(value):
             return

@@ -192,7 +192,7 @@ def make_plan(
     if conventions is not None and resume is not None and conventions != resume.conventions:
         raise clash("query", "conventions", conventions, resume.convention_set, resume.conventions)
     rules = get_conventions(conventions or (resume.conventions if resume is not None else "default"))
-    law = design.under(rules)
+    law = design.with_conventions(rules)
     operator = _operator(perturbation, rules, resume)
     operator.check(picture, law.grid, law.channels)
     _check_type("antithetic", antithetic, bool | np.bool_ | None, "True or False")
@@ -229,7 +229,7 @@ def _check_image(image: AnyArray) -> FloatArray:
 
 def _operator(given: Perturbation | None, rules: Conventions, resume: QuerySample | None) -> Perturbation:
     if given is not None:
-        return given.under(rules)
+        return given.with_conventions(rules)
     return resume.perturbation if resume is not None else Additive(clip=rules.clip, quantise=rules.quantise)
 
 

@@ -151,7 +151,7 @@ def noise_probe(
     response.check_image(picture, "noise_probe")
     operator = Additive() if perturbation is None else perturbation
     operator.check(picture, design.grid, design.channels)
-    settled, _ = response.anchor(picture)
+    settled, _ = response.bind(picture)
     generator = np.random.default_rng(rng)
     planes = len(picture) if design.channels == "joint" else 1
     z = design.from_normals(generator.standard_normal((max(n_inputs - 1, 0) * planes, design.n_normals)))

@@ -329,9 +329,9 @@ def _batches(
 
 def _open(response: Response, plan: Plan, key: Key, answers: Answers | None) -> tuple[Response, QuerySample]:
     """Pay for f(x0): the settled response, and a sample without units (nor base point, where it is another one)."""
-    anchored = None if answers is None else answers.anchor(response, plan.image)
+    bound = None if answers is None else answers.bind(response, plan.image)
     try:
-        settled, f_x0 = anchored or response.anchor(plan.image)
+        settled, f_x0 = bound or response.bind(plan.image)
     except KeyboardInterrupt as error:
         raise QueryInterrupted(None) from error
     except Exception as error:
@@ -340,8 +340,8 @@ def _open(response: Response, plan: Plan, key: Key, answers: Answers | None) -> 
             raise
         text = f"legstat.query: f failed on the unperturbed picture: {type(error).__name__}: {error}"
         raise QueryError(text) from error
-    if answers is not None and not anchored:
-        answers.keep_anchor(response, plan.image, settled, f_x0)
+    if answers is not None and not bound:
+        answers.keep_bound(response, plan.image, settled, f_x0)
     if not np.isfinite(f_x0):
         text = f"legstat.query: f(x0) = {f_x0}. The score must be finite there."
         raise NonFiniteResponseError(text, index=0)
@@ -356,7 +356,7 @@ def _open(response: Response, plan: Plan, key: Key, answers: Answers | None) -> 
         f_base=float("nan") if plan.perturbation.needs_base else f_x0,
         segments=tuple(Segment(key, c, plan.first_block, empty) for c in range(plan.streams)),
         response=settled.describe(),
-        ledger=Ledger(plan.n_queries, x0=int(not anchored), base=0, perturbed=0, cached=int(bool(anchored))),
+        ledger=Ledger(plan.n_queries, x0=int(not bound), base=0, perturbed=0, cached=int(bool(bound))),
     )
 
 

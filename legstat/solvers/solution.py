@@ -97,7 +97,7 @@ class Solution:
         return self.program.mean_determined
 
     @cached_property
-    def nonuniqueness(self) -> float:
+    def face_width(self) -> float:
         """Largest range of one edge of h over all optimal points; 0 where the optimum is unique.
 
         Exact and computed on first use. For a flow program from shortest paths on the regions of the optimal face:

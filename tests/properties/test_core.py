@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import legstat as ls
 from legstat.designs.gaussian import Design
 from legstat.designs.grid import Grid
-from legstat.perturbations.clipped_law import RealisedLaw
+from legstat.perturbations.clipped_law import ClippedLaw
 from tests.helpers import Counting, naive_D, pinv, smooth
 
 shapes = st.tuples(st.integers(1, 12), st.integers(1, 12))
@@ -119,7 +119,7 @@ def test_clipping_never_adds(shape: tuple[int, int], scale: float, paired: bool,
     realised = cell_map(z)
     assert (np.abs(realised) <= np.abs(z) + 1e-12).all()
     assert (realised * z >= -1e-12).all()
-    matrix = RealisedLaw(design, cell_map, 1).matrix()
+    matrix = ClippedLaw(design, cell_map, 1).matrix()
     assert (np.diag(matrix) <= design.variances + 1e-12).all()
     assert np.linalg.eigvalsh(matrix)[0] > 0
 
@@ -142,7 +142,7 @@ def test_score_times_a_plus_c(design: Design, seed: int, antithetic: bool, a: fl
             rtol=0,
             atol=1e-9 * size,  # type: ignore[arg-type]
         )
-    fits = [ls.LEG(s).fit().fidelity for s in (one, two)]
+    fits = [ls.LEG(s).fit().r2_heldout for s in (one, two)]
     assert fits[0] == pytest.approx(fits[1], abs=1e-8)
 
 

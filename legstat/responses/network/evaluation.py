@@ -150,7 +150,7 @@ class NetworkEvaluation(Response):
                     "target",
                     self._choices.target,
                     "settled before images are scored",
-                    "Call `response, value = response.anchor(image)` first, as legstat.query does.",
+                    "Call `response, value = response.bind(image)` first, as legstat.query does.",
                 )
             )
 
@@ -231,7 +231,7 @@ class NetworkEvaluation(Response):
         """
         if self._decision is None:
             raise ValueError(
-                invalid(self._choices.where, "output_kind", None, "settled", "Call `response.anchor(image)` first.")
+                invalid(self._choices.where, "output_kind", None, "settled", "Call `response.bind(image)` first.")
             )
         return probabilities(self.class_outputs(images).astype(np.float64), self._decision.kind)
 

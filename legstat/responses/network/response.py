@@ -36,7 +36,7 @@ class NetworkResponse(NetworkEvaluation):
     """A classifier network, one score of it, and the preprocessing in front.
 
     Built by `onnx_response` or `torch_response`. With target "top", or where it takes a picture to tell logits from
-    probabilities, `anchor` must be called before images are scored; `legstat.query` does.
+    probabilities, `bind` must be called before images are scored; `legstat.query` does.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class NetworkResponse(NetworkEvaluation):
 
     # -- settling ------------------------------------------------------------------------------------------------
 
-    def anchor(self, image: AnyArray) -> tuple[Self, float]:
+    def bind(self, image: AnyArray) -> tuple[Self, float]:
         """Evaluate x0 once: settle target and kind of output; see `Response`.
 
         Raises
@@ -272,7 +272,7 @@ class NetworkResponse(NetworkEvaluation):
         dict
             ``kind``, ``model_sha256``, ``fingerprint``; ``target`` (index or pair; None while open), ``target_given``,
             ``target_label``, ``n_classes``; ``score``; ``output_kind``, ``output_kind_source`` ("stated", "graph" or
-            "values"), ``output_kind_ground``; after `anchor` ``score_x0``, ``probability_x0``, ``logit_x0`` (None where
+            "values"), ``output_kind_ground``; after `bind` ``score_x0``, ``probability_x0``, ``logit_x0`` (None where
             not known), ``top_x0`` (index, label, probability of the first five); ``preprocessing``,
             ``preprocessing_given``, ``input_shape``, ``input_dtype``, ``batch_size``, ``saturated`` (evaluations whose
             log-odds were censored); and the backend's entries (file, versions, provider, threads, ...).

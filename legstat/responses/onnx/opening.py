@@ -211,7 +211,7 @@ def reopen_onnx(
     -------
     OnnxResponse
         With the described target, score, preprocessing and settings. `NetworkResponse.resolved` settles it without an
-        evaluation, `anchor` with one.
+        evaluation, `bind` with one.
 
     Raises
     ------
@@ -222,7 +222,7 @@ def reopen_onnx(
     --------
     >>> from legstat.data import digits_model_path, load_digit
     >>> from legstat.responses.onnx.opening import onnx_response, reopen_onnx
-    >>> f, _ = onnx_response(digits_model_path()).anchor(load_digit(0)[0])
+    >>> f, _ = onnx_response(digits_model_path()).bind(load_digit(0)[0])
     >>> reopen_onnx(f.describe(), digits_model_path()).resolved(f.describe()).fingerprint == f.fingerprint
     True
     """

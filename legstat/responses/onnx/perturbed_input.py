@@ -1,8 +1,8 @@
 """The perturbation in front of a user's graph: only the cells' numbers cross into the session.
 
-The nodes do what `legstat.perturbations.recipe.Composer` does with the recipe of the network's input, in the same order and
-precision, so that the network sees the same bits. The picture is no part of the graph: its arrays are inputs, which a
-device keeps.
+The nodes do what `legstat.perturbations.recipe.Composer` does with the recipe of the network's input, in the same order
+and precision, so that the network sees the same bits. The picture is no part of the graph: its arrays are inputs, which
+a device keeps.
 """
 
 from __future__ import annotations

@@ -155,15 +155,15 @@ class TorchResponse(NetworkResponse):
 
     # -- settling ------------------------------------------------------------------------------------------------
 
-    def anchor(self, image: AnyArray) -> tuple[Self, float]:
-        """Evaluate x0 once and measure what autocast and compilation change; see `NetworkResponse.anchor`.
+    def bind(self, image: AnyArray) -> tuple[Self, float]:
+        """Evaluate x0 once and measure what autocast and compilation change; see `NetworkResponse.bind`.
 
         Raises
         ------
         ValueError
             As there; or the compiled network computes something else than the module.
         """
-        settled, value = super().anchor(image)
+        settled, value = super().bind(image)
         settled._checks = settled._measured(np.asarray(image)) if np.isfinite(value) else {}
         return settled, value
 
@@ -359,7 +359,7 @@ def torch_response(
     >>> import numpy as np
     >>> import torch
     >>> from legstat.responses.torch.response import torch_response
-    >>> f, value = torch_response(torch.nn.Flatten(), score="logit").anchor(np.array([[[0.25, 0.75, 0.5]]]))
+    >>> f, value = torch_response(torch.nn.Flatten(), score="logit").bind(np.array([[[0.25, 0.75, 0.5]]]))
     >>> f.target, value, f.describe()["output_kind_source"]
     (1, 0.75, 'values')
     """

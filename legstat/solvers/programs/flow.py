@@ -21,7 +21,7 @@ from scipy import sparse
 
 from legstat._core.errors import invalid
 from legstat._core.typing import BoolArray, FloatArray, IntArray
-from legstat.solvers import graph
+from legstat.solvers.programs import graph
 from legstat.solvers.programs.graph import Columns, Sparse
 
 _CURL_TOLERANCE = 1e-9  # largest mismatch of centre and D u, relative to max|centre|: beyond it no g fits L = 0

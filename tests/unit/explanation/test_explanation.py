@@ -1,0 +1,169 @@
+"""`explain` composes the public calls and nothing more; its defaults; what it refuses before anything is spent."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import legstat as ls
+from legstat.data import digits_model_path, load_digit
+from legstat.explanation.explanation import FILES, choose_rule, default_grid
+
+
+def truth(rows: int = 6, columns: int = 6) -> np.ndarray:
+    gamma = np.zeros((rows, columns))
+    gamma[1:3, 3:5] = 1.0
+    return gamma
+
+
+def grey(side: int = 6) -> np.ndarray:
+    return np.full((1, side, side), 0.5)
+
+
+class Counting:
+    """A response that counts the pictures it was handed."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        self.seen += len(images)
+        return images.mean(axis=(1, 2, 3))
+
+
+@pytest.mark.parametrize(("side", "cells"), [(224, 28), (8, 8), (28, 28), (32, 16), (299, 23), (3, 3), (1, 1)])
+def test_default_grid_is_the_finest_divisor_up_to_28(side, cells):
+    assert default_grid(side, side) == (cells, cells)
+
+
+def test_default_grid_treats_sides_apart():
+    assert default_grid(32, 48) == (16, 24)
+
+
+@pytest.mark.parametrize("side", [227, 29, 2 * 113])
+def test_picture_without_a_grid_is_refused(side):
+    with pytest.raises(ValueError, match=rf"`grid` must be given.*{side} x {side}"):
+        default_grid(side, side)
+
+
+def test_same_numbers_as_the_calls_it_composes():
+    f = ls.simulate.linear(truth())
+    found = ls.explain(f, grey(), perturbation=ls.Additive(), n_queries=301, rng=7)
+    design = ls.StructuredGaussian(grid=(6, 6), scale=0.02)
+    sample = ls.query(f, grey(), design, 301, perturbation=ls.Additive(), rng=7)
+    path = ls.LEGTV(sample).fit_path()
+    assert np.array_equal(found.sample.responses, sample.responses)
+    assert np.array_equal(found.leg.params, ls.LEG(sample).fit().params)
+    assert np.array_equal(found.path.params, path.params)
+    assert found.tv.L == path.select("heldout").L
+    assert found.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("conventions", "perturbation", "scale", "ratio"),
+    [
+        (None, ls.Blend("blur", at=0.5), 0.25, None),
+        ("paper", ls.Additive(clip=False), 0.02, 0.1),
+        ("upstream", ls.Additive(clip=False, quantise=True), 0.02, 0.1),
+    ],
+)
+def test_defaults_follow_the_conventions(conventions, perturbation, scale, ratio):
+    picture = np.random.default_rng(0).random((3, 12, 12))
+    found = ls.explain(Counting(), picture, grid=(6, 6), n_queries=400, conventions=conventions, rng=0)
+    assert found.sample.perturbation == perturbation
+    assert found.sample.design.scale == scale
+    if ratio is None:
+        assert found.choice == {"rule": "heldout"}
+    else:
+        # the ratio is taken in each channel by itself; two roundings apart at most
+        assert np.allclose(found.tv.L_per_row, ratio * found.tv.L_max_per_row, rtol=1e-14, atol=0.0)
+
+
+def test_additive_perturbation_gets_the_papers_scale():
+    found = ls.explain(ls.simulate.linear(truth()), grey(), perturbation=ls.Additive(), n_queries=100, rng=0)
+    assert found.sample.design.scale == 0.02
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"grid": (5, 5)}, "nearest that do: 4x4 or 6x6"),
+        ({"n_queries": 20}, "`n_queries` must be at least 21"),
+        ({"n_queries": 5, "L_ratio": 0.1}, "`n_queries` must be at least 17"),
+        ({"L": "bootstrap"}, '`L` must be "heldout", "theory" or a number'),
+        ({"L": -1.0}, "`L` must be"),
+        ({"L": float("nan")}, "`L` must be"),
+        ({"L_ratio": 1.5}, r"`L_ratio` must be within \[0, 1\]"),
+        ({"L": 0.1, "L_ratio": 0.1}, "`L, L_ratio` must be not given together"),
+        ({"scale": -1.0}, "`scale` must be"),
+        ({"scale": 0.0}, "`scale` must be"),
+        ({"conventions": "theirs"}, "`conventions` must be one of"),
+        ({"conventions": "paper"}, "perturbation"),
+    ],
+)
+def test_refuses_before_anything_is_spent(arguments, text):
+    f = Counting()
+    picture = np.full((1, 12, 12), 0.5)
+    with pytest.raises(ValueError, match=text):
+        ls.explain(f, picture, **{"perturbation": ls.Additive(), "n_queries": 100, **arguments})
+    assert f.seen == 0
+
+
+def test_picture_of_the_wrong_rank_is_refused():
+    with pytest.raises(ValueError, match="Channels come first"):
+        ls.explain(Counting(), np.full((12, 12), 0.5))
+
+
+def test_smallest_budget_named_in_the_error_suffices():
+    found = ls.explain(ls.simulate.linear(truth()), grey(), perturbation=ls.Additive(), n_queries=21, rng=0)
+    assert found.sample.ledger.spent == 21
+
+
+@pytest.mark.parametrize(("L", "L_ratio", "rule"),
+    [(None, None, {"rule": "heldout"}), ("theory", None, {"rule": "theory"}), (2, None, {"L": 2.0}),
+     (None, 0.3, {"L_ratio": 0.3})],
+)  # fmt: skip
+def test_rule(L, L_ratio, rule):
+    assert choose_rule(L, L_ratio, "default") == rule
+
+
+def test_save_writes_everything_and_everything_loads(tmp_path):
+    image, _ = load_digit(3)
+    picture = tmp_path / "digit.png"
+    Image.fromarray(np.round(image[0] * 255).astype(np.uint8)).save(picture)
+    f = ls.onnx_response(digits_model_path())
+    found = ls.explain(f, picture, perturbation=ls.Blend("mean"), n_queries=150, rng=1)
+    written = found.save(tmp_path / "a" / "b", path_points=3)
+    assert [file.name for file in written] == list(FILES)
+    assert all(file.stat().st_size > 0 for file in written)
+    home = tmp_path / "a" / "b"
+    assert np.array_equal(ls.LEGResults.load(home / "leg.npz").params, found.leg.params)
+    assert np.array_equal(ls.LEGTVResults.load(home / "legtv.npz").params, found.tv.params)
+    assert np.array_equal(ls.QuerySample.load(home / "sample.npz").responses, found.sample.responses)
+    record = json.loads((home / "record.json").read_text(encoding="utf-8"))
+    assert record["inputs"]["picture"]["file"] == "digit.png"
+    assert record["inputs"]["model"]["file"] == digits_model_path().name
+    text = (home / "summary.txt").read_text(encoding="utf-8")
+    assert "LEG-TV, strongest cells" in text
+    assert "Conventions:" in text  # the last row of the first table
+
+
+def test_summary_keeps_every_row_of_the_experiment():
+    found = ls.explain(ls.simulate.linear(truth()), grey(), perturbation=ls.Additive(), n_queries=100, rng=0)
+    text = found.summary().as_text()
+    for row in ("Model:", "f(x0):", "Mean shift:", "Scale (sigma):", "L_max:", "Regions:", "Certificate:", "Queries:",
+                "Conventions:"):  # fmt: skip
+        assert row in text
+
+
+def test_explanation_of_a_sample_spends_nothing():
+    f = Counting()
+    design = ls.StructuredGaussian(grid=(6, 6), scale=0.1)
+    sample = ls.query(f, np.full((1, 12, 12), 0.5), design, 100, rng=0)
+    spent = f.seen
+    found = ls.Explanation.of(sample, L_ratio=0.2)
+    assert f.seen == spent
+    assert found.tv.L == ls.LEGTV(sample).fit(L_ratio=0.2).L

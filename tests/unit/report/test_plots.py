@@ -1,0 +1,161 @@
+"""Maps over pictures: colours against a formula written out here, sizes, and no trace in pyplot."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+import legstat as ls
+from legstat.report.page import save_page
+from legstat.report.plots import SIGNED, UNSIGNED, plot_explanation, plot_map, save_overlay
+
+
+def explained(shape=(3, 12, 12), grid=(6, 6), gamma=None, **more):
+    values = np.zeros(grid) if gamma is None else gamma
+    if gamma is None:
+        values[1, 2], values[3, 4] = 1.0, -0.5
+    picture = np.random.default_rng(8).random(shape)
+    f = ls.simulate.linear(np.kron(values, np.ones((shape[1] // grid[0], shape[2] // grid[1]))))
+    return ls.explain(f, picture, **{"grid": grid, "perturbation": ls.Additive(), "n_queries": 120, "rng": 0, **more})
+
+
+def pixels_of(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture(scope="module")
+def found():
+    return explained()
+
+
+def test_overlay_pixels_are_colour_times_shade(found, tmp_path):
+    save_overlay(found.leg, tmp_path / "map.png", alpha=0.4)
+    pixels = pixels_of(tmp_path / "map.png")[::19, ::19] / 255.0  # 12 pixels scaled up by ceil(224 / 12)
+    values, image = found.leg.saliency.repeat(2, axis=0).repeat(2, axis=1), found.leg.image
+    luma = 0.299 * image[0] + 0.587 * image[1] + 0.114 * image[2]
+    position = 0.5 + 0.5 * values / np.abs(values).max()
+    expected = mpl.colormaps[SIGNED](position)[..., :3] * (0.4 + 0.6 * luma)[..., None]
+    # 8 bits a channel
+    assert np.allclose(pixels, expected, rtol=0.0, atol=0.5 / 255 + 1e-12)
+
+
+def test_sign_has_its_colour(found, tmp_path):
+    save_overlay(found.leg, tmp_path / "map.png", alpha=1.0)
+    pixels = pixels_of(tmp_path / "map.png").astype(int)
+    red, _, blue = pixels[1 * 38 + 5, 2 * 38 + 5]
+    assert red > blue + 50
+    red, _, blue = pixels[3 * 38 + 5, 4 * 38 + 5]
+    assert blue > red + 30
+    assert pixels[5, 5].min() > 235  # nothing there: white, the picture's shade at alpha=1
+
+
+def test_unsigned_maps_are_sequential():
+    # white at 0, no other light end: a sum of absolute values has no sign to show
+    found = explained(conventions="paper", perturbation=None, n_queries=301)
+    ax = plot_map(found.leg)
+    bar = ax.figure.axes[-1]
+    assert bar.get_ylim()[0] == 0.0
+    assert mpl.colormaps[UNSIGNED](0.0)[0] > 0.9
+
+
+def test_signed_maps_are_centred_and_labelled(found):
+    ax = plot_map(found.leg)
+    low, high = ax.figure.axes[-1].get_ylim()
+    assert low == -high
+    assert ax.figure.axes[-1].get_ylabel() == "score per unit of pixel value"
+    assert ax.get_title().startswith("LEG")
+
+
+def test_units_name_the_score_and_the_perturbation():
+    from legstat.data import digits_model_path, load_digit
+
+    f = ls.onnx_response(digits_model_path())
+    found = ls.explain(f, load_digit(0)[0], perturbation=ls.Blend("mean"), n_queries=100, rng=0)
+    assert plot_map(found.tv).figure.axes[-1].get_ylabel() == "log-odds per unit of mask level"
+
+
+def test_plot_draws_where_it_is_told(found):
+    figure = Figure()
+    ax = figure.add_subplot()
+    assert found.leg.plot(ax, colorbar=False, title="mine") is ax
+    assert ax.get_title() == "mine"
+    assert len(figure.axes) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((1, 8, 8), (224, 224)),
+        ((3, 12, 12), (228, 228)),
+        ((3, 30, 60), (240, 480)),
+        ((3, 224, 224), (224, 224)),
+        ((3, 256, 320), (256, 320)),
+    ],
+)
+def test_overlay_has_the_pictures_size(tmp_path, shape, size):
+    image = np.random.default_rng(8).random(shape)
+    design = ls.StructuredGaussian(grid=(2, 2), scale=0.1)
+    moments = ls.Moments(b=np.array([1.0, 0.0, 0.0, -1.0]), design=design, n=100)
+    save_overlay(ls.LEGResults(moments=moments, params=moments.gamma.ravel(), image=image), tmp_path / "map.png")
+    assert pixels_of(tmp_path / "map.png").shape == (*size, 3)
+
+
+def test_map_of_moments_alone_is_drawn_on_its_grid():
+    design = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
+    result = ls.LEG(ls.Moments(b=np.arange(16.0), design=design, n=100)).fit()
+    ax = plot_map(result)
+    assert ax.images[0].get_array().shape == (4, 4, 3)
+
+
+def test_zero_map_is_white(tmp_path):
+    design = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
+    result = ls.LEG(ls.Moments(b=np.zeros(16), design=design, n=100)).fit()
+    save_overlay(result, tmp_path / "map.png")
+    assert pixels_of(tmp_path / "map.png").min() > 240
+
+
+def test_panel_shows_the_chosen_point_on_the_path(found):
+    figure = plot_explanation(found.leg, found.tv, found.path, path_points=3)
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert len(titles) == 5  # picture, LEG, three points
+    assert sum(ax.get_xlabel() == "chosen" for ax in figure.axes) == 1
+    ratios = [float(title.split("L = ")[1].split(" ")[0]) for title in titles[2:]]
+    assert ratios == sorted(ratios, reverse=True)
+
+
+def test_panel_without_path(found):
+    titles = [ax.get_title() for ax in plot_explanation(found.leg, found.tv).figure.axes if ax.get_title()]
+    assert len(titles) == 3
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
+def test_alpha_out_of_range_is_refused(found, alpha):
+    with pytest.raises(ValueError, match="`alpha` must be in"):
+        plot_map(found.leg, alpha=alpha)
+
+
+def test_page_stands_alone(found, tmp_path):
+    found.plot().savefig(tmp_path / "panel.png")
+    save_page(found.summary(), tmp_path / "panel.png", tmp_path / "page.html", title="a < b")
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "a &lt; b" in text
+    assert "data:image/png;base64," in text
+    assert "http" not in text  # nothing to fetch
+
+
+def test_nothing_goes_through_pyplot():
+    code = (
+        "import sys, numpy as np, legstat as ls; assert 'matplotlib' not in sys.modules\n"
+        "f = ls.simulate.linear(np.eye(4))\n"
+        "e = ls.explain(f, np.full((1, 8, 8), 0.5), grid=(4, 4), perturbation=ls.Additive(), n_queries=60, rng=0)\n"
+        "e.plot(); e.leg.plot(); assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,184 @@
+"""The program types: what they accept, their closed forms, and the reference engine against an independent LP."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from legstat._core.errors import SolverError
+from legstat.solvers import FlowProgram, GeneralProgram, Status, solve, solve_path
+from legstat.solvers.optimum.certificate import flow_certificate
+from legstat.solvers.programs import graph
+from tests.lp_bank import FLOWS, GENERALS, RATIOS, node_form_value
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 4), (3, 1), (2, 2), (3, 5), (6, 4)])
+def test_faces_span_all_cycles(shape: tuple[int, int]) -> None:
+    program = FlowProgram.from_potential(shape, np.zeros(shape[0] * shape[1]))
+    curl = program.curl
+    assert curl is not None
+    assert abs(curl @ program.incidence).sum() == 0
+    cycles = program.n_edges - program.n_nodes + 1
+    assert curl.shape == (cycles, program.n_edges)
+    assert cycles == 0 or np.linalg.matrix_rank(curl.toarray()) == cycles
+
+
+def test_masked_faces_span_all_cycles() -> None:
+    program = FLOWS["mask"]()
+    curl = program.curl
+    assert curl is not None
+    assert abs(curl @ program.incidence).sum() == 0
+    cycles = program.n_edges - program.n_nodes + program.pieces[0]
+    assert program.pieces[0] == 2
+    assert np.linalg.matrix_rank(curl.toarray()) == cycles == curl.shape[0]
+
+
+@pytest.mark.parametrize("name", ["5 x 7", "mask", "3 x 3 x 3"])
+def test_poisson_is_the_pseudo_inverse(name: str) -> None:
+    program = FLOWS[name]()
+    dense = program.incidence.toarray()
+    right = np.random.default_rng(0).standard_normal(program.n_nodes)
+    # rounding of an eigendecomposition of a well conditioned small matrix
+    np.testing.assert_allclose(program.poisson(right), np.linalg.pinv(dense.T @ dense) @ right, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_flow_objective_against_dense_lp(name: str) -> None:
+    program = FLOWS[name]()
+    dense = program.incidence.toarray()
+    for ratio in RATIOS:
+        L = ratio * program.L_max
+        solution = solve(program, L, engine="cvxpy", selection="vertex")
+        assert solution.ok
+        assert solution.certificate.gap <= 1e-8
+        truth = node_form_value(dense, dense, program.centre, L, program.weights) if program.n_edges else 0.0
+        # HiGHS' own tolerance of 1e-7 on the dense form, relative to the size of the data
+        assert solution.objective == pytest.approx(truth, rel=1e-7, abs=1e-7 * program.L_max)
+
+
+@pytest.mark.parametrize("name", GENERALS)
+def test_general_objective_against_dense_lp(name: str) -> None:
+    program, A, a = GENERALS[name]()
+    for ratio in RATIOS:
+        L = ratio * program.L_max
+        solution = solve(program, L, engine="cvxpy", selection="vertex")
+        assert solution.ok
+        truth = node_form_value(program.difference.toarray(), A, a, L)
+        # HiGHS' own tolerance of 1e-7 on the dense form, relative to the size of the data
+        assert solution.objective == pytest.approx(truth, rel=1e-7, abs=1e-7 * program.g_scale)
+
+
+@pytest.mark.parametrize("name", GENERALS)
+def test_general_L_max_is_the_edge_of_zero(name: str) -> None:
+    program, A, a = GENERALS[name]()
+    D = program.difference.toarray()
+    size = program.g_scale
+    assert node_form_value(D, A, a, 1.0001 * program.L_max) < 1e-7 * size
+    assert node_form_value(D, A, a, 0.99 * program.L_max) > 1e-5 * size
+
+
+def test_closed_forms() -> None:
+    program = FLOWS["5 x 7"]()
+    nothing = solve(program, program.L_max)
+    assert nothing.ok
+    assert not nothing.g.any()
+    data = solve(program, 0.0)
+    # DCT rounding only
+    np.testing.assert_allclose(data.g, program.potential, rtol=0, atol=1e-13)
+
+
+def test_results_are_read_only_and_means_zero() -> None:
+    program = FLOWS["mask"]()
+    solution = solve(program, 0.3 * program.L_max)
+    for array in (solution.g, solution.flow, solution.differences, program.centre, program.tail):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 1
+    count, label = program.pieces
+    # mean of a few dozen numbers of size 1
+    np.testing.assert_allclose(np.bincount(label, solution.g, count), 0.0, rtol=0, atol=1e-12)
+    assert not solution.mean_determined
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"L": -1.0}, "`L` must be a finite number >= 0. Got -1.0"),
+        ({"L": float("nan")}, "`L` must be"),
+        ({"L": float("inf")}, "`L` must be"),
+        ({"L": 0.1, "engine": "mosek"}, "`engine` must be one of"),
+        ({"L": 0.1, "selection": "nearest"}, "`selection` must be one of"),
+        ({"L": 0.1, "on_failure": "ignore"}, "`on_failure` must be one of"),
+        ({"L": 0.1, "time_limit": 0.0}, "`time_limit` must be"),
+        ({"L": 0.1, "engine": "cvxpy", "options": {"solver": "NOPE"}}, "must be one of"),
+    ],
+)
+def test_bad_arguments(arguments: dict[str, object], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        solve(FLOWS["5 x 7"](), **arguments)  # type: ignore[arg-type]
+
+
+def test_bad_programs() -> None:
+    with pytest.raises(ValueError, match="field of differences"):
+        FlowProgram.grid((2, 2), [1.0, 0.0, 0.0, 0.0])
+    with pytest.raises(ValueError, match="finite everywhere"):
+        FlowProgram.grid((1, 2), [np.nan])
+    with pytest.raises(ValueError, match="finite positive"):
+        FlowProgram.grid((1, 3), [1.0, 0.0], weights=[1.0, 0.0])
+    with pytest.raises(ValueError, match="rectangle"):
+        FlowProgram(*graph.grid_edges((2, 3)), 6, np.zeros(7), None, (3, 2))
+    with pytest.raises(ValueError, match="two different nodes"):
+        FlowProgram(np.array([0]), np.array([0]), 2, np.zeros(1))
+    with pytest.raises(ValueError, match="of size 4"):
+        FlowProgram.from_potential((2, 2), np.zeros(3))
+    with pytest.raises(ValueError, match="difference operator"):
+        GeneralProgram.dense(np.ones((1, 3)), np.eye(3), np.zeros(3))
+    D = graph.incidence(*graph.grid_edges((1, 2)), 2)
+    with pytest.raises(ValueError, match="symmetric"):
+        GeneralProgram.lifted(D.T @ D, D, np.array([[1.0, 0.5], [0.0, 1.0]]), np.zeros(2))
+
+
+def test_path_is_descending_and_reports_progress() -> None:
+    program = FLOWS["5 x 7"]()
+    seen: list[tuple[int, int]] = []
+    path = solve_path(program, [0.1, 0.5, 0.3], engine="cvxpy", progress=lambda done, total: seen.append((done, total)))
+    assert [s.L for s in path] == [0.5, 0.3, 0.1]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert all(s.ok for s in path)
+
+
+def test_infeasible_dense_program_says_so() -> None:
+    D = np.array([[-1.0, 1.0]])
+    program = GeneralProgram.dense(D, np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([1.0, -1.0]))
+    with pytest.raises(SolverError, match="no g satisfies"):
+        solve(program, 0.5)
+    assert solve(program, 0.5, on_failure="return").status is Status.INFEASIBLE
+
+
+def test_each_part_of_the_certificate_counts() -> None:
+    # c = (1, 1) on a line: at L = 0.5 the optimum is h = (0.5, 0.5); on a line the only circulation is 0
+    program = FlowProgram.from_potential((1, 3), np.array([0.0, 1.0, 2.0]))
+    right = flow_certificate(program, np.array([0.0, 0.5, 1.0]), np.zeros(2), 0.5)
+    assert right.passed
+    assert (right.gap, right.primal_residual, right.dual_value) == (0.0, 0.0, 1.0)
+    infeasible = flow_certificate(program, np.array([0.0, 0.2, 1.0]), np.zeros(2), 0.5)
+    assert infeasible.gap <= 1e-15
+    # |0.8 - 1| is fine, |0.2 - 1| exceeds 0.5 by 0.3
+    assert infeasible.primal_residual == pytest.approx(0.3, rel=1e-12)
+    assert not infeasible.passed
+    suboptimal = flow_certificate(program, np.array([0.0, 0.6, 1.2]), np.zeros(2), 0.5)
+    assert suboptimal.gap == pytest.approx(0.2 / 1.2, rel=1e-12)
+    assert not suboptimal.passed
+    unbalanced = flow_certificate(program, np.array([0.0, 0.5, 1.0]), np.array([0.1, 0.0]), 0.5)
+    assert unbalanced.dual_residual == pytest.approx(0.1, rel=1e-12)
+    assert not unbalanced.passed
+
+
+def test_slope_at_ties() -> None:
+    # a square whose edges reach 0 exactly at L: the subgradient must lie between the slopes on both sides
+    for u in ([0.0, 1.0, 1.0, 3.0], [0.0, 1.0, 2.0, 2.0], [0.0, 2.0, 2.0, 1.0], [3.0, 0.0, 1.0, 1.0]):
+        program = FlowProgram.from_potential((2, 2), np.array(u))
+        for L in (0.5, 1.0, 1.5, 2.0):
+            at = solve(program, L, selection="vertex")
+            for other in np.linspace(0.0, 3.0, 25):
+                bound = at.objective + at.slope * (other - L)
+                assert solve(program, other, selection="vertex").objective >= bound - 1e-9
