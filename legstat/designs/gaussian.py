@@ -31,6 +31,17 @@ Key = tuple[int, int]
 class Design(ABC):
     """A centred Gaussian law of the cell perturbations z, Cov(vec z) = Sigma.
 
+    Parameters
+    ----------
+    grid : tuple of int
+        Rows and columns of cells, (p1, p2).
+    scale : float
+        sigma; positive.
+    channels : {"shared", "separate", "joint"}, optional
+        "shared" unless conventions say otherwise.
+    boundary : {"free", "zero"}, optional
+        "free" (the paper) unless conventions say otherwise; "zero" is the authors' padded D.
+
     Attributes
     ----------
     grid : Grid

@@ -55,6 +55,15 @@ class ModelReport:
         Largest difference between running pictures together and one by one.
     evaluations : int
         Forward passes that the inspection took.
+
+    Examples
+    --------
+    >>> from legstat.data import digits_model_path
+    >>> report = inspect_model(digits_model_path(), seconds=0)
+    >>> report.problems[0][:29], report.timings
+    ('no preprocessing was given: t', {})
+    >>> print(str(report).splitlines()[4])
+    output       logits float32 [N, 10]
     """
 
     file: str

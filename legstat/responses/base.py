@@ -247,6 +247,12 @@ class CallableResponse(Response):
     ``"fingerprint_complete": False``: then it is the caller who vouches that two functions are the same. Global
     variables that the function reads are not part of it.
     The picture is handed over as float64 and is not resized.
+
+    Examples
+    --------
+    >>> f = CallableResponse(lambda images: images.max(axis=(1, 2, 3)), name="brightest pixel")
+    >>> f(np.full((2, 1, 4, 4), 0.5)), f.score_name
+    (array([0.5, 0.5]), 'custom')
     """
 
     def __init__(self, f: Callable[[AnyArray], AnyArray], *, batch_size: int = 64, name: str | None = None) -> None:

@@ -40,6 +40,12 @@ class Certificate:
         purely relative test.
     complementarity : float
         Largest amount by which one edge misses its own minimum, over L_max max w.
+
+    Examples
+    --------
+    >>> exact = Certificate(primal_residual=0.0, dual_residual=1e-16, dual_value=0.8, gap=2e-16, complementarity=0.0)
+    >>> exact.passed
+    True
     """
 
     primal_residual: float
