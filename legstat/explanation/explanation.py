@@ -24,8 +24,6 @@ from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import make_record, path_arrays, write_record
 from legstat.report.summary import joint_summary
 from legstat.responses.base import Response, as_response
-from legstat.responses.http.response import HttpResponse
-from legstat.responses.onnx.response import OnnxResponse
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.cache import QueryCache
@@ -368,8 +366,7 @@ def query_for(
         picture = response.load_image(image)
     else:
         picture = np.asarray(image)
-    if isinstance(response, OnnxResponse):
-        files["model"] = response.path
+    files.update(response.files)
     if resume is None:
         rules = get_conventions(conventions or "default", "explain")
         operator = _operator(perturbation, rules)
@@ -406,11 +403,10 @@ def query_for(
         progress=progress,
     )
     seed = int(rng) if isinstance(rng, int | np.integer) and not isinstance(rng, bool) else None
-    constants = response.constant_files if isinstance(response, OnnxResponse | HttpResponse) else {}
     return sample, {
         "seed": seed,
         "files": files,
-        "constant_files": constants,
+        "constant_files": dict(response.constant_files),
         "seconds": {"query": time.perf_counter() - start},
     }
 

@@ -15,10 +15,10 @@ from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.network.preprocessing import PRESETS, Preprocessing
 from legstat.responses.network.response import NetworkResponse
+from legstat.responses.onnx.binding import load_runtime
 from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
-from legstat.responses.onnx.runtime import load_runtime
 from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes
 
 

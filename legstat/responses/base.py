@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -70,6 +70,16 @@ class Response(ABC):
     @abstractmethod
     def describe(self) -> JSON:
         """What a record needs to know about the response, as a mapping that JSON takes."""
+
+    @property
+    def files(self) -> Mapping[str, Path]:
+        """Files that the scores depend on, by what they are: ``{"model": path}``; none unless overruled."""
+        return {}
+
+    @property
+    def constant_files(self) -> Mapping[str, Path]:
+        """Files that values of further inputs were read from, by name of the input; none unless overruled."""
+        return {}
 
     def bind(self, image: AnyArray) -> tuple[Response, float]:
         """Evaluate f(x0) once and settle what depended on it.

@@ -18,8 +18,7 @@ from legstat.responses.network.labels import Target
 from legstat.responses.network.outputs import Decision, check_output_kind
 from legstat.responses.network.preprocessing import PRESETS, Preprocessing, as_preprocessing
 from legstat.responses.network.target import Choices
-from legstat.responses.onnx.class_output import choose_input, choose_layout
-from legstat.responses.onnx.graph import TensorInfo
+from legstat.responses.network.tensors import TensorInfo, choose_input, choose_layout
 
 
 def http_response(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.typing import JSON
-from legstat.responses.onnx.graph import TensorInfo
+from legstat.responses.network.tensors import TensorInfo
 
 JSON_LENGTH = "Inference-Header-Content-Length"
 """Header that tells how much of a body is JSON."""

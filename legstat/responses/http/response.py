@@ -23,7 +23,7 @@ from legstat.responses.network.outputs import Decision
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.response import NetworkResponse
 from legstat.responses.network.target import Choices
-from legstat.responses.onnx.graph import TensorInfo
+from legstat.responses.network.tensors import TensorInfo
 
 
 class HttpResponse(NetworkResponse):

@@ -16,8 +16,9 @@ from legstat._core.errors import LegstatWarning, PartialAnswerError, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.base import ImageShape, Response
+from legstat.responses.network.input import InputLayout, InputWriter
 from legstat.responses.network.outputs import Decision, class_rows
-from legstat.responses.network.preprocessing import InputLayout, InputWriter, Preprocessing
+from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.scores import Score, probabilities
 from legstat.responses.network.target import Choices
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
-from legstat.responses.onnx.graph import TensorInfo
+from legstat.responses.network.tensors import TensorInfo
 
 KEPT_NUMBERS = 4096
 """Constants of up to that many numbers stand in records with their values, larger ones by their SHA-256."""

@@ -12,6 +12,7 @@ import numpy as np
 from legstat._core.digests import file_sha256, value_sha256
 from legstat._core.errors import BackendUnavailableError, invalid
 from legstat.responses.network.scores import OutputKind
+from legstat.responses.network.tensors import TensorInfo
 
 if TYPE_CHECKING:
     import onnx
@@ -29,37 +30,6 @@ _FINAL: dict[str, OutputKind] = {
 }
 _UNBOUNDED = {"Gemm", "MatMul", "Add", "Conv", "Sub", "Mul", "GlobalAveragePool", "AveragePool", "Einsum", "ReduceMean"}
 """Operators whose result is a logit where nothing follows; for one output anything else is left to the values."""
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """Name, type and shape of a graph's input or output.
-
-    Parameters
-    ----------
-    name : str
-        Name in the graph.
-    dtype : str
-        numpy's name of the type, or ONNX's where numpy has none.
-    shape : tuple of (int or str or None) or None
-        Sizes; a str is a named free size, None an unnamed one; None altogether where the graph gives no shape.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | str | None, ...] | None
-
-    def __str__(self) -> str:
-        """As ``name float32 [N, 3, 224, 224]``."""
-        shape = "?" if self.shape is None else f"[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
-        return f"{self.name} {self.dtype} {shape}"
-
-    def size(self, axis: int) -> int | None:
-        """Size along an axis; None where free or unknown."""
-        if self.shape is None or axis >= len(self.shape):
-            return None
-        size = self.shape[axis]
-        return size if isinstance(size, int) else None
 
 
 @dataclass(frozen=True)

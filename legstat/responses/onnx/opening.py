@@ -17,7 +17,8 @@ from legstat.responses.network.labels import Target
 from legstat.responses.network.outputs import Decision, check_output_kind
 from legstat.responses.network.preprocessing import PRESETS, Preprocessing, as_preprocessing
 from legstat.responses.network.target import Choices
-from legstat.responses.onnx.class_output import choose_input, choose_layout, choose_output
+from legstat.responses.network.tensors import choose_input, choose_layout
+from legstat.responses.onnx.class_output import choose_output
 from legstat.responses.onnx.graph import load_proto, model_facts, read_model
 from legstat.responses.onnx.response import Compose, OnnxResponse
 from legstat.responses.onnx.runner import Runner

@@ -236,9 +236,9 @@ class OnnxResponse(NetworkResponse):
         return is_out_of_memory(error)
 
     @property
-    def path(self) -> Path:
-        """The model's file."""
-        return self._runner.facts.path
+    def files(self) -> dict[str, Path]:
+        """The model's file; see `Response`."""
+        return {"model": self._runner.facts.path}
 
     @property
     def constant_files(self) -> dict[str, Path]:

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON
 from legstat.responses.network.outputs import class_rows
+from legstat.responses.network.tensors import TensorInfo
 from legstat.responses.onnx.class_output import OutputChoice
 from legstat.responses.onnx.edits import WIDE_INPUT, expose, free_batch, widen_input
-from legstat.responses.onnx.graph import ModelFacts, TensorInfo, load_proto, model_sha256
+from legstat.responses.onnx.graph import ModelFacts, load_proto, model_sha256
 from legstat.responses.onnx.perturbed_input import CELLS, Prefix, prepend
 from legstat.responses.onnx.session import CPU, Session, SessionSettings
 

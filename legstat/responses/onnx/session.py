@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.errors import LegstatWarning, invalid
-from legstat.responses.onnx.binding import Binding
-from legstat.responses.onnx.runtime import RuntimeSession, load_runtime
+from legstat.responses.onnx.binding import Binding, RuntimeSession, load_runtime
 
 CPU = "CPUExecutionProvider"
 _SHORT = {

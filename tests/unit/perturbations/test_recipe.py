@@ -13,7 +13,8 @@ from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.base import CallableResponse
-from legstat.responses.network.preprocessing import PRESETS, InputWriter
+from legstat.responses.network.input import InputWriter
+from legstat.responses.network.preprocessing import PRESETS
 
 GRID = Grid((2, 4))
 OPERATORS: list[Perturbation] = [

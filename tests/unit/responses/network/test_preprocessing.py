@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from legstat.responses.network.input import InputWriter
 from legstat.responses.network.pictures import read_picture
-from legstat.responses.network.preprocessing import PRESETS, InputWriter, Preprocessing, as_preprocessing
+from legstat.responses.network.preprocessing import PRESETS, Preprocessing, as_preprocessing
 
 FLOAT32 = np.dtype(np.float32)
 

@@ -15,10 +15,9 @@ import legstat as ls
 from legstat._core.errors import LegstatWarning
 from legstat.designs.grid import Grid
 from legstat.responses.onnx import binding as module
-from legstat.responses.onnx.binding import Binding
+from legstat.responses.onnx.binding import Binding, load_runtime
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
-from legstat.responses.onnx.runtime import load_runtime
 from tests.helpers_onnx import linear_model
 
 SHAPE = (3, 4, 8)

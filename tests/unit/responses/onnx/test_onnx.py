@@ -98,7 +98,7 @@ def test_difference_is_eq_1_and_bounded(tmp_path: Path, images: np.ndarray) -> N
 def test_top_is_resolved_at_the_anchor_by_one_evaluation(tmp_path: Path, images: np.ndarray) -> None:
     model = linear_model(tmp_path / "m.onnx")
     f = onnx_response(model.path, labels=list("abcde"))
-    with pytest.raises(ValueError, match=r"`target` must be settled before images are scored. Got 'top'.*anchor"):
+    with pytest.raises(ValueError, match=r"`target` must be settled before images are scored. Got 'top'.*bind"):
         f(images)
     calls = count_runs(f)
     settled, value = f.bind(images[0])
