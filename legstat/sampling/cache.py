@@ -234,7 +234,7 @@ class Answers:
 
     # -- perturbed pictures ----------------------------------------------------------------------------------------
 
-    def experiment(self, response: Response, *parts: object) -> Experiment:
+    def shelf(self, response: Response, *parts: object) -> Shelf:
         """The answers of one experiment.
 
         Parameters
@@ -244,11 +244,11 @@ class Answers:
         *parts : object
             All else that determines what is evaluated, as `value_sha256` takes it.
         """
-        return Experiment(self, value_sha256(FORMAT, _settled_key(response), *parts)[0])
+        return Shelf(self, value_sha256(FORMAT, _settled_key(response), *parts)[0])
 
 
-class Experiment:
-    """The answers of one experiment, by stream and block; from `Answers.experiment`."""
+class Shelf:
+    """The answers of one experiment, by stream and block; from `Answers.shelf`."""
 
     def __init__(self, answers: Answers, name: str) -> None:
         self._answers, self._name = answers, name

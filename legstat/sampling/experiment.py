@@ -17,7 +17,7 @@ from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth, Stopping
-from legstat.sampling.cache import Answers, Experiment
+from legstat.sampling.cache import Answers, Shelf
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +138,11 @@ class Plan:
             return earlier
         return Stopping(rule=self.until, start=0 if self.resume is None else min(self.resume.n_units))
 
-    def shelf(self, answers: Answers, response: Response, key: Key) -> Experiment:
+    def shelf(self, answers: Answers, response: Response, key: Key) -> Shelf:
         """Where the cache keeps the answers of this experiment: all that determines them, but not how many."""
         design, operator = self.design, self.perturbation
         laws = [(type(law).__name__, law.parameters()) for law in (design, operator)]
-        return answers.experiment(response, self.image, *laws, self.antithetic, key)
+        return answers.shelf(response, self.image, *laws, self.antithetic, key)
 
     def check_resumable(self, sample: QuerySample, rng: Any, first_block: int) -> None:
         """ValueError where that sample is no earlier part of this experiment."""

@@ -29,7 +29,7 @@ from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.batch_size import tuned
-from legstat.sampling.cache import Answers, Experiment, QueryCache, as_cache
+from legstat.sampling.cache import Answers, QueryCache, Shelf, as_cache
 from legstat.sampling.experiment import Plan, key_from, make_plan
 from legstat.sampling.watch import count_towards, look, warn_if_constant, warn_if_not_reached
 
@@ -173,7 +173,7 @@ def _run(
     plan: Plan,
     scorer: Scorer,
     start: QuerySample,
-    shelf: Experiment | None,
+    shelf: Shelf | None,
     progress: bool,
 ) -> QuerySample:
     """Evaluate what is missing from `start`, block by block, the streams in turn."""
@@ -380,7 +380,7 @@ def _tuned(
     return found.response, replace(start, response=about, ledger=ledger)
 
 
-def _with_base(start: QuerySample, scorer: Scorer, shelf: Experiment | None) -> QuerySample:
+def _with_base(start: QuerySample, scorer: Scorer, shelf: Shelf | None) -> QuerySample:
     """Pay for the base point Phi(x0; 0) of a sample that lacks it."""
     known = None if shelf is None else shelf.base()
     kept = "f(x0) is paid for and in `.sample`: query(..., resume=error.sample)."
