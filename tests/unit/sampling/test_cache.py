@@ -343,7 +343,7 @@ def test_many_writers_make_one_file_and_fill_one_block(tmp_path: Path) -> None:
     def write(mine: int) -> None:
         together.wait()
         with ls.QueryCache(tmp_path).opened() as answers:  # all make the file at once, each by a connection of its own
-            shelf = answers.experiment(f, "experiment")
+            shelf = answers.shelf(f, "experiment")
             for place in range(mine, 60, writers):
                 shelf.keep(0, 0, 60, np.array([place]), np.array([place / 8]))
 
@@ -352,7 +352,7 @@ def test_many_writers_make_one_file_and_fill_one_block(tmp_path: Path) -> None:
             done.result()
     scores = np.full(60, np.nan)
     with ls.QueryCache(tmp_path).opened() as answers:
-        assert answers.experiment(f, "experiment").fill(scores, 0, 0, 60) == 60
+        assert answers.shelf(f, "experiment").fill(scores, 0, 0, 60) == 60
     assert np.array_equal(scores, np.arange(60) / 8)
 
 
