@@ -8,16 +8,17 @@ the mean. So it bounds the norm of the error, where the theorem prints its squar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import scipy.linalg
 
+from legstat._core.checks import check_choice, check_count, check_positive, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
 from legstat.designs.gaussian import Design, IsotropicGaussian, StructuredGaussian
 from legstat.designs.grid import Grid
-from legstat.inference.theory import check_count, check_positive, norm_pinv, structured_L, theorem_L
+from legstat.inference.theory import norm_pinv, structured_L, theorem_L
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 BoundForm = Literal["proof", "printed"]
@@ -138,7 +139,7 @@ def kappa(design: Design, sparsity: int | None = None, *, n_tries: int = 2000, r
     """
     grid = design.grid
     if sparsity is not None:
-        sparsity = check_count("kappa", "sparsity", sparsity, 1, grid.n_edges, " edges, or left out")
+        sparsity = check_count("kappa", "sparsity", sparsity, 1, grid.n_edges, what=" edges, or left out")
     check_count("kappa", "n_tries", n_tries, 1)
     if isinstance(design, StructuredGaussian) and grid.boundary == "free":
         return Kappa(design.scale**2, design.scale**2)
@@ -194,9 +195,8 @@ def error_bound(
         If an argument is out of range, or "structured" is asked for another design.
     """
     where, grid = "error_bound", design.grid
-    if form not in ("proof", "printed"):
-        raise ValueError(invalid(where, "form", form, '"proof" or "printed"'))
-    check_count(where, "sparsity", sparsity, 0, grid.n_edges, " edges")
+    check_choice(where, "form", form, get_args(BoundForm))
+    check_count(where, "sparsity", sparsity, 0, grid.n_edges, what=" edges")
     check_positive(where, "n", n)
     if L == "theorem":
         radius = theorem_L(grid, n, probability)
@@ -205,10 +205,7 @@ def error_bound(
             raise ValueError(invalid(where, "L", L, '"theorem" or a number, for this design'))
         radius = structured_L(grid, design.scale, n, probability, bound)
     else:
-        given: object = L
-        if not isinstance(given, int | float | np.number) or not (np.isfinite(given) and given >= 0):
-            raise ValueError(invalid(where, "L", given, '"theorem", "structured" or a number >= 0'))
-        radius = float(given)
+        radius = check_within(where, "L", L, remedy='Or "theorem", or "structured".')
     value = 4.0 * radius * np.sqrt(sparsity) / (kappa(design).lower * C_d(grid))
     return float(value if form == "proof" else np.sqrt(value))
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from legstat._core.checks import check_level
 from legstat._core.conventions import MomentKind, get_conventions
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
@@ -18,7 +19,6 @@ from legstat.inference.intervals import (
     absolute_sum_intervals,
     bonferroni_quantile,
     check_kind,
-    check_level,
     contrast_df,
     joint_df,
     joint_quantile,
@@ -179,7 +179,7 @@ class Inferring:
         InferenceUnavailableError
             As `std_errors`; for "max-t" also where the sample is not at hand.
         """
-        checked = check_level("LEGResults.conf_int", level)
+        checked = check_level("LEGResults.conf_int", "level", level)
         errors = self.std_errors
         self._check("LEGResults.conf_int", simultaneous)
         if method not in ("max-t", "bonferroni"):
@@ -219,7 +219,7 @@ class Inferring:
         if simultaneous:
             flat = self.conf_int(level, True, n_draws=n_draws, rng=rng)
         else:
-            quantile = bonferroni_quantile(check_level("LEGResults.saliency_conf_int", level), len(maps))
+            quantile = bonferroni_quantile(check_level("LEGResults.saliency_conf_int", "level", level), len(maps))
             self._check("LEGResults.saliency_conf_int")
             flat = symmetric(self.params, t_quantiles(quantile, self._joint_df) * self.std_errors)
         summed = absolute_sum_intervals(flat.reshape(len(maps), -1, 2))

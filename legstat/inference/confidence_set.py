@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from legstat._core.checks import check_level
 from legstat._core.typing import FloatArray
 from legstat.designs.gaussian import Design
 from legstat.inference.covariance import SEED, Covariance
-from legstat.inference.intervals import N_DRAWS, check_level
+from legstat.inference.intervals import N_DRAWS
 
 
 def noise_draws(covariance: Covariance, design: Design, n_draws: int = N_DRAWS, rng: Any = SEED) -> FloatArray:
@@ -67,5 +68,5 @@ def bootstrap_L(
     float
         L.
     """
-    checked = check_level("LEGTV.L_bootstrap", level)
+    checked = check_level("LEGTV.L_bootstrap", "level", level)
     return float(np.quantile(noise_draws(covariance, design, n_draws, rng), checked))

@@ -10,13 +10,13 @@ import numpy as np
 import scipy.linalg
 import scipy.stats
 
+from legstat._core.checks import check_level
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import (
     N_DRAWS,
     check_kind,
-    check_level,
     joint_quantile,
     normal_quantile,
     studentised,
@@ -171,7 +171,7 @@ class Contrasts:
         InferenceUnavailableError
             Where the units are too few, as for the cells' intervals and bands (`LEGResults.conf_int`).
         """
-        checked = check_level("Contrasts.conf_int", level)
+        checked = check_level("Contrasts.conf_int", "level", level)
         self._check("Contrasts.conf_int", simultaneous)
         quantile = normal_quantile(checked)
         if simultaneous and len(self.estimates) > 1:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.inference.theory import check_count
 from legstat.moments.estimate import ROUNDING, Moments
 from legstat.moments.units import Influence, PowerSums, Units, degrees_of_freedom
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.errors import InferenceUnavailableError
 from legstat._core.typing import FloatArray
 from legstat.inference.covariance import SEED, Covariance
 
@@ -21,14 +21,6 @@ HC_JOINT_UNITS_PER_UNKNOWN = 20
 """Units an unknown from which HC1 and HC2 offer bands and familywise tests: at 6 they were 0.5 to 1.5 % short."""
 N_DRAWS = 2000
 """Multiplier draws: the 95 % quantile of the maximum is then known to within 0.5 % of probability."""
-
-
-def check_level(where: str, level: object, name: str = "level") -> float:
-    """The level as a float strictly between 0 and 1; ValueError otherwise."""
-    if not (isinstance(level, int | float | np.number) and 0.0 < level < 1.0):
-        usual = {"fdr": 0.1, "fwer": 0.05, "alpha": 0.05, "power": 0.8}.get(name, 0.95)
-        raise ValueError(invalid(where, name, level, "strictly between 0 and 1", f"{usual:g} is usual."))
-    return float(level)
 
 
 def check_units(where: str, n: int) -> None:
@@ -85,7 +77,7 @@ def sequential_df(df: FloatArray) -> FloatArray:
     """Degrees of freedom of standard errors at an n that was chosen by widths: a third of those at a given n.
 
     A run that stops when its widths are small enough stops early where its standard errors came out small. Where that
-    is worst (the target at what a look would see on average) and contributions are products of two normals, 95 %
+    is worst (the target at what an analysis would see on average) and contributions are products of two normals, 95 %
     intervals miss in 5.6 % with the full df, in 5.1 % with a half, in 5.0 % with a third, at 128 to 3000 units; 90 %
     intervals need the third too (``python -m tests.statistical.sequential --model``).
     """

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import scipy.stats
 
+from legstat._core.checks import check_level
 from legstat._core.errors import invalid
 from legstat._core.typing import BoolArray, FloatArray
 from legstat.inference.covariance import SEED
-from legstat.inference.intervals import N_DRAWS, check_level, normal_equivalents, studentised
+from legstat.inference.intervals import N_DRAWS, normal_equivalents, studentised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,7 @@ def rate_and_method(where: str, fdr: float | None, fwer: float | None, method: s
     if (fdr is None) == (fwer is None):
         raise ValueError(invalid(where, "fdr, fwer", (fdr, fwer), "exactly one of the two", "fdr=0.1 is usual."))
     rate, level = ("fdr", fdr) if fdr is not None else ("fwer", fwer)
-    checked = check_level(where, level, rate)
+    checked = check_level(where, rate, level)
     chosen = METHODS[rate][0] if method is None else str(method)
     known = {m.lower(): m for m in METHODS[rate]}
     if chosen.lower() not in known:

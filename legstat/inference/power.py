@@ -13,6 +13,7 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 
+from legstat._core.checks import check_choice, check_count, check_level, check_positive, check_within
 from legstat._core.conventions import Channels
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
@@ -24,12 +25,10 @@ from legstat.inference.intervals import (
     MINIMUM_JOINT_UNITS,
     MINIMUM_UNITS,
     bonferroni_quantile,
-    check_level,
     check_units,
     max_t_draws,
     normal_quantile,
 )
-from legstat.inference.theory import check_count, check_positive
 from legstat.samples.sample import QuerySample
 
 _MOST_UNITS = 10**15
@@ -135,10 +134,8 @@ def solve_queries(
     missing = _missing(where, given)
     laws: dict[str, Callable[[tuple[int, int], float], Design]]
     laws = {"structured": StructuredGaussian, "isotropic": IsotropicGaussian}
-    if design not in laws:
-        raise ValueError(invalid(where, "design", design, '"structured" or "isotropic"'))
-    if channels not in get_args(Channels):
-        raise ValueError(invalid(where, "channels", channels, "one of " + ", ".join(map(repr, get_args(Channels)))))
+    check_choice(where, "design", design, laws)
+    check_choice(where, "channels", channels, get_args(Channels))
     law = laws[design](grid, scale)
     budget = Budget(antithetic, check_count(where, "n_channels", n_channels, 1) if channels == "separate" else 1)
 
@@ -151,9 +148,9 @@ def solve_queries(
     if missing != "error":
         check_positive(where, "error", error)
     if missing != "probability":
-        check_level(where, probability, "probability")
+        check_level(where, "probability", probability)
     if missing != "sparsity":
-        check_count(where, "sparsity", sparsity, 1, law.grid.n_edges, " edges")
+        check_count(where, "sparsity", sparsity, 1, law.grid.n_edges, what=" edges")
     units = 1 if n_queries is None else _units(where, budget, n_queries)
     s, p, target = float(sparsity or 1), probability or 0.5, error or 1.0
     power = 2.0 if form == "proof" else 4.0
@@ -262,7 +259,7 @@ def solve_half_width(
         if maxima.size:
             return float((maxima <= reach).mean())
         return float(max(0.0, 1.0 - 2.0 * deviations.size * scipy.stats.norm.sf(reach)))
-    c = quantile(check_level(where, level))
+    c = quantile(check_level(where, "level", level))
     if missing == "half_width":
         return c * widest / float(np.sqrt(units))
     return float(budget.queries(max(least, (c * widest / cast("float", half_width)) ** 2)))
@@ -333,7 +330,7 @@ def solve_power(
     missing = _missing(where, given)
     for name in ("alpha", "power"):
         if given[name] is not None:
-            check_level(where, given[name], name)
+            check_level(where, name, given[name])
     law = pilot.design if isinstance(pilot, QuerySample) else design
     deviation = np.nan
     budget = Budget()
@@ -345,8 +342,8 @@ def solve_power(
         deviation = float(deviations.max())
     else:
         _deviations(where, pilot, noise, design, antithetic)
-    if contrast is not None:
-        _check_contrast(where, contrast)
+    if contrast is not None and check_within(where, "contrast", contrast, -np.inf) == 0:
+        raise ValueError(invalid(where, "contrast", contrast, "a finite number other than 0"))
 
     def reached(effect: float, units: float, a: float) -> float:
         c, shift = scipy.stats.norm.isf(a / 2.0), abs(effect) * np.sqrt(units) / deviation
@@ -380,11 +377,6 @@ def _missing(where: str, given: dict[str, float | int | None]) -> str:
 def _units(where: str, budget: Budget, n_queries: int, least: int = 1) -> int:
     fewest = budget.queries(least)
     return budget.units(check_count(where, "n_queries", n_queries, fewest, what=f" ({least} units a channel)"))
-
-
-def _check_contrast(where: str, contrast: object) -> None:
-    if not (isinstance(contrast, int | float | np.number) and np.isfinite(contrast) and contrast != 0):
-        raise ValueError(invalid(where, "contrast", contrast, "a finite number other than 0"))
 
 
 def _offered_from(pilot: QuerySample | None, simultaneous: bool) -> int:

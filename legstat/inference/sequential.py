@@ -1,6 +1,6 @@
-"""The judge of a query run that stops by itself: when it looks, what it sees, what its intervals cost.
+"""The judge of a query run that stops by itself: when it is analysed, what is seen, what its intervals cost.
 
-A run may look at its widths and stop because of them only if the intervals after it still cover. Here looks are few and
+A run may stop because of its widths only if the intervals after it still cover. Here interim analyses are few and
 fixed in advance, see no estimate, and intervals afterwards have fewer degrees of freedom (`sequential_df`), which makes
 up for the standard errors that were selected for being small.
 """
@@ -36,11 +36,11 @@ from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 
 GROWTH = Fraction(5, 4)
-"""Units at a look over those at the look before, then rounded up to whole blocks."""
+"""Observations at an interim analysis over those at the one before, then rounded up to whole blocks."""
 
 
-def first_look(rule: HalfWidth, rules: Conventions) -> int:
-    """Units of the first look: whole blocks, and as many as the rule's intervals are offered from.
+def first_analysis(rule: HalfWidth, rules: Conventions) -> int:
+    """Observations at the first interim analysis: whole blocks, as many as the rule's intervals are offered from.
 
     Parameters
     ----------
@@ -58,13 +58,13 @@ def first_look(rule: HalfWidth, rules: Conventions) -> int:
     return -(-(MINIMUM_JOINT_UNITS if joint else MINIMUM_UNITS) // BLOCK) * BLOCK
 
 
-def look_sizes(first: int, most: int) -> tuple[int, ...]:
-    """Units at which a run looks: from `first`, a quarter more each time in whole blocks, and at the ceiling.
+def analysis_sizes(first: int, most: int) -> tuple[int, ...]:
+    """Observations at each interim analysis: from `first`, a quarter more each time in whole blocks, and the ceiling.
 
     Parameters
     ----------
     first, most : int
-        Units of the first look, and those that the budget allows.
+        Observations (draws, or pairs) at the first analysis, and those that the budget allows.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def look_sizes(first: int, most: int) -> tuple[int, ...]:
 
     Examples
     --------
-    >>> look_sizes(128, 500)
+    >>> analysis_sizes(128, 500)
     (128, 160, 224, 288, 384, 480, 500)
     """
     sizes, units = [], first
@@ -136,7 +136,7 @@ def widest_half_width(sample: QuerySample, rule: HalfWidth) -> float:
     Costs the moments once (O(n p^2 + p^3) cross-fitted) and, for bands, 2000 multiplier draws (O(2000 n p)). Holds no
     draws beyond one chunk.
     """
-    # what a look draws again is not kept: a run's memory is to depend on the grid, not on how long it goes on
+    # what an analysis draws again is not kept: a run's memory is to depend on the grid, not on how long it goes on
     units = tuple(dataclasses.replace(one, keep=False) for one in sample.units)
     moments = estimate_moments(units, sample.design, sample.convention_set.leg_moments)
     covariance = covariance_of(moments, units, "query")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from legstat._core.errors import invalid
+from legstat._core.checks import check_level, check_positive
 from legstat.designs.grid import Grid
 
 
@@ -110,23 +110,6 @@ def structured_L(grid: Grid, scale: float, n: int, probability: float = 0.95, bo
 
 
 def _epsilon(where: str, n: int, probability: float) -> float:
-    given: object = probability
-    if not (isinstance(given, int | float | np.number) and 0.0 < given < 1.0):
-        raise ValueError(invalid(where, "probability", given, "strictly between 0 and 1", "0.95 is usual."))
+    epsilon = 1.0 - check_level(where, "probability", probability)
     check_positive(where, "n", n)
-    return 1.0 - probability
-
-
-def check_positive(where: str, name: str, value: object) -> float:
-    """A finite number > 0, or a ValueError that names it."""
-    if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
-        raise ValueError(invalid(where, name, value, "a finite number > 0"))
-    return float(value)
-
-
-def check_count(where: str, name: str, value: object, least: int, most: float = np.inf, what: str = "") -> int:
-    """A whole number between `least` and `most`, or a ValueError that names it."""
-    if isinstance(value, int | float | np.number) and least <= value <= most and float(value).is_integer():
-        return int(value)
-    valid = f"a whole number >= {least}" if np.isinf(most) else f"a whole number from {least} to {most:.0f}"
-    raise ValueError(invalid(where, name, value, valid + what))
+    return epsilon

@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
@@ -142,7 +143,7 @@ class Response(ABC):
             A copy that shares everything else.
         """
         other = copy.copy(self)
-        other.batch_size = check_batch_size(f"{type(self).__name__}.with_batch_size", batch_size)
+        other.batch_size = check_count(f"{type(self).__name__}.with_batch_size", "batch_size", batch_size)
         return other
 
     def resolved(self, description: JSON) -> Response:
@@ -269,7 +270,7 @@ class CallableResponse(Response):
         if not callable(f):
             raise TypeError(invalid("as_response", "f", f, "callable as f(images) -> scores"))
         self._f = f
-        self.batch_size = check_batch_size("as_response", batch_size)
+        self.batch_size = check_count("as_response", "batch_size", batch_size)
         self.name = name or str(getattr(f, "__qualname__", type(f).__qualname__))
         own = getattr(f, "fingerprint", None)
         self._fingerprint, self._complete = (own, True) if isinstance(own, str) else value_sha256("callable", f)
@@ -335,37 +336,6 @@ def check_scores(scores: object, n: int, name: str) -> FloatArray:
             invalid(name, "scores", array.shape, f"of shape ({n},): one score per image handed over", remedy)
         )
     return array.astype(np.float64)
-
-
-def check_batch_size(where: str, batch_size: object) -> int:
-    """A batch size that can be used, or an error; see `check_whole`."""
-    return check_whole(where, "batch_size", batch_size)
-
-
-def check_whole(where: str, name: str, value: object, least: int = 1) -> int:
-    """A whole number of at least `least`, or an error.
-
-    Parameters
-    ----------
-    where : str
-        Call to name in the error.
-    name : str
-        Name of the argument.
-    value : int
-        What was passed.
-    least : int
-        The smallest that will do.
-
-    Returns
-    -------
-    int
-        The same number.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(invalid(where, name, value, f"a whole number >= {least}"))
-    if value < least:
-        raise ValueError(invalid(where, name, value, f"a whole number >= {least}"))
-    return int(value)
 
 
 def as_response(

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from legstat._core.checks import is_number
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
 
@@ -73,10 +74,10 @@ class HalfWidth:
     contrasts: AnyArray | None = None
 
     def __post_init__(self) -> None:
-        if not _is_number(self.target) or not (np.isfinite(self.target) and self.target > 0):
+        if not is_number(self.target) or not (np.isfinite(self.target) and self.target > 0):
             valid = "a finite half-width > 0 in units of gamma, or a HalfWidth"
             raise ValueError(invalid("query", "until", self.target, valid))
-        if not _is_number(self.level) or not 0.0 < self.level < 1.0:
+        if not is_number(self.level) or not 0.0 < self.level < 1.0:
             raise ValueError(invalid("HalfWidth", "level", self.level, "strictly between 0 and 1", "0.95 is usual."))
         if self.region is not None and self.contrasts is not None:
             raise ValueError(invalid("HalfWidth", "region, contrasts", "both", "given one at a time"))
@@ -193,10 +194,6 @@ class Stopping:
         sign, state = ("<=", "reached") if self.reached else (">", "not reached")
         seen = f"half-width {self.half_widths[-1]:.3g} {sign} {self.rule.target:g} at {self.units[-1]} units"
         return f"<Stopping {state}: {seen}, {len(self.units)} looks>"
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _locked(array: AnyArray) -> AnyArray:

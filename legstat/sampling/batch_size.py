@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import AnyArray
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Additive
 from legstat.perturbations.recipe import Recipe
-from legstat.responses.base import Response, check_batch_size
+from legstat.responses.base import Response
 
 CANDIDATES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _HOPELESS = 1.5
@@ -113,7 +114,7 @@ def _measure(
     sizes: list[int] = []
     evaluations = 0
     # a first call each to warm up: buffers, threads, the runtime's own plans
-    for size in sorted({check_batch_size("measure_batch_sizes", size) for size in candidates}):
+    for size in sorted({check_count("measure_batch_sizes", "batch_size", size) for size in candidates}):
         spent = _seconds_per_image(response, recipe, planes, size)
         evaluations += 2 * size
         if spent is None:

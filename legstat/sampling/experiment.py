@@ -12,7 +12,7 @@ from legstat._core.conventions import Conventions, ConventionsName, clash, get_c
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.gaussian import Design, Key
-from legstat.inference.sequential import first_look, look_sizes, rule_contrasts
+from legstat.inference.sequential import analysis_sizes, first_analysis, rule_contrasts
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response
 from legstat.samples.sample import QuerySample
@@ -57,7 +57,7 @@ class Plan:
             rule_contrasts(
                 self.until, self.design.grid.shape, max(self.streams, self.planes) * self.design.grid.n_cells
             )
-            first = first_look(self.until, self.rules)
+            first = first_analysis(self.until, self.rules)
             if self.units < first:
                 valid = f"at least {self.queries(first)} with `until`"
                 remedy = f"Intervals are offered, and looked at, from {first} units a channel."
@@ -119,7 +119,7 @@ class Plan:
         """Units of each stream after which to look whether to stop, the last time at what the budget allows."""
         if self.until is None:
             return (self.units,)
-        sizes = set(look_sizes(first_look(self.until, self.rules), self.units))
+        sizes = set(analysis_sizes(first_analysis(self.until, self.rules), self.units))
         if self.resume is None:
             return tuple(sorted(sizes))
         # looks at fewer units than are there were made by the run that is resumed, or missed by one without a rule

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.gaussian import Design
-from legstat.inference.theory import check_count
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response, as_response
 from legstat.samples.sample import QuerySample

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from tqdm import tqdm
 
+from legstat._core.checks import check_count
 from legstat._core.conventions import ConventionsName
 from legstat._core.errors import (
     NonFiniteResponseError,
@@ -24,7 +25,7 @@ from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat.designs.gaussian import BLOCK, Design, Key
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
-from legstat.responses.base import CallableResponse, Response, as_response, check_whole
+from legstat.responses.base import CallableResponse, Response, as_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import HalfWidth
@@ -147,7 +148,7 @@ def query(
         beforehand=beforehand,
     )
     if batch_size is not None and batch_size != "auto":
-        response = response.with_batch_size(check_whole("query", "batch_size", batch_size))
+        response = response.with_batch_size(check_count("query", "batch_size", batch_size))
     if resume is not None:
         plan.check_resumable(resume, rng if key is None else key, first_block)
     else:

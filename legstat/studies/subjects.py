@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
@@ -15,7 +16,7 @@ from legstat.designs.grid import Grid
 from legstat.estimators.leg import LEG
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.perturbations.operators import Additive, Perturbation
-from legstat.responses.base import Response, as_response, check_whole
+from legstat.responses.base import Response, as_response
 from legstat.sampling.query import query
 from legstat.studies.cells import Cell, digest, stream
 
@@ -83,7 +84,7 @@ class Subject:
         set_ = object.__setattr__
         set_(self, "image", image)
         set_(self, "f", as_response(self.f))
-        check_whole(where, "reference_queries", self.reference_queries)
+        check_count(where, "reference_queries", self.reference_queries)
         if self.gamma is not None:
             gamma = np.array(self.gamma, dtype=np.float64)
             if gamma.ndim != 2 or not np.isfinite(gamma).all():

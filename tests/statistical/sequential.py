@@ -25,7 +25,7 @@ import legstat as ls
 from legstat.inference.contrasts import region_weights
 from legstat.inference.covariance import covariance_of
 from legstat.inference.intervals import joint_df, max_t_draws, normal_quantile, sequential_df, t_quantiles
-from legstat.inference.sequential import look_sizes
+from legstat.inference.sequential import analysis_sizes
 from legstat.samples.stopping import HalfWidth
 
 CEILING = 1216
@@ -142,7 +142,7 @@ class Paths:
 
     @classmethod
     def of(cls, experiment: Experiment, runs: range, *, bands: bool) -> Paths:
-        looks = np.array(look_sizes(320 if bands else 128, CEILING))
+        looks = np.array(analysis_sizes(320 if bands else 128, CEILING))
         matrix = experiment.matrix
         found: list[list[np.ndarray]] = [[], [], [], []]
         for seed in runs:
@@ -249,7 +249,7 @@ def worst_misses(
     The model: a unit contributes z r with z and r independent standard normals, the estimate is independent of what
     the widths see (so each run's miss probability is known without drawing it), and one width decides alone.
     """
-    rng, looks = np.random.default_rng(seed), np.array(look_sizes(128, most))
+    rng, looks = np.random.default_rng(seed), np.array(analysis_sizes(128, most))
     variances, df = np.empty((2, replicates, len(looks)))
     for start in range(0, replicates, 500):
         rows = min(500, replicates - start)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
-from legstat.responses.base import check_whole
 from legstat.responses.http.endpoint import WHERE, Endpoint
 from legstat.responses.http.protocol import tensor_infos
 from legstat.responses.http.response import HttpResponse
@@ -119,9 +119,9 @@ def http_response(
     Traceback (most recent call last):
     ValueError: legstat.http_response: `url` must be an address such as http://localhost:8000. Got 'localhost:8000'.
     """
-    in_flight = check_whole(WHERE, "in_flight", in_flight)
+    in_flight = check_count(WHERE, "in_flight", in_flight)
     if batch_size is not None:
-        check_whole(WHERE, "batch_size", batch_size)
+        check_count(WHERE, "batch_size", batch_size)
     endpoint = Endpoint(
         url,
         model,

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 
+from legstat._core.checks import is_number
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.responses.network.pictures import INTERPOLATIONS, fit_picture, open_picture, to_array
@@ -23,25 +24,21 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise ValueError(invalid("Preprocessing", name, value, f"one of {list(allowed)}"))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
 def _is_int(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _numbers(name: str, value: object) -> float | tuple[float, ...]:
     """One number, or one per channel, as plain Python floats."""
-    if _is_number(value):
-        numbers: tuple[float, ...] = (float(cast("float", value)),)
+    if is_number(value):
+        numbers: tuple[float, ...] = (float(value),)
         single = True
     else:
         try:
             sequence = list(cast("tuple[float, ...]", value))
         except TypeError:
             sequence = []
-        if not sequence or not all(_is_number(item) for item in sequence):
+        if not sequence or not all(is_number(item) for item in sequence):
             raise TypeError(invalid("Preprocessing", name, value, "a number, or one number per channel"))
         numbers, single = tuple(float(item) for item in sequence), False
     if not np.all(np.isfinite(numbers)):
@@ -101,7 +98,7 @@ class Preprocessing:
         _one_of("interpolation", self.interpolation, tuple(INTERPOLATIONS))
         for name in ("mean", "std"):
             object.__setattr__(self, name, _numbers(name, getattr(self, name)))
-        if not (_is_number(self.scale) and np.isfinite(self.scale) and self.scale > 0):
+        if not (is_number(self.scale) and np.isfinite(self.scale) and self.scale > 0):
             raise ValueError(invalid("Preprocessing", "scale", self.scale, "a finite number > 0"))
         if np.any(np.asarray(self.std) <= 0):
             raise ValueError(invalid("Preprocessing", "std", self.std, "> 0 in every channel"))

@@ -13,10 +13,11 @@ from typing import Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.responses.base import ImageShape, check_batch_size
+from legstat.responses.base import ImageShape
 from legstat.responses.network.evaluation import NetworkEvaluation
 from legstat.responses.network.labels import Target, check_labels
 from legstat.responses.network.outputs import (
@@ -57,7 +58,7 @@ class NetworkResponse(NetworkEvaluation):
         self._batch_open = batch_size is None and None in input_shape
         if batch_size is None:
             batch_size = self._usual_batch_size(input_shape)
-        self.batch_size = check_batch_size(choices.where, batch_size)
+        self.batch_size = check_count(choices.where, "batch_size", batch_size)
         self.together = self._usual_together(input_shape)
         self._prior = prior
         self._x0: JSON = {}
@@ -186,7 +187,7 @@ class NetworkResponse(NetworkEvaluation):
             settled._choices = replace(self._choices, n_classes=description.get("n_classes"))
             settled._x0 = {key: description[key] for key in _X0_KEYS if key in description}
             if self._batch_open:  # it was the picture's size that settled it
-                settled.batch_size = check_batch_size(self._choices.where, description["batch_size"])
+                settled.batch_size = check_count(self._choices.where, "batch_size", description["batch_size"])
         if settled.fingerprint != description.get("fingerprint"):
             mine, theirs = self.describe(), description
             other = [key for key in _COMPARED if mine.get(key) != theirs.get(key)]

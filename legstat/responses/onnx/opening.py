@@ -9,9 +9,9 @@ from typing import get_args
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON, AnyArray
-from legstat.responses.base import check_whole
 from legstat.responses.network.fixed_inputs import Constants, recorded_constants
 from legstat.responses.network.labels import Target
 from legstat.responses.network.outputs import Decision, check_output_kind
@@ -138,7 +138,7 @@ def onnx_response(
     dtype = np.dtype(info.dtype)
     rule = PRESETS["raw"] if preprocessing is None and dtype.kind == "u" else as_preprocessing(preprocessing)
     layout, shape = choose_layout(where, info, rule.layout)
-    threads = default_threads() if threads is None else check_whole(where, "threads", threads)
+    threads = default_threads() if threads is None else check_count(where, "threads", threads)
     choices = Choices.check(where, score, target, labels, choice.n_classes)
     if choice.softmaxes > 1 and choice.decision is not None:
         warnings.warn(f"{where}: {choice.decision.ground}.", LegstatWarning, stacklevel=2)
@@ -149,7 +149,7 @@ def onnx_response(
         threads=threads,
         allow_fallback=allow_fallback,
         tf32=tf32,
-        device_id=check_whole(where, "device_id", device_id, least=0),
+        device_id=check_count(where, "device_id", device_id, least=0),
         io_binding=io_binding,
         options=tuple((str(name), str(value)) for name, value in (provider_options or {}).items()),
     )

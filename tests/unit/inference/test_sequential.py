@@ -13,7 +13,7 @@ import pytest
 import scipy.stats
 
 import legstat as ls
-from legstat.inference.sequential import first_look, look_sizes
+from legstat.inference.sequential import analysis_sizes, first_analysis
 from legstat.samples.stopping import HalfWidth, Stopping
 from tests.helpers import Counting
 
@@ -52,7 +52,7 @@ def same(a: ls.QuerySample, b: ls.QuerySample) -> None:
 
 
 def test_looks_are_fixed_whole_blocks_growing_by_a_quarter() -> None:
-    sizes = look_sizes(128, 100_000)
+    sizes = analysis_sizes(128, 100_000)
     assert sizes[0] == 128
     assert sizes[-1] == 100_000
     inner = np.array(sizes[:-1])
@@ -60,7 +60,7 @@ def test_looks_are_fixed_whole_blocks_growing_by_a_quarter() -> None:
     assert (inner[1:] >= 1.25 * inner[:-1]).all()
     assert (inner[1:] < 1.25 * inner[:-1] + 32).all()
     for ceiling in (128, 129, 160, 500, 5000):  # a larger ceiling only adds looks
-        some = look_sizes(128, ceiling)
+        some = analysis_sizes(128, ceiling)
         assert some[-1] == ceiling
         assert some[:-1] == tuple(size for size in sizes if size < ceiling)
 
@@ -79,7 +79,7 @@ def test_stops_at_the_first_look_whose_intervals_are_narrow(arrangement: dict[st
     rule = HalfWidth(float(np.mean(middle)), simultaneous=simultaneous)
     sample = run(rule, 8001, design=design, **given)
     expected = []
-    for units in look_sizes(first_look(rule, sample.convention_set), max(probe.n_units)):
+    for units in analysis_sizes(first_analysis(rule, sample.convention_set), max(probe.n_units)):
         expected.append((units, widest(prefix(probe, units), simultaneous)))
         if expected[-1][1] <= rule.target:
             break
@@ -334,7 +334,7 @@ def test_record_repeats_it(before: int, tmp_path: Any) -> None:
     earlier = run(None, before) if before else None
     with warnings.catch_warnings(record=True):
         sample = run(TARGET, 4001, resume=earlier, beforehand=11)
-    found = ls.explanation.Explanation.of(sample, L_ratio=0.3, progress=False)
+    found = ls.Explanation.of(sample, L_ratio=0.3, progress=False)
     files = found.save(tmp_path)
     record = json.loads((tmp_path / "record.json").read_text())
     assert record["experiment"]["until"]["target"] == TARGET
@@ -383,7 +383,7 @@ def test_the_bar_counts_towards_the_target(monkeypatch: pytest.MonkeyPatch) -> N
     # what a look expects is the scheduled look at or after root-n extrapolation
     for units, width, (_, total) in zip(sample.stopping.units, sample.stopping.half_widths, totals[:-1], strict=False):
         wanted = units * (width / 0.3) ** 2
-        assert total == 2 * min(size for size in look_sizes(128, 10_000) if size > units and size >= wanted - 1e-6)
+        assert total == 2 * min(size for size in analysis_sizes(128, 10_000) if size > units and size >= wanted - 1e-6)
     assert totals[-1][0] <= totals[-1][1]
     assert texts[0] == f"half-width {sample.stopping.half_widths[0]:.3g}, wanted 0.3"
 

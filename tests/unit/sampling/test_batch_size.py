@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from legstat._core.checks import check_count
 from legstat._core.errors import LegstatWarning
-from legstat.responses.base import Response, as_response, check_batch_size
+from legstat.responses.base import Response, as_response
 from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes, tune_batch_size
 
 
@@ -90,7 +91,7 @@ def test_the_choice_is_remembered(tmp_path: Path) -> None:
 def test_bad_sizes_are_named() -> None:
     with pytest.raises(ValueError, match=r"`batch_size` must be a whole number >= 1"):
         measure_batch_sizes(Small(), IMAGE, candidates=(0, 1))
-    assert check_batch_size("f", 3) == 3
+    assert check_count("f", "batch_size", 3) == 3
 
 
 class Several(Response):
