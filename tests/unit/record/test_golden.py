@@ -1,5 +1,6 @@
 """Files written by earlier versions load, replay and verify."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,12 @@ SAMPLES = sorted(p.stem.removeprefix("sample_") for p in V1.glob("sample_*.npz")
 def expected() -> dict[str, np.ndarray]:
     with np.load(V1 / "expected.npz") as file:
         return dict(file)
+
+
+def test_the_files_are_those_of_the_time() -> None:
+    for line in (V1 / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split()
+        assert hashlib.sha256((V1 / name).read_bytes()).hexdigest() == digest, name
 
 
 @pytest.mark.parametrize("name", SAMPLES)
