@@ -2,50 +2,67 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from legstat._core.files import encoded, json_text, json_value, replacing
 from legstat._core.typing import JSON, AnyArray
 
 _HEADER = "header.json"
 SCHEMA = 2
 """Version of the files' form. 1 had no number, and other names for two of the results' facts."""
 _RENAMED = {"fidelity": "r2_heldout", "nonuniqueness": "face_width"}  # 1 -> 2
+_OF_THE_SYSTEM = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+_BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError,
+           NotImplementedError)  # fmt: skip
+"""What numpy, zipfile and json raise for contents that are not what they should be."""
 
 
 def save_arrays(path: str | Path, kind: str, header: JSON, arrays: dict[str, AnyArray]) -> None:
-    """Write `arrays` and the JSON `header` to `path`, exactly under that name."""
-    text = np.frombuffer(json.dumps({"legstat": kind, "schema": SCHEMA, **header}).encode(), dtype=np.uint8)
-    with Path(path).open("wb") as file:
+    """Write `arrays` and the JSON `header` to `path`, exactly under that name, whole or not at all."""
+    text = np.frombuffer(encoded(json_text({"legstat": kind, "schema": SCHEMA, **header})), dtype=np.uint8)
+    with replacing(path) as file:
         np.savez_compressed(file, allow_pickle=False, **{_HEADER: text}, **arrays)
 
 
-def load_arrays(path: str | Path, kind: str) -> tuple[JSON, dict[str, AnyArray]]:
-    """Header and arrays of a file of that kind; ValueError where it is something else."""
+@contextmanager
+def loading_arrays(path: str | Path, kind: str) -> Iterator[tuple[JSON, dict[str, AnyArray]]]:
+    """Header and arrays of a file of that kind, for the body to build the object from.
+
+    ValueError where it is something else, of a newer schema, or where the body misses an entry.
+    """
     try:
         # opened here: numpy leaves the file open where its contents are broken
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        header: JSON = json.loads(bytes(arrays.pop(_HEADER)).decode())
-    except FileNotFoundError:
+        header: JSON = json_value(bytes(arrays.pop(_HEADER)))
+        found, schema = header.get("legstat"), header.setdefault("schema", 1)
+    except _OF_THE_SYSTEM:
         raise
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
+    except _BROKEN as error:
         raise ValueError(
             f"legstat.{kind}.load: {str(path)!r} is not a file that {kind}.save wrote ({error})."
         ) from error
-    if header.get("legstat") != kind:
+    if found != kind:
+        raise ValueError(f"legstat.{kind}.load: {str(path)!r} holds a {found!r}. Load it with that class.")
+    if not isinstance(schema, int) or schema > SCHEMA:
         raise ValueError(
-            f"legstat.{kind}.load: {str(path)!r} holds a {header.get('legstat')!r}. Load it with that class."
-        )
-    if header.setdefault("schema", 1) > SCHEMA:
-        raise ValueError(
-            f"legstat.{kind}.load: {str(path)!r} is of schema {header['schema']}, and {SCHEMA} is the newest that this "
+            f"legstat.{kind}.load: {str(path)!r} is of schema {schema!r}, and {SCHEMA} is the newest that this "
             "version reads. Use the legstat that wrote it, or a newer one."
         )
-    header = {_RENAMED.get(name, name): value for name, value in header.items()} if header["schema"] == 1 else header
+    if schema == 1:
+        header = {_RENAMED.get(name, name): value for name, value in header.items()}
     for array in arrays.values():
         array.flags.writeable = False
-    return header, arrays
+    try:
+        yield header, arrays
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"legstat.{kind}.load: {str(path)!r} is broken, or was changed: an entry that {kind}.save writes is "
+            f"missing or is of another type ({type(error).__name__}: {error})."
+        ) from error

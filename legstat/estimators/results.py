@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 
 from legstat._core.conventions import Conventions, get_conventions
 from legstat._core.errors import InferenceUnavailableError, invalid
-from legstat._core.npz import load_arrays, save_arrays
+from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.designs.gaussian import design_from_parameters
 from legstat.designs.grid import Grid
@@ -197,22 +197,22 @@ class Results:
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote; ValueError for any other file."""
-        header, arrays = load_arrays(path, cls.__name__)
-        given = {k.removeprefix("design."): v for k, v in arrays.items() if k.startswith("design.")}
-        moments = Moments(
-            b=arrays["b"],
-            design=design_from_parameters(header["design"], {**header["design_parameters"], **given}),
-            variances=arrays.get("variances"),
-            df=arrays.get("df"),
-            **header["moments"],
-        )
-        common = {
-            "params": arrays["params"],
-            "moments": moments,
-            "r2_heldout": header["r2_heldout"],
-            "image": arrays.get("image"),
-        }
-        return cls(**common, **cls._from_extra(header, arrays))
+        with loading_arrays(path, cls.__name__) as (header, arrays):
+            given = {k.removeprefix("design."): v for k, v in arrays.items() if k.startswith("design.")}
+            moments = Moments(
+                b=arrays["b"],
+                design=design_from_parameters(header["design"], {**header["design_parameters"], **given}),
+                variances=arrays.get("variances"),
+                df=arrays.get("df"),
+                **header["moments"],
+            )
+            common = {
+                "params": arrays["params"],
+                "moments": moments,
+                "r2_heldout": header["r2_heldout"],
+                "image": arrays.get("image"),
+            }
+            return cls(**common, **cls._from_extra(header, arrays))
 
     @classmethod
     def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:

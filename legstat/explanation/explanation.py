@@ -12,7 +12,6 @@ import numpy as np
 
 from legstat._core.conventions import Conventions, ConventionsName, get_conventions
 from legstat._core.errors import invalid
-from legstat._core.npz import save_arrays
 from legstat._core.typing import JSON, AnyArray
 from legstat.designs.gaussian import Design, StructuredGaussian
 from legstat.estimators.leg import FOLDS, LEG
@@ -21,7 +20,7 @@ from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.moments.estimate import CROSSFIT_MINIMUM
 from legstat.perturbations.operators import Additive, Blend, Perturbation
-from legstat.record import make_record, path_arrays, write_record
+from legstat.record import make_record, save_run
 from legstat.report.summary import joint_summary
 from legstat.responses.base import Response, as_response
 from legstat.samples.sample import QuerySample
@@ -35,11 +34,6 @@ if TYPE_CHECKING:
 
 MOST_CELLS = 28
 """Cells a side of the default grid, at most: that of the LEG paper."""
-FILES = (
-    *("sample.npz", "leg.npz", "legtv.npz", "path.npz", "leg.png", "legtv.png", "explanation.png"),
-    *("summary.txt", "summary.html", "record.json"),
-)
-"""What `Explanation.save` writes."""
 _FEWEST_CELLS = 4
 ADDITIVE_SCALE, BLEND_SCALE = 0.02, 0.25
 _PUBLISHED_L_RATIO = 0.1
@@ -175,12 +169,15 @@ class Explanation:
         return plot_explanation(self.leg, self.tv, self.path, path_points=path_points)
 
     def save(self, folder: str | Path, *, command: Sequence[str] | None = None, path_points: int = 0) -> list[Path]:
-        """Write maps, arrays, summary and record into a folder, which is made where it is missing.
+        """Write arrays, summary, record and maps into a folder, which is made where it is missing.
+
+        An earlier run there is replaced as a whole, or stays as it was where the writing fails. A figure that cannot be
+        drawn is a warning: numbers and record are written first.
 
         Parameters
         ----------
         folder : str or Path
-            Where to; files of these names are overwritten.
+            Where to.
         command : sequence of str, optional
             Command line for the record.
         path_points : int, default 0
@@ -189,27 +186,12 @@ class Explanation:
         Returns
         -------
         list of Path
-            sample.npz, leg.npz, legtv.npz, path.npz (arrays); leg.png, legtv.png (overlays of the picture's size);
-            explanation.png; summary.txt, summary.html; record.json.
+            sample.npz, leg.npz, legtv.npz, path.npz (arrays); summary.txt; leg.png, legtv.png (overlays of the
+            picture's size); explanation.png; summary.html; record.json.
         """
-        from legstat.report.page import save_page
-        from legstat.report.plots import save_overlay
-
-        home = Path(folder)
-        home.mkdir(parents=True, exist_ok=True)
-        record = self.record(command)  # first: it knows what cannot be recorded
-        self.sample.save(home / "sample.npz")
-        self.leg.save(home / "leg.npz")
-        self.tv.save(home / "legtv.npz")
-        save_arrays(home / "path.npz", "LEGTVPath", {"choice": self.choice}, path_arrays(self.path))
-        save_overlay(self.leg, home / "leg.png")
-        save_overlay(self.tv, home / "legtv.png")
-        self.plot(path_points=path_points).savefig(home / "explanation.png")
-        summary = self.summary()
-        (home / "summary.txt").write_text(summary.as_text() + "\n", encoding="utf-8")
-        save_page(summary, home / "explanation.png", home / "summary.html")
-        write_record(record, home / "record.json")
-        return [home / name for name in FILES]
+        return save_run(
+            folder, self.record(command), self.sample, self.leg, self.path, self.tv, path_points=path_points
+        )
 
     def __repr__(self) -> str:
         return f"<Explanation of {self.sample.ledger.spent} queries: {self.leg!r}, {self.tv!r}>"

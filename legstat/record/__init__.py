@@ -1,16 +1,22 @@
 """Records: what an explanation writes down, so that anybody with the same files can repeat and check it."""
 
+from legstat.record.folder import FILES, SavedPath, keep_sample, prepare, save_run
 from legstat.record.reopening import Check
 from legstat.record.verification import Verification, verify
 from legstat.record.writing import array_sha256, make_record, path_arrays, read_record, write_record
 
 __all__ = [
+    "FILES",
     "Check",
+    "SavedPath",
     "Verification",
     "array_sha256",
+    "keep_sample",
     "make_record",
     "path_arrays",
+    "prepare",
     "read_record",
+    "save_run",
     "verify",
     "write_record",
 ]

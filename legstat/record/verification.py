@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -39,6 +40,8 @@ class Verification:
         Every number.
     environment : tuple of str
         Versions that differ: no fault by itself, but where to look if a number differs.
+    files : tuple of Check
+        The files beside the record: whether they are those that it was written with.
 
     Examples
     --------
@@ -53,21 +56,27 @@ class Verification:
     inputs: tuple[Check, ...]
     results: tuple[Check, ...]
     environment: tuple[str, ...]
+    files: tuple[Check, ...] = ()
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Inputs, files and results."""
+        return self.inputs + self.files + self.results
 
     @property
     def passed(self) -> bool:
-        """Whether everything was repeated, and every bit is the same."""
-        return bool(self.results) and all(check.same for check in self.inputs + self.results)
+        """Whether everything was repeated, every bit is the same, and the files belong to the record."""
+        return bool(self.results) and all(check.same for check in self.checks)
 
     def as_text(self) -> str:
         """One line for each number, then the verdict."""
-        lines = [f"{'same' if c.same else 'DIFFERS':8}{c.name}" + _difference(c) for c in self.inputs + self.results]
+        lines = [f"{'same' if c.same else 'DIFFERS':8}{c.name}" + _difference(c) for c in self.checks]
         lines += [f"{'note':8}{text}" for text in self.environment]
-        wrong = sum(not check.same for check in self.inputs + self.results)
+        wrong = sum(not check.same for check in self.checks)
         if not self.results:
             verdict = "NOT REPEATED: the inputs are not those of the record; nothing was evaluated."
         elif wrong:
-            verdict = f"DIFFERENT: {wrong} of {len(self.inputs + self.results)} differ."
+            verdict = f"DIFFERENT: {wrong} of {len(self.checks)} differ."
         else:
             verdict = f"VERIFIED: all {len(self.results)} numbers are the same, bit for bit."
         return "\n".join([*lines, verdict])
@@ -78,6 +87,7 @@ class Verification:
             "record": self.record,
             "passed": self.passed,
             "inputs": [vars(check) for check in self.inputs],
+            "files": [vars(check) for check in self.files],
             "results": [vars(check) for check in self.results],
             "environment": list(self.environment),
         }
@@ -153,14 +163,38 @@ def verify(
     if response is not None:
         image, more = _image_of(record, home, response, picture)
         checks += more
-    notes = tuple(_notes(record))
+    files, notes = tuple(_files(record, home)), tuple(_notes(record))
     if response is None or image is None or not all(check.same for check in checks):
-        return Verification(str(path), tuple(checks), (), notes)
+        return Verification(str(path), tuple(checks), (), notes, files)
     sample, now = _repeat(record, home, response, image, progress)
     results = _compare(record["results"], now)
     if not all(check.same for check in results):
         notes += tuple(_distance(home, sample))
-    return Verification(str(path), tuple(checks), tuple(results), notes)
+    return Verification(str(path), tuple(checks), tuple(results), notes, files)
+
+
+def _files(record: JSON, home: Path) -> Iterator[Check]:
+    """The files that lie beside the record, against it; those that do not are missed by what needs them.
+
+    Records of form 1 list no files: there the arrays are compared with the results.
+    """
+    for name, then in record.get("files", {}).items():
+        if (home / name).is_file():
+            now = file_sha256(home / name)
+            yield Check(f"file {name}", now == then, then, now)
+    if "files" not in record:
+        for name, entry in record["results"].items():
+            if (file := entry.get("file")) is not None and (home / file).is_file():
+                now = _sha256_in(home / file, entry["array"])
+                yield Check(f"{name} in {file}", now == entry["sha256"], entry["sha256"], now)
+
+
+def _sha256_in(file: Path, name: str) -> str:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return array_sha256(archive[name])
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
+        return f"no such array ({error})"
 
 
 def _image_of(

@@ -8,7 +8,6 @@ and the command line stand apart under ``provenance``: they are not part of what
 from __future__ import annotations
 
 import datetime
-import json
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ import numpy as np
 
 from legstat._core.digests import file_sha256
 from legstat._core.errors import invalid
+from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
@@ -30,6 +30,7 @@ FORMAT = 2
 """Version of the record's form."""
 _RENAMED = {"leg.fidelity": "leg.r2_heldout", "legtv.fidelity": "legtv.r2_heldout"}  # in form 1
 
+_SECTIONS = ("inputs", "response", "experiment", "estimators", "results", "environment", "provenance")
 _PACKAGES = ("legstat", "numpy", "scipy", "onnxruntime", "onnx", "torch", "highspy", "cvxpy", "pillow")
 
 
@@ -239,10 +240,10 @@ def _parameters(of: Any) -> JSON:
 
 def write_record(record: JSON, path: str | Path) -> None:
     """Write a record as JSON, one entry a line; lists of numbers on one."""
-    text = json.dumps(record, indent=1, ensure_ascii=False)
+    text = json_text(record, indent=1)
     # JSON strings hold no line breaks, so none is touched
     flat = re.sub(r"\[\n[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text)
-    Path(path).write_text(flat + "\n", encoding="utf-8")
+    write_text(path, flat + "\n")
 
 
 def read_record(path: str | Path) -> JSON:
@@ -254,8 +255,8 @@ def read_record(path: str | Path) -> JSON:
         If there is no such file, or it is no record that this version reads.
     """
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        record = json_value(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
         text = f"Reading it failed: {type(error).__name__}: {error}."
         raise ValueError(invalid("record", "path", str(path), "the record.json of an explanation", text)) from error
     if not isinstance(record, dict) or record.get("legstat_record") not in range(1, FORMAT + 1):
@@ -263,6 +264,9 @@ def read_record(path: str | Path) -> JSON:
         remedy = "Use the legstat that wrote it." if isinstance(got, int) else "Pass the record.json of an explanation."
         valid = f"from 1 to {FORMAT}, the forms that are read here"
         raise ValueError(invalid("record", "legstat_record", got, valid, remedy))
+    lacking = [name for name in _SECTIONS if not isinstance(record.get(name), dict)]
+    if lacking:
+        raise ValueError(invalid("record", "path", str(path), f"a whole record; {lacking} are missing in it"))
     if record["legstat_record"] == 1:
         record["results"] = {_RENAMED.get(name, name): value for name, value in record["results"].items()}
     return record

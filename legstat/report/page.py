@@ -7,9 +7,12 @@ import html
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from legstat._core.files import write_text
+
 if TYPE_CHECKING:
     from statsmodels.iolib.summary import Summary
 
+_PANEL = '<img alt="The picture and its maps" src="data:image/png;base64,{}">'
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -26,27 +29,28 @@ th:first-child, td:first-child {{ text-align: left; }}
 </head>
 <body>
 <h1>{title}</h1>
-<img alt="The picture and its maps" src="data:image/png;base64,{image}">
+{panel}
 {summary}
 </body>
 </html>
 """
 
 
-def save_page(summary: Summary, panel: str | Path, path: str | Path, *, title: str = "Explanation by legstat") -> None:
+def save_page(
+    summary: Summary, panel: str | Path | None, path: str | Path, *, title: str = "Explanation by legstat"
+) -> None:
     """Write summary and panel as one HTML file without links.
 
     Parameters
     ----------
     summary : statsmodels Summary
         The tables.
-    panel : str or Path
-        PNG file to show above them.
+    panel : str or Path or None
+        PNG file to show above them, where there is one.
     path : str or Path
         File to write.
     title : str, optional
         Heading.
     """
-    image = base64.b64encode(Path(panel).read_bytes()).decode("ascii")
-    page = _PAGE.format(title=html.escape(title), image=image, summary=summary.as_html())
-    Path(path).write_text(page, encoding="utf-8")
+    shown = "" if panel is None else _PANEL.format(base64.b64encode(Path(panel).read_bytes()).decode("ascii"))
+    write_text(path, _PAGE.format(title=html.escape(title), panel=shown, summary=summary.as_html()))

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context, rcParamsDefault
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
 from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 from legstat._core.errors import invalid
+from legstat._core.files import replacing
 from legstat._core.typing import FloatArray
+from legstat.report.shown import Shown, ShownAtL, ShownPath
+from legstat.report.summary import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from legstat.estimators.path import LEGTVPath
-    from legstat.estimators.results import LEGTVResults, Results
 
 SIGNED, UNSIGNED = "RdBu_r", "YlOrBr"
 """Colour maps that readers with any common colour vision can tell. Red raises the score, blue lowers it; white is 0."""
 
 _SMALLEST_OVERLAY = 224
+_PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
+"""Texts are shown as they are: labels hold dollars and backslashes that mean nothing."""
+_WIDER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC",
+                "Arial Unicode MS")  # fmt: skip
+"""Fonts for labels that matplotlib's own font lacks the characters of, where one is installed."""
 _UNITS = {"probability": "probability", "difference": "probability", "logit": "logit", "log_odds": "log-odds"}
 
 
 def plot_map(
-    results: Results,
+    results: Shown,
     ax: Axes | None = None,
     *,
     alpha: float = 0.5,
@@ -46,7 +55,7 @@ def plot_map(
 
     Parameters
     ----------
-    results : LEGResults or LEGTVResults
+    results : Shown
         What to draw; with the picture where it has one, else the map on its grid.
     ax : matplotlib Axes, optional
         Where to draw; a new figure unless given.
@@ -83,7 +92,7 @@ def plot_map(
     ax.imshow(_blend(values, grey, colours, norm, alpha), interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_title(title if title is not None else _title(results), fontsize=10)
+    ax.set_title(title if title is not None else _title(results), fontsize=10, **_PLAIN)
     if colorbar:
         figure = ax.get_figure(root=True)
         if figure is None:
@@ -91,20 +100,20 @@ def plot_map(
         numbers = ScalarFormatter(useMathText=True)
         numbers.set_powerlimits((-2, 3))
         bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.046, pad=0.03, format=numbers)
-        bar.set_label(_units(results), fontsize=8)
+        bar.set_label(_units(results), fontsize=8, **_PLAIN)
         bar.ax.tick_params(labelsize=8)
         bar.ax.yaxis.get_offset_text().set_fontsize(8)
     return ax
 
 
-def plot_explanation(leg: Results, tv: LEGTVResults, path: LEGTVPath | None = None, *, path_points: int = 0) -> Figure:
+def plot_explanation(leg: Shown, tv: ShownAtL, path: ShownPath | None = None, *, path_points: int = 0) -> Figure:
     """Picture, LEG and LEG-TV side by side.
 
     Parameters
     ----------
-    leg, tv : LEGResults, LEGTVResults
+    leg, tv : Shown, ShownAtL
         The two estimates.
-    path : LEGTVPath, optional
+    path : ShownPath, optional
         Where `tv` was chosen from; needed for `path_points`.
     path_points : int, default 0
         Show that many points of the path, `tv` among them, instead of `tv` alone.
@@ -115,31 +124,31 @@ def plot_explanation(leg: Results, tv: LEGTVResults, path: LEGTVPath | None = No
         The figure.
     """
     shown = [tv] if path is None or path_points < 2 else _points(path, tv, path_points)
-    figure = Figure(
-        figsize=(0.6 + 3.2 * (2 + len(shown)), 3.5 if len(shown) > 1 else 3.3), layout="constrained", dpi=130
-    )
-    axes = figure.subplots(1, 2 + len(shown))
-    _plot_picture(axes[0], leg)
-    plot_map(leg, axes[1])
+    width, height = 0.6 + 3.2 * (2 + len(shown)), 3.5 if len(shown) > 1 else 3.3
     # one scale for all points of the path, so that they can be compared
     limit = max(float(np.abs(point.saliency).max()) for point in shown)
-    for ax, point in zip(axes[2:], shown, strict=True):
-        plot_map(point, ax, limit=limit, colorbar=point is shown[-1])
-        if len(shown) > 1 and point is tv:
-            for side in ax.spines.values():
-                side.set_linewidth(2.5)
-            ax.set_xlabel("chosen", fontsize=10)
+    with _own_settings():
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
+        axes = figure.subplots(1, 2 + len(shown))
+        _plot_picture(axes[0], leg)
+        plot_map(leg, axes[1])
+        for ax, point in zip(axes[2:], shown, strict=True):
+            plot_map(point, ax, limit=limit, colorbar=point is shown[-1])
+            if len(shown) > 1 and point is tv:
+                for side in ax.spines.values():
+                    side.set_linewidth(2.5)
+                ax.set_xlabel("chosen", fontsize=10)
     return figure
 
 
-def save_overlay(results: Results, path: str | Path, *, alpha: float = 0.5, cmap: str | Colormap | None = None) -> None:
+def save_overlay(results: Shown, path: str | Path, *, alpha: float = 0.5, cmap: str | Colormap | None = None) -> None:
     """Write the map over its picture as a PNG of exactly the picture's size.
 
     Pictures whose short side is below 224 pixels are scaled up by a whole number.
 
     Parameters
     ----------
-    results : LEGResults or LEGTVResults
+    results : Shown
         What to draw.
     path : str or Path
         PNG file to write.
@@ -152,10 +161,36 @@ def save_overlay(results: Results, path: str | Path, *, alpha: float = 0.5, cmap
     pixels = _blend(values, grey, _colours(signed, cmap), _norm(values, signed, None), alpha)
     image = Image.fromarray(np.round(255.0 * pixels).astype(np.uint8))
     factor = -(-_SMALLEST_OVERLAY // min(image.size)) if min(image.size) < _SMALLEST_OVERLAY else 1
-    image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST).save(path, format="PNG")
+    enlarged = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
+    with replacing(path) as stream:
+        enlarged.save(stream, format="PNG")
 
 
-def _plot_picture(ax: Axes, results: Results) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
+    """Write a figure as a PNG, drawn by the means of this package whatever the user's settings are.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : str or Path
+        File to write.
+    """
+    with _own_settings(), replacing(path) as stream:
+        figure.savefig(stream, format="png", backend="agg")
+
+
+@contextmanager
+def _own_settings() -> Iterator[None]:
+    """matplotlib as it is delivered: a user's settings may ask for TeX, or for fonts that are not there."""
+    fonts = ["DejaVu Sans", *sorted(set(_WIDER_FONTS) & set(get_font_names()))]
+    delivered = {name: value for name, value in rcParamsDefault.items() if name not in ("backend", "backend_fallback")}
+    with rc_context(delivered | {"font.family": fonts}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a box is drawn; the page has the text
+        yield
+
+
+def _plot_picture(ax: Axes, results: Shown) -> None:
     image = results.image
     if image is None:
         ax.set_axis_off()
@@ -164,10 +199,10 @@ def _plot_picture(ax: Axes, results: Results) -> None:
     ax.imshow(planes if planes.shape[-1] == 3 else _grey(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_title(_picture_title(results), fontsize=10)
+    ax.set_title(_picture_title(results), fontsize=10, **_PLAIN)
 
 
-def _points(path: LEGTVPath, tv: LEGTVResults, count: int) -> list[LEGTVResults]:
+def _points(path: ShownPath, tv: ShownAtL, count: int) -> list[ShownAtL]:
     """`count` points of the path, L descending: `tv` in place of the nearest of points spread evenly over the path."""
     spread = [path[i] for i in np.linspace((len(path) - 1) / 5, len(path) - 1, count).round().astype(int)]
     nearest = min(range(len(spread)), key=lambda i: abs(spread[i].L - tv.L))
@@ -175,7 +210,7 @@ def _points(path: LEGTVPath, tv: LEGTVResults, count: int) -> list[LEGTVResults]
     return sorted(spread, key=lambda r: -r.L)
 
 
-def _values(results: Results) -> FloatArray:
+def _values(results: Shown) -> FloatArray:
     return results.saliency if results.image is None else results.heatmap
 
 
@@ -202,25 +237,25 @@ def _blend(values: FloatArray, grey: FloatArray, colours: Colormap, norm: Normal
     return np.asarray(shade * colours(norm(values))[..., :3], dtype=np.float64)
 
 
-def _title(results: Results) -> str:
+def _title(results: Shown) -> str:
     name = "LEG" if not hasattr(results, "L_ratio") else f"LEG-TV, L = {results.L_ratio:.2g} L_max"
     return name if results.r2_heldout is None else f"{name}\nout-of-sample R² {results.r2_heldout:.2f}"
 
 
-def _picture_title(results: Results) -> str:
+def _picture_title(results: Shown) -> str:
     response = results.moments.source.get("response", {})
     label, target = response.get("target_label"), response.get("target")
-    lines = [str(label or ("picture" if target is None else f"class {target}"))]
+    lines = [printable(str(label or ("picture" if target is None else f"class {target}")))]
     if "f_x0" in results.moments.source:
         lines.append(f"f(x0) = {results.moments.source['f_x0']:.4g} ({_score(results)})")
     return "\n".join(lines)
 
 
-def _score(results: Results) -> str:
+def _score(results: Shown) -> str:
     score = str(results.moments.source.get("response", {}).get("score", "custom"))
     return _UNITS.get(score, "score")
 
 
-def _units(results: Results) -> str:
+def _units(results: Shown) -> str:
     per = "mask level" if str(results.moments.source.get("perturbation", "")).startswith("Blend") else "pixel value"
     return f"{_score(results)} per unit of {per}"

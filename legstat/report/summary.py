@@ -6,18 +6,38 @@ from typing import TYPE_CHECKING
 
 from legstat._core.typing import JSON
 from legstat.inference.intervals import MINIMUM_UNITS
+from legstat.report.shown import Shown, ShownAtL, ShownWithIntervals
 
 if TYPE_CHECKING:
     from statsmodels.iolib.summary import Summary
-
-    from legstat.estimators.results import LEGResults, LEGTVResults, Results
 
 _R2_NOTE = (
     "o.o.s. R2: share of the score's response to z that the linear map explains on draws it was not fitted to, 5-fold."
 )
 
 
-def leg_summary(results: LEGResults) -> Summary:
+def printable(text: str) -> str:
+    r"""A text from outside on one line: line breaks, terminal commands and other control characters as escapes.
+
+    Parameters
+    ----------
+    text : str
+        A label, the name of a file or of a model.
+
+    Returns
+    -------
+    str
+        The same, if all of it can be printed.
+
+    Examples
+    --------
+    >>> printable("tabby cat \x1b[2J")
+    'tabby cat \\x1b[2J'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def leg_summary(results: ShownWithIntervals) -> Summary:
     """Summary of LEG: the experiment, then the strongest cells with their standard errors."""
     right = [("Moments:", results.moments.kind), *_r2_heldout(results)]
     return _summary(
@@ -25,14 +45,14 @@ def leg_summary(results: LEGResults) -> Summary:
     )
 
 
-def legtv_summary(results: LEGTVResults) -> Summary:
+def legtv_summary(results: ShownAtL) -> Summary:
     """Summary of LEG-TV: the experiment and the program, then the strongest cells."""
     right = [("Moments:", results.moments.kind), *_program(results), *_r2_heldout(results)]
     title = "LEG-TV: total-variation penalised LEG"
     return _summary(title, results, right, [("", *_legtv_cells(results))], _legtv_notes(results))
 
 
-def joint_summary(leg: LEGResults, tv: LEGTVResults) -> Summary:
+def joint_summary(leg: ShownWithIntervals, tv: ShownAtL) -> Summary:
     """Summary of LEG and LEG-TV of one sample: the experiment once, then the strongest cells of each."""
     right = [
         ("LEG moments:", leg.moments.kind),
@@ -46,7 +66,7 @@ def joint_summary(leg: LEGResults, tv: LEGTVResults) -> Summary:
     return _summary("Explanation by LEG and LEG-TV", leg, right, tables, [_R2_NOTE, *notes])
 
 
-def _leg_cells(results: LEGResults) -> tuple[list[str], list[list[str]]]:
+def _leg_cells(results: ShownWithIntervals) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the strongest cells, with inference where there is one value a cell."""
     header = ["cell (row, column)", "gamma"]
     inference = results.has_intervals and len(results.channel_maps) == 1
@@ -69,7 +89,7 @@ def _leg_cells(results: LEGResults) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def _leg_notes(results: LEGResults) -> list[str]:
+def _leg_notes(results: ShownWithIntervals) -> list[str]:
     texts = [*_warnings(results), *_sum_note(results)]
     if results.moments.variances is None:
         kind = results.moments.kind
@@ -83,17 +103,17 @@ def _leg_notes(results: LEGResults) -> list[str]:
     return texts
 
 
-def _legtv_cells(results: LEGTVResults) -> tuple[list[str], list[list[str]]]:
+def _legtv_cells(results: ShownAtL) -> tuple[list[str], list[list[str]]]:
     rows = [[f"({row}, {column})", _number(value)] for row, column, value in results.strongest()]
     return ["cell (row, column)", "gamma"], rows
 
 
-def _legtv_notes(results: LEGTVResults) -> list[str]:
+def _legtv_notes(results: ShownAtL) -> list[str]:
     note = "shrunken by its penalty, without intervals of its own; those of LEG(sample).fit() are valid."
     return [*_warnings(results), *_sum_note(results), note]
 
 
-def _program(results: LEGTVResults) -> list[tuple[str, str]]:
+def _program(results: ShownAtL) -> list[tuple[str, str]]:
     certificate = results.certificate
     return [
         ("L:", _number(results.L)),
@@ -108,37 +128,21 @@ def _program(results: LEGTVResults) -> list[tuple[str, str]]:
 
 def _summary(
     title: str,
-    results: Results,
+    results: Shown,
     right: list[tuple[str, str]],
     tables: list[tuple[str, list[str], list[list[str]]]],
     notes: list[str],
 ) -> Summary:
-    from statsmodels.iolib.summary import Summary
-    from statsmodels.iolib.table import SimpleTable
-    from statsmodels.iolib.tableformatting import fmt_params
+    from legstat.report.tables import summary_of  # here: statsmodels is slow to load
 
-    left = _experiment(results)
-    blank = ("", "")
+    left, blank = _experiment(results), ("", "")
     height = max(len(left), len(right))
     left, right = left + [blank] * (height - len(left)), right + [blank] * (height - len(right))
-    facts = [[a, b, c, d] for (a, b), (c, d) in zip(left, right, strict=True)]
-    # statsmodels drops the last line of every table but the last when it joins them: it must be a rule
-    text = {**fmt_params, "colsep": "   ", "table_dec_below": "="}
-    summary = Summary()
-    summary.tables.append(SimpleTable(facts, title=title, txt_fmt={**text, "data_aligns": "lrlr"}))
-    for heading, header, rows in tables:
-        # for LaTeX statsmodels joins the tables and knows the widths of as many columns as the narrowest one has
-        filling = [""] * (len(facts[0]) - len(header))
-        cells = [[*row, *filling] for row in rows]
-        summary.tables.append(
-            SimpleTable(cells, headers=[*header, *filling], title=heading or None, txt_fmt=fmt_params)
-        )
-    if notes:
-        summary.add_extra_txt([f"[{i}] {text}" for i, text in enumerate(notes, start=1)])
-    return summary
+    facts = [(a, printable(b), c, printable(d)) for (a, b), (c, d) in zip(left, right, strict=True)]
+    return summary_of(title, facts, tables, notes)
 
 
-def _experiment(results: Results) -> list[tuple[str, str]]:
+def _experiment(results: Shown) -> list[tuple[str, str]]:
     """The facts about the experiment, as far as the moments know them."""
     source, design = results.moments.source, results.moments.design
     facts = [
@@ -176,12 +180,12 @@ def _target(response: JSON) -> str:
     return f"{target} ({label})" if label else str(target)
 
 
-def _r2_heldout(results: Results) -> list[tuple[str, str]]:
+def _r2_heldout(results: Shown) -> list[tuple[str, str]]:
     value = "n/a (too few units)" if results.r2_heldout is None else f"{results.r2_heldout:.3f}"
     return [("Out-of-sample R2:", value)]
 
 
-def _warnings(results: Results) -> list[str]:
+def _warnings(results: Shown) -> list[str]:
     """What a reader of the map must know before believing it."""
     texts = []
     source = results.moments.source
@@ -197,7 +201,7 @@ def _warnings(results: Results) -> list[str]:
     return texts
 
 
-def _sum_note(results: Results) -> list[str]:
+def _sum_note(results: Shown) -> list[str]:
     planes = len(results.channel_maps)
     return [f"Saliency is the absolute value combined over {planes} channels."] if planes > 1 else []
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from legstat._core.conventions import Conventions, ConventionsName, MomentKind, get_conventions
 from legstat._core.errors import invalid
-from legstat._core.npz import load_arrays, save_arrays
+from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.gaussian import BLOCK, Design, design_from_parameters
 from legstat.moments.estimate import Moments, estimate_moments
@@ -452,33 +452,34 @@ class QuerySample:
         ValueError
             If the file is not a saved sample, or this machine's numpy draws other numbers from the stored key.
         """
-        header, arrays = load_arrays(path, "QuerySample")
+        with loading_arrays(path, "QuerySample") as (header, arrays):
 
-        def parameters(prefix: str) -> dict[str, Any]:
-            given = {k.removeprefix(f"{prefix}."): v for k, v in arrays.items() if k.startswith(f"{prefix}.")}
-            return {**header[f"{prefix}_parameters"], **given}
+            def parameters(prefix: str) -> dict[str, Any]:
+                given = {k.removeprefix(f"{prefix}."): v for k, v in arrays.items() if k.startswith(f"{prefix}.")}
+                return {**header[f"{prefix}_parameters"], **given}
 
-        segments = tuple(
-            Segment(
-                (int(s["key"][0]), int(s["key"][1])),
-                s["channel"],
-                s["first_block"],
-                arrays[f"responses.{i}"],
-                arrays[f"pending.{i}"],
+            segments = tuple(
+                Segment(
+                    (int(s["key"][0]), int(s["key"][1])),
+                    s["channel"],
+                    s["first_block"],
+                    arrays[f"responses.{i}"],
+                    arrays[f"pending.{i}"],
+                )
+                for i, s in enumerate(header["segments"])
             )
-            for i, s in enumerate(header["segments"])
-        )
-        sample = cls(
-            design=design_from_parameters(header["design"], parameters("design")),
-            perturbation=PERTURBATIONS[header["perturbation"]](**parameters("perturbation")),
-            image=arrays["image"],
-            segments=segments,
-            ledger=Ledger(**header["ledger"]),
-            external_z=arrays.get("external_z"),
-            stopping=None if header.get("stopping") is None else Stopping.from_dict(header["stopping"]),
-            **{name: header[name] for name in ("antithetic", "conventions", "f_x0", "f_base", "response")},
-        )
-        if sample._draw_check() != header["draw_check"]:
+            sample = cls(
+                design=design_from_parameters(header["design"], parameters("design")),
+                perturbation=PERTURBATIONS[header["perturbation"]](**parameters("perturbation")),
+                image=arrays["image"],
+                segments=segments,
+                ledger=Ledger(**header["ledger"]),
+                external_z=arrays.get("external_z"),
+                stopping=None if header.get("stopping") is None else Stopping.from_dict(header["stopping"]),
+                **{name: header[name] for name in ("antithetic", "conventions", "f_x0", "f_base", "response")},
+            )
+            drawn = header["draw_check"]
+        if sample._draw_check() != drawn:
             raise ValueError(
                 f"legstat.QuerySample.load: numpy {np.__version__} draws other numbers from the key in {str(path)!r} "
                 "than the numpy that wrote it; its responses belong to perturbations that cannot be drawn again "

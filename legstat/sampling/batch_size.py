@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import tempfile
 import time
 import warnings
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import numpy as np
 from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning
+from legstat._core.files import json_text, write_text
 from legstat._core.typing import AnyArray
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Additive
@@ -302,8 +302,5 @@ def _read(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def _write(path: Path, table: dict[str, tuple[int, int]]) -> None:
-    """Replace the file in one step, so that no process ever reads half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as stream:
-        json.dump(table, stream, indent=1)
-    Path(stream.name).replace(path)
+    write_text(path, json_text(table, indent=1))  # in one step: no process ever reads half of it

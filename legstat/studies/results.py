@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
 import numpy as np
 
 from legstat._core.errors import invalid
+from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.gaussian import IsotropicGaussian, StructuredGaussian
 from legstat.inference.bounds import BoundForm, error_bound
@@ -187,9 +188,8 @@ class StudyResults:
         path : str or Path
             File to write. ``pandas.read_csv(path, comment="#")`` reads it too; numbers keep every bit.
         """
-        with Path(path).open("w", encoding="utf-8", newline="") as file:
-            file.write(_MARK + json.dumps(self.settings, sort_keys=True) + "\n")
-            self.table.to_csv(file, index=False, lineterminator="\n")
+        head = _MARK + json_text(self.settings, sort_keys=True) + "\n"
+        write_text(path, head + self.table.to_csv(index=False, lineterminator="\n"))
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -217,7 +217,7 @@ class StudyResults:
                     f"legstat.StudyResults.load: {str(path)!r} is not a file that StudyResults.save wrote."
                 )
             rows = [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
-        return cls.of(rows, json.loads(head.removeprefix(_MARK)))
+        return cls.of(rows, json_value(head.removeprefix(_MARK)))
 
     def __repr__(self) -> str:
         frame = self.table

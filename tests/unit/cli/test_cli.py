@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import legstat as ls
 from legstat.cli import DIFFERENT, FAULT, INTERRUPTED, app
 from legstat.data import digits_model_path, load_digit
-from legstat.explanation.explanation import FILES
+from legstat.record import FILES
 from legstat.responses.onnx.response import OnnxResponse
 from tests.helpers_http import serving
 

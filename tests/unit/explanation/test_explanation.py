@@ -10,7 +10,8 @@ from PIL import Image
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
-from legstat.explanation.explanation import FILES, choose_rule, default_grid
+from legstat.explanation.explanation import choose_rule, default_grid
+from legstat.record import FILES
 
 
 def truth(rows: int = 6, columns: int = 6) -> np.ndarray:

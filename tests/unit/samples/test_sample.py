@@ -12,7 +12,7 @@ import pytest
 
 import legstat as ls
 import legstat.samples.sample
-from legstat._core.npz import load_arrays, save_arrays
+from legstat._core.npz import loading_arrays, save_arrays
 from legstat.designs.gaussian import BLOCK
 from legstat.samples.segments import Ledger, Segment
 from tests.helpers import Counting, naive_pictures, naive_realised, smooth
@@ -187,8 +187,8 @@ def test_loading_other_files(tmp_path: Path) -> None:
 def test_numpy_that_draws_other_numbers_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "s.npz"
     take().save(path)
-    header, arrays = load_arrays(path, "QuerySample")
-    header["draw_check"] = "0" * 64
+    with loading_arrays(path, "QuerySample") as (header, arrays):
+        header["draw_check"] = "0" * 64
     save_arrays(path, header.pop("legstat"), header, arrays)
     with pytest.raises(ValueError, match="draws other numbers from the key"):
         ls.QuerySample.load(path)
