@@ -29,6 +29,7 @@ from legstat.perturbations.operators import PERTURBATIONS, Additive, CellMap, Pe
 from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import Stopping
 
+_SMALLEST = 1e-60  # response whose fourth power, which variances need, is clear of subnormal numbers
 _CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
 
 
@@ -168,6 +169,10 @@ class QuerySample:
     @cached_property
     def units(self) -> tuple[Units, ...]:
         """The statistical units of each stream: realised z and response, one row a draw or a pair."""
+        size = float(np.abs(self.responses).max(initial=0.0))
+        if size != 0.0 and not _SMALLEST <= size <= 1.0 / _SMALLEST:
+            remedy = "Multiply the score by a power of ten; for a tiny probability take score='log_odds'."
+            raise ValueError(invalid("QuerySample.moments", "responses", size, "0 or of size 1e-60 to 1e60", remedy))
         return tuple(self._units_of(channel) for channel in range(self.n_channels))
 
     def _units_of(self, channel: int) -> Units:

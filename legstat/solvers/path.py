@@ -226,7 +226,7 @@ class _Search:
         if high - low <= 1e-13 * self.program.L_max:  # neighbouring numbers: nothing fits between them
             return
         L = self._meeting(low, high)
-        chord = a.objective + (b.objective - a.objective) * (L - low) / (high - low)
+        chord = a.objective + (b.objective - a.objective) * ((L - low) / (high - low))
         tangents = max(a.objective + a.slope * (L - low), b.objective + b.slope * (L - high), 0.0)
         error = max(chord - tangents, 0.0) / max(tangents, _FLOOR * self.unit)
         heapq.heappush(self._open, (-error, low, high))

@@ -10,7 +10,6 @@ a minimum-cost flow on the faces of the graph. `GeneralProgram` is eq. 5 for any
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,13 +22,9 @@ from legstat._core.errors import invalid
 from legstat._core.typing import BoolArray, FloatArray, IntArray
 from legstat.solvers.programs import graph
 from legstat.solvers.programs.graph import Columns, Sparse
+from legstat.solvers.programs.scale import check_range, power_of_two
 
 _CURL_TOLERANCE = 1e-9  # largest mismatch of centre and D u, relative to max|centre|: beyond it no g fits L = 0
-
-
-def power_of_two(value: float) -> float:
-    """Largest power of two not above `value` (1 for 0): dividing by it rounds nothing."""
-    return math.ldexp(1.0, math.frexp(value)[1] - 1) if value > 0 else 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +50,8 @@ class FlowProgram:
     Raises
     ------
     ValueError
-        Where shapes disagree, an entry is not finite, a weight is not positive, an edge leaves the nodes, or `centre`
-        sums to something other than 0 around a cycle.
+        Where shapes disagree, an entry is not finite, a weight is not positive, an edge leaves the nodes, `centre` sums
+        to something other than 0 around a cycle, or the data are so large or small that their products are no numbers.
 
     Examples
     --------
@@ -99,6 +94,8 @@ class FlowProgram:
             object.__setattr__(self, "weights", weights)
         for name, value in (("tail", tail), ("head", head), ("n_nodes", p), ("centre", centre)):
             object.__setattr__(self, name, value)
+        check_range(where, "centre", self.L_max)
+        check_range(where, "centre times weights", self.L_max, self._heaviest)
         if rectangle and self.faces is None and self.grid_shape is not None:
             object.__setattr__(self, "faces", graph.grid_faces(self.grid_shape))
         error = float(np.abs(centre - self.differences(self.potential)).max(initial=0.0))
@@ -233,13 +230,16 @@ class FlowProgram:
     @cached_property
     def weight_scale(self) -> float:
         """Power of two by which the weights are divided before an engine sees them."""
-        return 1.0 if self.weights is None else power_of_two(float(self.weights.max(initial=1.0)))
+        return power_of_two(self._heaviest)
 
     @property
     def objective_unit(self) -> float:
         """L_max max w: what residuals and errors of the objective are compared with."""
-        heaviest = 1.0 if self.weights is None else float(self.weights.max(initial=0.0))
-        return self.L_max * heaviest
+        return self.L_max * self._heaviest
+
+    @cached_property
+    def _heaviest(self) -> float:
+        return 1.0 if self.weights is None else float(self.weights.max(initial=0.0))
 
     @cached_property
     def unit_centre(self) -> FloatArray:

@@ -20,8 +20,8 @@ from scipy.sparse.linalg import splu
 
 from legstat._core.errors import SolverError, invalid
 from legstat._core.typing import FloatArray
-from legstat.solvers.programs.flow import power_of_two
 from legstat.solvers.programs.graph import Sparse, as_rows, joined, read_only, times
+from legstat.solvers.programs.scale import check_range, power_of_two
 
 _ROUNDING = 1e-13  # what a subtraction of vectors of size 1 leaves where the answer is 0
 _FREE_TOLERANCE = (
@@ -80,6 +80,13 @@ class GeneralProgram:
     g_scale: float
     weights: FloatArray | None
     kind: str
+
+    def __post_init__(self) -> None:
+        where = f"GeneralProgram.{self.kind}"
+        check_range(where, "a", float(np.abs(self.target).max(initial=0.0)))
+        check_range(where, "a / A", self.g_scale)
+        check_range(where, "weights times a / A", self.g_scale, self._heaviest)
+        check_range(where, "weights / A", self.g_scale, self._heaviest, 1.0 / self.scale)
 
     @classmethod
     def dense(cls, D: Any, A: Any, a: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
@@ -190,7 +197,7 @@ class GeneralProgram:
     @cached_property
     def weight_scale(self) -> float:
         """Power of two by which the weights are divided before an engine sees them."""
-        return 1.0 if self.weights is None else power_of_two(float(self.weights.max(initial=1.0)))
+        return power_of_two(self._heaviest)
 
     @property
     def seconds(self) -> float:
@@ -208,7 +215,11 @@ class GeneralProgram:
     @property
     def objective_unit(self) -> float:
         """g_scale max w: what residuals and errors of the objective are compared with."""
-        return self.g_scale * (1.0 if self.weights is None else float(self.weights.max(initial=0.0)))
+        return self.g_scale * self._heaviest
+
+    @cached_property
+    def _heaviest(self) -> float:
+        return 1.0 if self.weights is None else float(self.weights.max(initial=0.0))
 
     @cached_property
     def unit_weights(self) -> FloatArray:
