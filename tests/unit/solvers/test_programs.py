@@ -7,7 +7,7 @@ import pytest
 
 from legstat._core.errors import SolverError
 from legstat.solvers import FlowProgram, GeneralProgram, Status, solve, solve_path
-from legstat.solvers.optimum.certificate import flow_certificate
+from legstat.solvers.optimum.certificate import flow_certificate, general_certificate
 from legstat.solvers.programs import graph
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, node_form_value
 
@@ -171,6 +171,56 @@ def test_each_part_of_the_certificate_counts() -> None:
     unbalanced = flow_certificate(program, np.array([0.0, 0.5, 1.0]), np.array([0.1, 0.0]), 0.5)
     assert unbalanced.dual_residual == pytest.approx(0.1, rel=1e-12)
     assert not unbalanced.passed
+
+
+def _unbalanced_line() -> tuple[FlowProgram, np.ndarray, np.ndarray]:
+    """A line whose flow gains 1e-8 at each node up to its middle and loses it again, and a g it makes look optimal.
+
+    On a line h = L is optimal for c = 1 and L = 0.5. The flow raises each edge's own minimum to the objective of the h
+    that is larger by 2e-7 on average.
+    """
+    m = 200
+    program = FlowProgram.from_potential((1, m + 1), np.arange(m + 1.0))
+    flow = -9e-9 * np.minimum(np.arange(m) + 1, m - np.arange(m))
+    h = 0.5 * (1.0 - flow)
+    return program, program.integrate(h), flow
+
+
+def test_what_an_unbalanced_dual_hides_counts() -> None:
+    program, g, flow = _unbalanced_line()
+    dense, c, L = program.incidence.toarray(), program.centre, 0.5
+    value, truth = float(np.abs(dense @ g).sum()), node_form_value(dense, dense, c, L)
+    # what is wrong, by the definition: the objective exceeds the optimum by 4.5e-7, far beyond the tolerance
+    assert value / truth - 1.0 == pytest.approx(4.545e-7, rel=1e-3)
+    ends = [min(abs(h) - f * h for h in (a, b)) for f, a, b in zip(flow, c - L, c + L, strict=True)]
+    # what an engine might show: a dual value that equals the objective, conservation within 1e-8
+    assert abs(value - sum(ends)) <= 1e-12 * value
+    assert np.abs(dense.T @ flow).max() <= 1e-8
+    found = flow_certificate(program, g, flow, L)
+    assert found.primal_residual == 0.0
+    assert found.dual_residual <= 1e-8
+    # the gap that a person would work out: |objective - dual| + sum over the nodes of |imbalance| |g|
+    gap = abs(value - sum(ends)) + sum(abs(dense[:, k] @ flow) * abs(g[k]) for k in range(len(g)))
+    assert found.gap == pytest.approx(gap / value, rel=1e-6)
+    assert found.gap > value / truth - 1.0
+    assert not found.passed
+
+
+def test_what_unbalanced_multipliers_of_a_general_program_hide_counts() -> None:
+    line, g, flow = _unbalanced_line()
+    dense, L = line.incidence.toarray(), 0.5
+    # the same program with the constraint as its matrix: multipliers y of the bounds, z = 1 of the differences
+    program = GeneralProgram.dense(dense, dense, line.centre)
+    z, y = np.ones(line.n_edges), 1.0 - flow
+    value = float(np.abs(dense @ g).sum())
+    dual = float(line.centre @ y - L * np.abs(y).sum())
+    assert abs(value - dual) <= 1e-12 * value
+    found = general_certificate(program, g, z, y, L)
+    assert found.dual_residual <= 1e-8
+    gap = abs(value - dual) + float(np.abs(dense.T @ z - dense.T @ y) @ np.abs(g))
+    assert found.gap == pytest.approx(gap / value, rel=1e-6)
+    assert found.gap > 4.5e-7
+    assert not found.passed
 
 
 def test_slope_at_ties() -> None:
