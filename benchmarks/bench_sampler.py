@@ -9,7 +9,7 @@ import numpy as np
 from timing import best_times, save
 
 import legstat as ls
-from legstat.designs.gaussian import BLOCK
+from legstat.designs.blocks import BLOCK
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from timing import save
 
 import legstat as ls
 from legstat._core.typing import FloatArray
-from legstat.designs.gaussian import BLOCK, Key
+from legstat.designs.blocks import BLOCK, Key
 from legstat.estimators.heldout import r2_on
 
 CASES = (

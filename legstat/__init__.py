@@ -17,8 +17,11 @@ from legstat._core.errors import (
     SolverError,
     TargetNotReachedWarning,
 )
-from legstat.designs.gaussian import Design, GaussianDesign, IsotropicGaussian, StructuredGaussian
+from legstat.designs.design import Design
+from legstat.designs.general import GaussianDesign
 from legstat.designs.grid import Grid
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath

@@ -10,7 +10,7 @@ import scipy.stats
 
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.designs.gaussian import Design
+from legstat.designs.design import Design
 from legstat.designs.grid import Grid, parse_shape
 
 __all__ = ["SimulatedResponse", "linear", "logistic", "piecewise_constant", "probit", "quadratic"]

@@ -22,6 +22,7 @@ import scipy.sparse
 from legstat._core.conventions import Boundary
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray, IntArray
+from legstat._core.values import read_only
 
 OUTSIDE = -1
 """Number of the cell of value 0 beyond the rim, in `Grid.edges` with the zero boundary."""
@@ -67,6 +68,9 @@ class Grid:
         if self.boundary not in get_args(Boundary):
             raise ValueError(invalid("Grid", "boundary", self.boundary, '"free" (the paper) or "zero"'))
 
+    def __reduce__(self) -> tuple[type[Grid], tuple[tuple[int, int], Boundary]]:
+        return Grid, (self.shape, self.boundary)  # what is cached is computed again
+
     @property
     def n_cells(self) -> int:
         """Number of cells p = p1 p2."""
@@ -89,7 +93,7 @@ class Grid:
             left, right, top, bottom = cell[:, 0], cell[:, -1], cell[0], cell[-1]
             tail += [np.full_like(left, OUTSIDE), right, np.full_like(top, OUTSIDE), bottom]
             head += [left, np.full_like(right, OUTSIDE), top, np.full_like(bottom, OUTSIDE)]
-        return np.concatenate(tail), np.concatenate(head)
+        return read_only(np.concatenate(tail)), read_only(np.concatenate(head))
 
     @cached_property
     def D(self) -> scipy.sparse.csr_array:
@@ -99,7 +103,10 @@ class Grid:
         row = np.concatenate([edge[tail != OUTSIDE], edge[head != OUTSIDE]])
         column = np.concatenate([tail[tail != OUTSIDE], head[head != OUTSIDE]])
         value = np.concatenate([-np.ones(np.sum(tail != OUTSIDE)), np.ones(np.sum(head != OUTSIDE))])
-        return scipy.sparse.csr_array((value, (row, column)), shape=(self.n_edges, self.n_cells))
+        matrix = scipy.sparse.csr_array((value, (row, column)), shape=(self.n_edges, self.n_cells))
+        for part in (matrix.data, matrix.indices, matrix.indptr):
+            read_only(part)
+        return matrix
 
     @cached_property
     def eigenvalues(self) -> FloatArray:
@@ -114,7 +121,7 @@ class Grid:
             angle = np.arange(n) / n if self.boundary == "free" else np.arange(1, n + 1) / (n + 1)
             return np.asarray(4.0 * np.sin(np.pi * angle / 2.0) ** 2, dtype=np.float64)
 
-        return side(self.shape[0])[:, None] + side(self.shape[1])[None, :]
+        return read_only(side(self.shape[0])[:, None] + side(self.shape[1])[None, :])
 
     def apply_spectrum(self, function: Callable[[FloatArray], FloatArray], v: FloatArray) -> FloatArray:
         """Apply h(D^T D) to cell vectors: transform, multiply by h(eigenvalues), transform back.

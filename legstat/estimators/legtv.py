@@ -13,7 +13,8 @@ from tqdm import tqdm
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.gaussian import Design, StructuredGaussian
+from legstat.designs.design import Design
+from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.heldout import HeldOut, heldout_r2
 from legstat.estimators.leg import FOLDS, check_data
 from legstat.estimators.path import LEGTVPath, Solving

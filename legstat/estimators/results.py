@@ -17,7 +17,7 @@ from legstat._core.conventions import Conventions, get_conventions
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
-from legstat.designs.gaussian import design_from_parameters
+from legstat.designs.by_name import design_from_parameters
 from legstat.designs.grid import Grid
 from legstat.inference.cells import Inferring
 from legstat.moments.estimate import Moments

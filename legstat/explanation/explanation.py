@@ -13,7 +13,8 @@ import numpy as np
 from legstat._core.conventions import Conventions, ConventionsName, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
-from legstat.designs.gaussian import Design, StructuredGaussian
+from legstat.designs.design import Design
+from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.leg import FOLDS, LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.path import LEGTVPath

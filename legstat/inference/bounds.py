@@ -16,8 +16,10 @@ import scipy.linalg
 from legstat._core.checks import check_choice, check_count, check_positive, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
-from legstat.designs.gaussian import Design, IsotropicGaussian, StructuredGaussian
+from legstat.designs.design import Design
 from legstat.designs.grid import Grid
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
 from legstat.inference.theory import norm_pinv, structured_L, theorem_L
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from legstat._core.checks import check_level
 from legstat._core.typing import FloatArray
-from legstat.designs.gaussian import Design
+from legstat.designs.design import Design
 from legstat.inference.covariance import SEED, Covariance
 from legstat.inference.intervals import N_DRAWS
 

@@ -17,7 +17,9 @@ from legstat._core.checks import check_choice, check_count, check_level, check_p
 from legstat._core.conventions import Channels
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.designs.gaussian import Design, IsotropicGaussian, StructuredGaussian
+from legstat.designs.design import Design
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.inference.contrasts import Box, region_weights
 from legstat.inference.covariance import SEED, Covariance

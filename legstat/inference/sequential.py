@@ -16,7 +16,7 @@ import numpy as np
 from legstat._core.conventions import Conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
-from legstat.designs.gaussian import BLOCK
+from legstat.designs.blocks import BLOCK
 from legstat.inference.contrasts import Contrasts, region_weights
 from legstat.inference.covariance import contrast_matrix, covariance_of
 from legstat.inference.intervals import (

@@ -7,7 +7,8 @@ the metric of the nominal design, so LEG (Sigma^{-1} b) and LEG-TV need not know
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -16,7 +17,8 @@ import scipy.linalg
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.gaussian import Design
+from legstat._core.values import read_only
+from legstat.designs.design import Design
 from legstat.designs.grid import Grid
 from legstat.moments.crossfit import crossfit
 from legstat.moments.ridge import adaptive_ridge
@@ -97,19 +99,25 @@ class Moments:
             got = f"shape {b.shape}, finite: {bool(np.isfinite(b).all())}"
             raise ValueError(invalid("Moments", "b", got, f"finite, with a multiple of p = {p} entries"))
         n: object = self.n
-        if not isinstance(n, int | np.integer) or n < 1:
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 1:
             raise ValueError(invalid("Moments", "n", n, "a whole number of draws >= 1"))
-        b = b.reshape(-1, p)
-        b.flags.writeable = False
-        object.__setattr__(self, "b", b)
-        if self.variances is not None:
-            variances = np.array(self.variances, dtype=np.float64)
-            if variances.size != b.size or not (np.isfinite(variances).all() and (variances >= 0).all()):
+        object.__setattr__(self, "b", read_only(b.reshape(-1, p)))
+        for name, given in (("variances", self.variances), ("df", self.df)):
+            if given is None:
+                continue
+            array = np.array(given, dtype=np.float64)
+            if array.size != b.size or not (np.isfinite(array).all() and (array >= 0).all()):
                 valid = f"finite, >= 0, one for each of the {b.size} entries of LEG"
-                raise ValueError(invalid("Moments", "variances", self.variances, valid))
-            variances = variances.reshape(b.shape)
-            variances.flags.writeable = False
-            object.__setattr__(self, "variances", variances)
+                raise ValueError(invalid("Moments", name, given, valid))
+            object.__setattr__(self, name, read_only(array.reshape(self.b.shape)))
+
+    def __reduce__(self) -> tuple[partial[Moments], tuple[()]]:
+        # made again by the constructor, which locks its arrays
+        return partial(Moments, **{f.name: getattr(self, f.name) for f in fields(self)}), ()
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, (*self.b.shape[:1], *self.design.grid.shape)[len(self.b) == 1 :]))
+        return f"<Moments {shape} n={self.n} kind={self.kind} cov_type={self.cov_type}>"
 
     @property
     def gamma(self) -> FloatArray:

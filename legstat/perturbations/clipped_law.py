@@ -1,6 +1,7 @@
 """Mean and covariance of the realised z, in closed form.
 
-Clipping makes the realised z of cell i a piecewise linear function phi_i of the Gaussian z_i. Two such functions of
+A law whose z stay where nothing is clipped is its own realised law. Elsewhere the closed form is that of Gaussian laws:
+clipping makes the realised z of cell i a piecewise linear function phi_i of the normal z_i. Two such functions of
 jointly Gaussian variables with standard deviations s_i, s_j and correlation rho_ij have, by Mehler's formula,
 
     Cov(phi_i(z_i), phi_j(z_j)) = sum_{k >= 1} rho_ij^k c_ik c_jk,    c_ik = E[phi_i(s_i u) He_k(u)] / sqrt(k!),
@@ -17,8 +18,9 @@ import scipy.sparse
 import scipy.sparse.linalg
 import scipy.special
 
+from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
-from legstat.designs.gaussian import Design
+from legstat.designs.design import Design
 from legstat.perturbations.operators import CellMap
 
 DENSE_LIMIT = 4096
@@ -36,6 +38,11 @@ class ClippedLaw:
         The map to the realised z; None where nothing is clipped. For antithetic pairs pass its `odd_part`.
     planes : int
         Independent planes of a unit.
+
+    Raises
+    ------
+    ValueError
+        If z is clipped and its law is not Gaussian (`Design.gaussian`): nothing else has this closed form.
 
     Attributes
     ----------
@@ -59,15 +66,22 @@ class ClippedLaw:
     """
 
     def __init__(self, design: Design, cell_map: CellMap | None, planes: int) -> None:
-        self._design = design
+        self._design, self._cell_map = design, cell_map
         self._planes: list[_Plane] | None = None
         self.mean = np.zeros((planes, design.grid.n_cells))
-        if cell_map is not None:
+        if cell_map is not None and not (design.bound is not None and cell_map.keeps(design.bound)):
+            if not design.gaussian:
+                valid, remedy = "Gaussian where z is clipped", "Lower the scale, or move `at` of Blend towards 0.5."
+                raise ValueError(invalid("query", "design", design, valid, remedy))
             sd = np.sqrt(design.variances)
             stats = [_HermiteSeries(cell_map, plane, sd) for plane in range(len(cell_map.knots))]
             self.mean = np.stack([s.mean for s in stats])
             dense = design.grid.n_cells <= DENSE_LIMIT or design.sparse_parts is None
             self._planes = [_DensePlane(design, s) if dense else _SparsePlane(design, s) for s in stats]
+
+    def __reduce__(self) -> tuple[type[ClippedLaw], tuple[Design, CellMap | None, int]]:
+        # worked out again from what it was made of: its matrices are large, and factors of sparse ones do not pickle
+        return ClippedLaw, (self._design, self._cell_map, len(self.mean))
 
     @property
     def clipped(self) -> bool:

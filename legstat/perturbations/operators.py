@@ -9,9 +9,9 @@ function of that cell's z alone, which `CellMap` holds exactly; its covariance f
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import scipy.ndimage
@@ -19,6 +19,7 @@ import scipy.ndimage
 from legstat._core.conventions import Conventions, clash
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
+from legstat._core.values import Value
 from legstat.designs.grid import Grid
 from legstat.perturbations.recipe import Composer, Recipe
 
@@ -48,6 +49,13 @@ class CellMap:
                 )
         return realised
 
+    def keeps(self, bound: float) -> bool:
+        """Whether every z within [-bound, bound] is realised as it is."""
+        # a piecewise linear map is the identity where it is at the ends and at every knot between them
+        ends = np.broadcast_to([-bound, bound], (*self.knots.shape[:2], 2))
+        z = np.moveaxis(np.concatenate([ends, np.clip(self.knots, -bound, bound)], axis=-1), -1, 0)
+        return bool(np.allclose(self(z), z, rtol=0.0, atol=1e-12 * bound))
+
     def odd_part(self) -> CellMap:
         """The maps z -> (phi(z) - phi(-z)) / 2: what a pair z, -z realises of its unit's direction."""
         knots = np.sort(np.concatenate([self.knots, -self.knots], axis=-1), axis=-1)
@@ -56,10 +64,10 @@ class CellMap:
         return CellMap(knots, np.moveaxis(values, 0, -1))
 
 
-class Perturbation(ABC):
+class Perturbation(Value):
     """How z acts on a picture: `recipe` says how the perturbed pictures are made, `cell_map` tells the realised z."""
 
-    needs_base: bool = False
+    needs_base: ClassVar[bool] = False
     """Whether Phi(x0; 0) differs from x0, so that its score is a further evaluation."""
 
     @abstractmethod
@@ -82,30 +90,12 @@ class Perturbation(ABC):
         for "joint", one else.
         """
 
-    @abstractmethod
-    def parameters(self) -> JSON:
-        """Constructor arguments; arrays only where the user gave one."""
-
     def with_conventions(self, conventions: Conventions) -> Perturbation:
         """This operator if it agrees with the conventions; ValueError where it does not."""
         implied = Additive(clip=conventions.clip, quantise=conventions.quantise)
         if conventions.name != "default" and self != implied:
             raise clash("query", "perturbation", self, conventions, implied)
         return self
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        mine, theirs = self.parameters(), other.parameters()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
-
-    __hash__ = None  # type: ignore[assignment]  # a baseline may be an array
-
-    def __repr__(self) -> str:
-        shown = ", ".join(
-            f"{k}={'array' if isinstance(v, np.ndarray) else repr(v)}" for k, v in self.parameters().items()
-        )
-        return f"{type(self).__name__}({shown})"
 
 
 class Additive(Perturbation):
@@ -131,6 +121,9 @@ class Additive(Perturbation):
     Additive(clip=True, quantise=False)
     """
 
+    clip: bool
+    quantise: bool
+
     def __init__(self, clip: bool = True, *, quantise: bool = False) -> None:
         if clip and quantise:
             raise ValueError(
@@ -138,7 +131,7 @@ class Additive(Perturbation):
                     "Additive", "quantise", quantise, "False with clip=True", "Use Additive(clip=False, quantise=True)."
                 )
             )
-        self.clip, self.quantise = bool(clip), bool(quantise)
+        self._keep(clip=bool(clip), quantise=bool(quantise))
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
         """Any picture whose size the grid divides will do."""
@@ -213,6 +206,10 @@ class Blend(Perturbation):
 
     needs_base = True
 
+    baseline: Baseline | FloatArray
+    at: float
+    blur_sigma: float | None
+
     def __init__(
         self, baseline: Baseline | FloatArray = "blur", at: float = 0.5, *, blur_sigma: float | None = None
     ) -> None:
@@ -223,10 +220,8 @@ class Blend(Perturbation):
             raise ValueError(invalid("Blend", "at", at, "strictly between 0 and 1", "0.5 leaves room on both sides."))
         if blur_sigma is not None and not (np.isfinite(blur_sigma) and blur_sigma > 0):
             raise ValueError(invalid("Blend", "blur_sigma", blur_sigma, "a finite number > 0, in pixels"))
-        self.baseline: Baseline | FloatArray = (
-            baseline if isinstance(baseline, str) else np.array(baseline, dtype=np.float64)
-        )
-        self.at, self.blur_sigma = float(at), blur_sigma
+        own = baseline if isinstance(baseline, str) else np.array(baseline, dtype=np.float64)
+        self._keep(baseline=own, at=float(at), blur_sigma=blur_sigma)
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
         """Channels must be shared and a given baseline must have the picture's shape and range."""

@@ -13,7 +13,7 @@ import numpy as np
 from legstat._core.digests import file_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.designs.gaussian import design_from_parameters
+from legstat.designs.by_name import design_from_parameters
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.inference.power import Budget

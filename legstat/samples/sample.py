@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
@@ -21,7 +21,9 @@ from legstat._core.conventions import Conventions, ConventionsName, MomentKind, 
 from legstat._core.errors import invalid
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.gaussian import BLOCK, Design, design_from_parameters
+from legstat.designs.blocks import BLOCK
+from legstat.designs.by_name import design_from_parameters
+from legstat.designs.design import Design
 from legstat.moments.estimate import Moments, estimate_moments
 from legstat.moments.units import Units
 from legstat.perturbations.clipped_law import ClippedLaw
@@ -180,14 +182,14 @@ class QuerySample:
         if cell_map is not None and self.antithetic:
             cell_map = cell_map.odd_part()
         law = ClippedLaw(self.design, cell_map, self.planes)
-
-        def chunks() -> Iterator[tuple[FloatArray, FloatArray]]:
-            source = self._drawn(channel) if self.external_z is None else self._given()
-            for z, y in source:
-                realised = z if cell_map is None else cell_map(z)
-                yield realised, (y[:, 0] - y[:, 1]) / 2.0 if self.antithetic else y[:, 0] - self.f_base
-
+        chunks = partial(self._realised, channel, cell_map)
         return Units(law=law, chunks=chunks, n=self.n_units[channel], paired=self.antithetic)
+
+    def _realised(self, channel: int, cell_map: CellMap | None) -> Iterator[tuple[FloatArray, FloatArray]]:
+        """Chunks of one stream's units: realised z (k, planes, p) and y (k,)."""
+        for z, y in self._drawn(channel) if self.external_z is None else self._given():
+            realised = z if cell_map is None else cell_map(z)
+            yield realised, (y[:, 0] - y[:, 1]) / 2.0 if self.antithetic else y[:, 0] - self.f_base
 
     def _given(self) -> Iterator[tuple[FloatArray, FloatArray]]:
         (segment,) = self.segments
@@ -334,9 +336,12 @@ class QuerySample:
                 invalid(where, "antithetic", antithetic, "False for these z", "Row 2i + 1 must be minus row 2i.")
             )
         flat = z.reshape(len(z), planes, -1)
-        # E z^T Sigma^{-1} z = p; its mean over the rows has this standard deviation (pairs repeat one z)
-        spread = float(np.mean(np.sum(flat * design.solve(flat), axis=-1))) / design.grid.n_cells
-        error = np.sqrt(2.0 * (2 if antithetic else 1) / z.size)
+        # E z^T Sigma^{-1} z = p for every law; the mean over the rows has this standard deviation (pairs repeat one z):
+        # for normal z from the chi-squared law, for others from the rows themselves
+        lengths = np.sum(flat * design.solve(flat), axis=-1)
+        spread = float(np.mean(lengths)) / design.grid.n_cells
+        variance = 2.0 if design.gaussian else float(np.var(lengths)) / design.grid.n_cells
+        error = np.sqrt(variance * (2 if antithetic else 1) / z.size)
         if abs(spread - 1.0) > 0.05 + 6.0 * error:
             got = f"rows with z^T Sigma^-1 z = {spread:.3g} p on average"
             remedy = "Check the units (pixels in [0, 1]) and the scale; clipped z have another law than the design's."

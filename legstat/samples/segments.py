@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from legstat._core.typing import FloatArray
-from legstat.designs.gaussian import BLOCK, Key
+from legstat.designs.blocks import BLOCK, Key
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from legstat._core.errors import invalid
-from legstat.designs.gaussian import BLOCK
+from legstat.designs.blocks import BLOCK
 from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Segment
 

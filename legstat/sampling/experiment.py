@@ -11,7 +11,8 @@ import numpy as np
 from legstat._core.conventions import Conventions, ConventionsName, clash, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.designs.gaussian import Design, Key
+from legstat.designs.blocks import Key
+from legstat.designs.design import Design
 from legstat.inference.sequential import analysis_sizes, first_analysis, rule_contrasts
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response

@@ -10,7 +10,7 @@ import numpy as np
 
 from legstat._core.checks import check_count
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.designs.gaussian import Design
+from legstat.designs.design import Design
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response, as_response
 from legstat.samples.sample import QuerySample
@@ -154,7 +154,7 @@ def noise_probe(
     settled, _ = response.bind(picture)
     generator = np.random.default_rng(rng)
     planes = len(picture) if design.channels == "joint" else 1
-    z = design.from_normals(generator.standard_normal((max(n_inputs - 1, 0) * planes, design.n_normals)))
+    z = design.sample(generator, max(n_inputs - 1, 0) * planes)
     compose = operator.composer(picture, design.grid, settled.dtype)
     channel = 0 if design.channels == "separate" else None
     perturbed = compose(z.reshape(-1, planes, *design.grid.shape), channel)

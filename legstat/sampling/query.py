@@ -22,7 +22,8 @@ from legstat._core.errors import (
     QueryInterrupted,
 )
 from legstat._core.typing import AnyArray, FloatArray, IntArray
-from legstat.designs.gaussian import BLOCK, Design, Key
+from legstat.designs.blocks import BLOCK, Key
+from legstat.designs.design import Design
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import CallableResponse, Response, as_response

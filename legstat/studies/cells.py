@@ -19,7 +19,9 @@ from legstat import simulate
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.gaussian import Design, IsotropicGaussian, StructuredGaussian
+from legstat.designs.design import Design
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
 from legstat.simulate import Link, SimulatedResponse
 
 Method = Literal["leg", "legtv"]

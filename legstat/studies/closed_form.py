@@ -8,7 +8,7 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray
-from legstat.designs.gaussian import Design
+from legstat.designs.design import Design
 from legstat.simulate import SimulatedResponse
 
 _NODES = 200

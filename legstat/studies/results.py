@@ -14,7 +14,8 @@ import numpy as np
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.gaussian import IsotropicGaussian, StructuredGaussian
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.studies.slopes import Covariance, slopes_of
 

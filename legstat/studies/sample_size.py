@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
-from legstat.designs.gaussian import StructuredGaussian
+from legstat.designs.structured import StructuredGaussian
 from legstat.inference.intervals import MINIMUM_UNITS
 from legstat.studies.cells import Cell, DesignName, Estimator, ResponseName, digest
 from legstat.studies.results import StudyResults

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import legstat as ls
-from legstat.designs.gaussian import Design
+from legstat.designs.design import Design
 from legstat.designs.grid import Grid
 from legstat.perturbations.clipped_law import ClippedLaw
 from tests.helpers import Counting, naive_D, pinv, smooth

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,12 @@ import pytest
 
 import legstat as ls
 from legstat._core.conventions import get_conventions
-from legstat.designs.gaussian import (
-    BLOCK,
-    DESIGNS,
-    Design,
-    GaussianDesign,
-    IsotropicGaussian,
-    StructuredGaussian,
-    design_from_parameters,
-)
+from legstat.designs.blocks import BLOCK
+from legstat.designs.by_name import DESIGNS, design_from_parameters
+from legstat.designs.design import Design
+from legstat.designs.general import GaussianDesign
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
 from tests.helpers import naive_D, naive_sigma, z_limit
 
 SHAPES = [(1, 1), (1, 6), (5, 1), (2, 2), (3, 4), (7, 5), (12, 12)]
@@ -238,8 +237,10 @@ def test_equality_is_of_parameters() -> None:
     assert StructuredGaussian((3, 4), 0.1) != IsotropicGaussian((3, 4), 0.1)
     assert GaussianDesign(np.eye(4), (2, 2)) == GaussianDesign(np.eye(4), (2, 2))
     assert GaussianDesign(np.eye(4), (2, 2)) != GaussianDesign(2 * np.eye(4), (2, 2))
-    with pytest.raises(TypeError, match="unhashable"):
-        hash(StructuredGaussian((3, 4)))
+    distinct = {StructuredGaussian((3, 4)), StructuredGaussian((3, 4), 0.02), StructuredGaussian((3, 4), 0.1)}
+    assert len(distinct | {GaussianDesign(np.eye(4), (2, 2)), GaussianDesign(np.eye(4), (2, 2))}) == 3
+    negative = np.array([[1.0, -0.0], [-0.0, 1.0]])  # equal to the identity, not in its bytes
+    assert hash(GaussianDesign(negative, (1, 2))) == hash(GaussianDesign(np.eye(2), (1, 2)))
 
 
 @pytest.mark.parametrize("design", SOME, ids=repr)
@@ -253,7 +254,7 @@ def test_parameters_make_the_same_design(design: Design) -> None:
 
 def test_repr_shows_no_array() -> None:
     assert repr(GaussianDesign(np.eye(4), (2, 2))) == (
-        "GaussianDesign(grid=(2, 2), scale=1.0, channels='shared', boundary='free')"
+        "GaussianDesign(covariance=array, grid=(2, 2), scale=1.0, channels='shared', boundary='free')"
     )
 
 
@@ -264,6 +265,44 @@ def test_covariance_given_is_copied_and_locked() -> None:
     assert design.matrix[0, 0] == 1.0
     with pytest.raises(ValueError, match="read-only"):
         design.matrix[0, 0] = 2.0
+
+
+@pytest.mark.parametrize("design", SOME, ids=repr)
+def test_a_design_never_changes(design: Design) -> None:
+    before = design.draw((1, 2), 0, 0)
+    for name in (*design.parameters(), "matrix", "anything"):
+        with pytest.raises(AttributeError, match=f"`{name}` cannot be changed"):
+            setattr(design, name, 5)
+        with pytest.raises(AttributeError, match=f"`{name}` cannot be changed"):
+            delattr(design, name)
+    with pytest.raises(AttributeError):
+        design.grid.shape = (1, 1)  # type: ignore[misc]
+    for array in (design.variances, design.grid.eigenvalues, *design.grid.edges, design.grid.D.data):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    np.testing.assert_array_equal(design.draw((1, 2), 0, 0), before)
+
+
+@pytest.mark.parametrize("copied", [lambda one: pickle.loads(pickle.dumps(one)), copy.deepcopy, copy.copy])
+@pytest.mark.parametrize("design", SOME, ids=repr)
+def test_a_design_pickles_as_what_it_was_made_of(design: Design, copied: Any) -> None:
+    design.solve(design.variances), design.grid.D
+    again = copied(design)
+    assert (again, hash(again), repr(again)) == (design, hash(design), repr(design))
+    assert "variances" not in vars(again)
+    np.testing.assert_array_equal(again.draw((1, 2), 0, 0), design.draw((1, 2), 0, 0))
+    with pytest.raises(ValueError, match="read-only"):
+        again.variances[0] = 0.0
+
+
+def test_what_was_left_open_stays_open() -> None:
+    open_ = StructuredGaussian((3, 4), 0.1)
+    for one in (copy.copy(open_), open_.replace(scale=0.2)):
+        filled = one.with_conventions(get_conventions("upstream"))
+        assert (filled.grid.boundary, filled.channels) == ("zero", "separate")
+    named = copy.copy(open_.replace(boundary="free"))
+    with pytest.raises(ValueError, match="`boundary` must be 'zero'"):
+        named.with_conventions(get_conventions("upstream"))
 
 
 def test_under_conventions() -> None:

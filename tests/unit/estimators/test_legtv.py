@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.designs.gaussian import Design
+from legstat.designs.design import Design
 from legstat.estimators.legtv import program_for, restore_mean
 from legstat.solvers import FlowProgram
 from tests.helpers import naive_D, naive_legtv, naive_sigma, pinv, smooth, tv_residual

@@ -9,8 +9,11 @@ import pytest
 from scipy.stats import norm
 
 import legstat.perturbations.clipped_law
-from legstat.designs.gaussian import Design, GaussianDesign, IsotropicGaussian, StructuredGaussian
+from legstat.designs.design import Design
+from legstat.designs.general import GaussianDesign
 from legstat.designs.grid import Grid
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
 from legstat.perturbations.clipped_law import ClippedLaw
 from legstat.perturbations.operators import Additive, Blend, CellMap
 from tests.helpers import z_limit

@@ -13,7 +13,7 @@ import pytest
 import legstat as ls
 import legstat.samples.sample
 from legstat._core.npz import loading_arrays, save_arrays
-from legstat.designs.gaussian import BLOCK
+from legstat.designs.blocks import BLOCK
 from legstat.samples.segments import Ledger, Segment
 from tests.helpers import Counting, naive_pictures, naive_realised, smooth
 

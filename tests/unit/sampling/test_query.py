@@ -18,7 +18,7 @@ from legstat._core.errors import (
     QueryError,
     QueryInterrupted,
 )
-from legstat.designs.gaussian import BLOCK
+from legstat.designs.blocks import BLOCK
 from legstat.responses.base import CallableResponse
 from tests.helpers import Counting, naive_pictures, smooth
 

@@ -1,0 +1,18 @@
+"""Designs by name, as samples and records write them down."""
+
+from __future__ import annotations
+
+from legstat._core.typing import JSON
+from legstat.designs.design import Design
+from legstat.designs.general import GaussianDesign
+from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.structured import StructuredGaussian
+
+DESIGNS: dict[str, type[Design]] = {c.__name__: c for c in (StructuredGaussian, IsotropicGaussian, GaussianDesign)}
+"""Designs by class name, as saved samples name them."""
+
+
+def design_from_parameters(name: str, parameters: JSON) -> Design:
+    """The design that `Design.parameters` described."""
+    parameters = {**parameters, "grid": tuple(parameters["grid"])}
+    return DESIGNS[name](**parameters)
