@@ -34,13 +34,30 @@ class Decision:
     ground: str
 
 
-def class_rows(raw: NDArray[np.generic], n: int, where: str) -> NDArray[np.generic]:
+@dataclass(frozen=True)
+class Doubt:
+    """A network's last nodes leave open what its outputs are, and values outside [0, 1] do not make them logits.
+
+    Parameters
+    ----------
+    ground : str
+        In words.
+    remedy : str
+        What can be named instead.
+    """
+
+    ground: str
+    remedy: str
+
+
+def class_rows(raw: object, n: int, where: str) -> NDArray[np.generic]:
     """Class outputs as (n, K), whatever axes of length 1 the network adds.
 
     Parameters
     ----------
     raw : ndarray
-        The network's output for n images: (n, K), (n,), (n, K, 1, 1), ...; (K,) is taken for n = 1.
+        The network's output for n images, of floats: (n, K), (n,), (n, K, 1, 1), ...; for n = 1 also (K,),
+        and a single number.
     n : int
         Images handed over.
     where : str
@@ -54,12 +71,19 @@ def class_rows(raw: NDArray[np.generic], n: int, where: str) -> NDArray[np.gener
     Raises
     ------
     ValueError
-        Another number of rows than images, or more than one axis of length above 1 beside the batch.
+        No array of floats, another number of rows than images, or more than one axis of length above 1 beside the
+        batch.
     """
+    if not isinstance(raw, np.ndarray) or raw.dtype.kind != "f":
+        found = raw.dtype if isinstance(raw, np.ndarray) else type(raw).__name__
+        remedy = "Whole numbers, text and lists are decisions, not scores: name the tensor that they are made from."
+        raise ValueError(invalid(where, "output", found, "of real numbers, one per class", remedy))
     if raw.ndim == 2 and raw.shape[0] == n:
         return raw
     if raw.ndim == 1 and n == 1:
         return raw[None, :]
+    if raw.ndim == 0 and n == 1:
+        return raw.reshape(1, 1)
     if raw.ndim == 0 or raw.shape[0] != n:
         raise ValueError(
             invalid(
@@ -95,7 +119,7 @@ def looks_like(outputs: NDArray[np.generic]) -> tuple[OutputKind | None, str]:
     -------
     kind : str or None
         "probabilities", "log_probabilities" or "logits" ("sigmoid_logits" for one class); None where the values do not
-        tell (NaN, or one output within [0, 1]).
+        tell (NaN, one output within [0, 1], or several that do not sum to 1 there).
     ground : str
         The observation, as a sentence.
     """
@@ -113,6 +137,8 @@ def looks_like(outputs: NDArray[np.generic]) -> tuple[OutputKind | None, str]:
         return "probabilities", f"the outputs are non-negative and sum to {sums[0]:.6f}"
     if high <= 0.0 and np.all(np.abs(log_sum_exp(values)) <= tolerance):
         return "log_probabilities", "the outputs are non-positive and their exponentials sum to 1"
+    if low >= 0.0 and high <= 1.0:
+        return None, f"the outputs lie within [0, 1] and sum to {sums[0]:.4g}, as sigmoids, averages or logits may"
     return "logits", f"the outputs range over [{low:.4g}, {high:.4g}] and sum to {sums[0]:.4g}"
 
 
@@ -152,14 +178,14 @@ def for_one_class(kind: OutputKind, n_classes: int) -> OutputKind:
     return singles.get(kind, kind)
 
 
-def decide(where: str, prior: Decision | None, outputs: NDArray[np.generic]) -> Decision:
+def decide(where: str, prior: Decision | Doubt | None, outputs: NDArray[np.generic]) -> Decision:
     """Settle what the outputs are from what is known beforehand and from the values at x0.
 
     Parameters
     ----------
     where : str
         Call to name in an error.
-    prior : Decision or None
+    prior : Decision, Doubt or None
         What the user stated or the graph shows.
     outputs : ndarray of shape (n, K)
         Class outputs at x0.
@@ -175,22 +201,8 @@ def decide(where: str, prior: Decision | None, outputs: NDArray[np.generic]) -> 
         Graph and values disagree; stated probabilities are none; or the values do not tell.
     """
     seen, observed = looks_like(outputs)
-    if prior is None:
-        if not np.all(np.isfinite(outputs.astype(np.float64))):
-            remedy = "Its outputs there are NaN or infinite: check the preprocessing and the model itself."
-            raise ValueError(invalid(where, "image", observed, "a picture that the network can classify", remedy))
-        if seen is None:
-            raise ValueError(
-                invalid(
-                    where,
-                    "output_kind",
-                    None,
-                    "given for this network",
-                    f"What it returns cannot be told from x0: {observed}. Pass output_kind='sigmoid_logits' or "
-                    "'sigmoid_probabilities' (one output), 'logits' or 'probabilities' (several).",
-                )
-            )
-        return Decision(seen, "values", f"at x0 {observed}")
+    if not isinstance(prior, Decision):
+        return _by_values(where, prior, outputs, seen, observed)
     kind = for_one_class(prior.kind, outputs.shape[1])
     ground = f"{prior.ground}; at x0 {observed}"
     values = outputs.astype(np.float64)
@@ -215,3 +227,33 @@ def decide(where: str, prior: Decision | None, outputs: NDArray[np.generic]) -> 
             )
         )
     return Decision(kind, prior.source, ground)
+
+
+def _by_values(
+    where: str, doubt: Doubt | None, outputs: NDArray[np.generic], seen: OutputKind | None, observed: str
+) -> Decision:
+    """What the values alone settle, or an error that says what has to be given."""
+    if not np.all(np.isfinite(outputs.astype(np.float64))):
+        remedy = "Its outputs there are NaN or infinite: check the preprocessing and the model itself."
+        raise ValueError(invalid(where, "image", observed, "a picture that the network can classify", remedy))
+    unproven = doubt is not None and seen in ("logits", "sigmoid_logits")
+    if seen is not None and not unproven:
+        ground = f"at x0 {observed}" if doubt is None else f"{doubt.ground}; at x0 {observed}"
+        return Decision(seen, "values", ground)
+    kinds = (
+        "'sigmoid_logits' or 'sigmoid_probabilities'"
+        if outputs.shape[1] == 1
+        else "'logits' or 'probabilities' (one of several classes), 'sigmoid_logits' or 'sigmoid_probabilities' (each "
+        "class by itself)"
+    )
+    told = "" if doubt is None else f"{doubt.ground}; "
+    raise ValueError(
+        invalid(
+            where,
+            "output_kind",
+            None,
+            "given for this network",
+            f"What it returns cannot be told from x0: {told}{observed}. Pass output_kind={kinds}."
+            + ("" if doubt is None else f" {doubt.remedy}"),
+        )
+    )

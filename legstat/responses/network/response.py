@@ -22,6 +22,7 @@ from legstat.responses.network.evaluation import NetworkEvaluation
 from legstat.responses.network.labels import Target, check_labels
 from legstat.responses.network.outputs import (
     Decision,
+    Doubt,
     check_output_kind,
     class_rows,
     decide,
@@ -47,7 +48,7 @@ class NetworkResponse(NetworkEvaluation):
         preprocessing: Preprocessing,
         preprocessing_given: bool,
         input_shape: ImageShape,
-        prior: Decision | None,
+        prior: Decision | Doubt | None,
         batch_size: int | None,
         input_dtype: np.dtype[np.generic],
     ) -> None:
@@ -63,7 +64,7 @@ class NetworkResponse(NetworkEvaluation):
         self._prior = prior
         self._x0: JSON = {}
         settled = choices.classes(None)
-        if prior is not None and settled is not None and choices.n_classes is not None:
+        if isinstance(prior, Decision) and settled is not None and choices.n_classes is not None:
             decision = replace(prior, kind=for_one_class(prior.kind, choices.n_classes))
             self._score, self._decision = Score(choices.score, decision.kind, settled), decision
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,27 +13,28 @@ WIDENED = "legstat_class_output"
 """Name of the float32 copy of a float16 tensor."""
 
 
-def expose(model: onnx.ModelProto, tensor: str, widen: bool) -> None:
-    """Make a tensor inside the graph an output, beside the declared ones (in place).
+def expose(model: onnx.ModelProto, inside: Sequence[str], narrow: str | None) -> None:
+    """Make tensors inside the graph outputs, beside the declared ones (in place).
 
     Parameters
     ----------
     model : onnx.ModelProto
         The model.
-    tensor : str
-        Tensor that a node produces. Its type is left to the runtime's own inference.
-    widen : bool
-        Make it float32 first. Where the runtime computes float16 graphs in float32 (the CPU does), the rounding that
-        is saved is several times what perturbations do to a logit of 30: float16 has steps of 1/32 there.
+    inside : sequence of str
+        Tensors that nodes produce. Their types are left to the runtime's own inference.
+    narrow : str or None
+        A float16 tensor to give out as float32, under the name `WIDENED`. Where the runtime computes float16 graphs in
+        float32 (the CPU does), the rounding that is saved is several times what perturbations do to a logit of 30:
+        float16 has steps of 1/32 there.
     """
     import onnx
 
-    name = tensor
-    if widen:
-        name = WIDENED
-        model.graph.node.append(onnx.helper.make_node("Cast", [tensor], [name], to=onnx.TensorProto.FLOAT))
-    if all(value.name != name for value in model.graph.output):
-        model.graph.output.append(onnx.ValueInfoProto(name=name))
+    wanted = [name for name in inside if name != narrow]
+    if narrow is not None:
+        wanted.append(WIDENED)
+        model.graph.node.append(onnx.helper.make_node("Cast", [narrow], [WIDENED], to=onnx.TensorProto.FLOAT))
+    declared = {value.name for value in model.graph.output}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in declared)
 
 
 WIDE_INPUT = "legstat_picture"

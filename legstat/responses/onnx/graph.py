@@ -1,9 +1,9 @@
-"""Reading an ONNX graph without running it: inputs, outputs, where the softmax sits, files it refers to."""
+"""Reading an ONNX file without running it: inputs, outputs, files it refers to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -11,50 +11,14 @@ import numpy as np
 
 from legstat._core.digests import file_sha256, value_sha256
 from legstat._core.errors import BackendUnavailableError, invalid
-from legstat.responses.network.scores import OutputKind
 from legstat.responses.network.tensors import TensorInfo
+from legstat.responses.onnx.tails import Tail, tail
 
 if TYPE_CHECKING:
     import onnx
 
 OLDEST_OPSET = 7
 """ONNX Runtime promises its CPU kernels from opset 7 on."""
-
-_PASS = {"Identity", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Cast", "Dropout"}
-"""Operators that hand the class outputs on unchanged."""
-
-_FINAL: dict[str, OutputKind] = {
-    "Softmax": "probabilities",
-    "LogSoftmax": "log_probabilities",
-    "Sigmoid": "sigmoid_probabilities",
-}
-_UNBOUNDED = {"Gemm", "MatMul", "Add", "Conv", "Sub", "Mul", "GlobalAveragePool", "AveragePool", "Einsum", "ReduceMean"}
-"""Operators whose result is a logit where nothing follows; for one output anything else is left to the values."""
-
-
-@dataclass(frozen=True)
-class Tail:
-    """The last nodes before an output.
-
-    Parameters
-    ----------
-    kind : str or None
-        What the output is by the graph; None where the graph does not tell.
-    ground : str
-        In words.
-    softmaxes : int
-        Softmax nodes passed on the way.
-    logits : str or None
-        Tensor that enters the (first) softmax or sigmoid; None where there is none.
-    root : str
-        Tensor that the chain of passing and softmax nodes starts from.
-    """
-
-    kind: OutputKind | None
-    ground: str
-    softmaxes: int
-    logits: str | None
-    root: str
 
 
 @dataclass(frozen=True)
@@ -288,45 +252,3 @@ def _external_files(where: str, model: onnx.ModelProto, path: Path) -> tuple[str
             )
         names[location] = None
     return tuple(names)
-
-
-def tail(graph: onnx.GraphProto, name: str) -> Tail:
-    """Walk back from a tensor through reshapes to the softmax, sigmoid or layer that makes it.
-
-    Parameters
-    ----------
-    graph : onnx.GraphProto
-        The graph.
-    name : str
-        Tensor to start from.
-
-    Returns
-    -------
-    Tail
-        What was found.
-    """
-    makers = {made: node for node in graph.node for made in node.output}
-    kind: OutputKind | None = None
-    ground, softmaxes, logits = "", 0, None
-    current = name
-    while (node := makers.get(current)) is not None:
-        if node.op_type in _FINAL and (kind is None or node.op_type == "Softmax"):
-            softmaxes += node.op_type == "Softmax"
-            kind = kind or _FINAL[node.op_type]
-            ground = ground or f"a {node.op_type} node feeds the output {name!r}"
-            logits = node.input[0]
-        elif node.op_type == "Log" and kind is None:
-            ahead = tail(graph, node.input[0])
-            if ahead.kind != "probabilities":
-                break
-            return replace(ahead, kind="log_probabilities", ground=f"Log of a Softmax feeds the output {name!r}")
-        elif node.op_type not in _PASS:
-            break
-        current = node.input[0]
-    if kind is None:
-        made = "no node" if node is None else node.op_type
-        ground = f"{made} makes the output {name!r} and no softmax or sigmoid follows"
-        kind = "logits" if node is not None and node.op_type in _UNBOUNDED else None
-    if softmaxes > 1:
-        ground += f", after {softmaxes - 1} earlier Softmax: the softmax is applied {softmaxes} times"
-    return Tail(kind, ground, softmaxes, logits, current)

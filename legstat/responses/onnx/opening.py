@@ -134,14 +134,14 @@ def onnx_response(
     info = choose_input(where, facts.inputs, input, fed)
     choice = choose_output(where, facts, output, proto.graph)
     stated = check_output_kind(where, output_kind)
-    prior = choice.decision if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
+    prior = choice.prior if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
     dtype = np.dtype(info.dtype)
     rule = PRESETS["raw"] if preprocessing is None and dtype.kind == "u" else as_preprocessing(preprocessing)
     layout, shape = choose_layout(where, info, rule.layout)
     threads = default_threads() if threads is None else check_count(where, "threads", threads)
     choices = Choices.check(where, score, target, labels, choice.n_classes)
-    if choice.softmaxes > 1 and choice.decision is not None:
-        warnings.warn(f"{where}: {choice.decision.ground}.", LegstatWarning, stacklevel=2)
+    if choice.softmaxes > 1 and choice.prior is not None:
+        warnings.warn(f"{where}: {choice.prior.ground}.", LegstatWarning, stacklevel=2)
     if compose not in get_args(Compose):
         raise ValueError(invalid(where, "compose", compose, f"one of {list(get_args(Compose))}"))
     settings = SessionSettings(

@@ -16,7 +16,7 @@ from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
 from legstat.responses.network.evaluation import usual_batch_size
 from legstat.responses.network.fixed_inputs import Constants
-from legstat.responses.network.outputs import Decision, class_rows
+from legstat.responses.network.outputs import Decision, Doubt, class_rows
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.response import NetworkResponse
 from legstat.responses.network.scores import probabilities
@@ -51,7 +51,7 @@ class OnnxResponse(NetworkResponse):
         preprocessing: Preprocessing,
         preprocessing_given: bool,
         input_shape: ImageShape,
-        prior: Decision | None,
+        prior: Decision | Doubt | None,
         batch_size: int | None,
         input_dtype: np.dtype[np.generic],
         compose: Compose,
@@ -192,19 +192,19 @@ class OnnxResponse(NetworkResponse):
         """At x0: where logits inside the graph are read, the declared probabilities must follow from them."""
         choice = self._runner.choice
         self._runner.verify_freed(inputs)
-        if choice.declared is None or choice.decision is None:
+        if choice.declared is None or not isinstance(choice.prior, Decision):
             return self._forward(inputs)
         logits, declared = self._runner.fetch(inputs, [choice.fetched, choice.declared])
         rows = class_rows(logits, 1, self._choices.where).astype(np.float64)
         shown = class_rows(declared, 1, self._choices.where).astype(np.float64)
-        expected = probabilities(rows, choice.decision.kind)
+        expected = probabilities(rows, choice.prior.kind)
         for _ in range(choice.softmaxes - 1):
             expected = probabilities(expected, "logits")
-        if self._runner.facts.tails[choice.declared].kind == "log_probabilities":
+        if choice.tail.kind == "log_probabilities":
             shown = np.exp(shown)
-        if shown.shape != expected.shape or not np.allclose(
-            shown, expected, rtol=0, atol=TOLERANCE[declared.dtype.itemsize], equal_nan=True
-        ):
+        # 8 bits of a quantised output are as coarse as float16
+        allowed = TOLERANCE[2 if choice.tail.rounded else declared.dtype.itemsize]
+        if shown.shape != expected.shape or not np.allclose(shown, expected, rtol=0, atol=allowed, equal_nan=True):
             raise ValueError(
                 invalid(
                     self._choices.where,

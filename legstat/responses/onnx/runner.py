@@ -93,11 +93,11 @@ class Runner:
     def _open(self, free: bool, profile: Path | None = None) -> Session:
         """A session of the file as it is, or of a copy that is changed as far as is needed."""
         model: Path | bytes = self.facts.path
-        one_more, narrow = self.choice.exposed or self.choice.widen, self.input.dtype == "float16"
+        one_more, narrow = bool(self.choice.inside) or self.choice.widen, self.input.dtype == "float16"
         if free or one_more or narrow or self._prefix is not None:
             proto = load_proto(self.where, self.facts.path)
             if one_more:
-                expose(proto, self.choice.tensor, self.choice.widen)
+                expose(proto, self.choice.inside, self.choice.tensor if self.choice.widen else None)
             if free:
                 free_batch(proto, self.input.name)
             if narrow:
@@ -308,7 +308,7 @@ class Runner:
             "external_files": list(facts.external_files),
             "input": self.input.name,
             "output": self.choice.tensor,
-            "output_inside_graph": self.choice.exposed,
+            "output_inside_graph": self.choice.tensor in self.choice.inside,
             "output_widened": self.choice.widen,
             "softmaxes": self.choice.softmaxes,
             "constants": {name: [str(value.dtype), *value.shape] for name, value in self.constants.items()},

@@ -313,7 +313,7 @@ def torch_response(
         Where the module returns several tensors: key, attribute, index, or a function of what it returns.
     output_kind : str, optional
         "logits", "log_probabilities", "probabilities", "sigmoid_logits" or "sigmoid_probabilities"; by default judged
-        by the values at x0 (non-negative and summing to 1: probabilities).
+        by the values at x0 (non-negative and summing to 1: probabilities; within [0, 1] otherwise: asked for).
     labels : sequence of str or str or Path, optional
         Class names, as for `onnx_response`.
     batch_size : int, optional
@@ -359,9 +359,10 @@ def torch_response(
     >>> import numpy as np
     >>> import torch
     >>> from legstat.responses.torch.response import torch_response
-    >>> f, value = torch_response(torch.nn.Flatten(), score="logit").bind(np.array([[[0.25, 0.75, 0.5]]]))
+    >>> f = torch_response(torch.nn.Flatten(), score="logit", output_kind="logits")
+    >>> f, value = f.bind(np.array([[[0.25, 0.75, 0.5]]]))
     >>> f.target, value, f.describe()["output_kind_source"]
-    (1, 0.75, 'values')
+    (1, 0.75, 'stated')
     """
     where = "torch_response"
     try:

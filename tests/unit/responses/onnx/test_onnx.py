@@ -233,7 +233,7 @@ def test_a_fixed_batch_that_cannot_be_freed_is_run_in_pieces(tmp_path: Path, ima
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, *FLAT])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [1, 48])],
     )
-    f = onnx_response(save(graph, tmp_path / "m.onnx"), target=0)
+    f = onnx_response(save(graph, tmp_path / "m.onnx"), target=0, output_kind="logits")
     about = f.describe()
     assert about["batch"] == "fixed at 1, run in pieces"
     assert not about["checks"]["free_batch"]["works"]
@@ -258,7 +258,7 @@ def test_a_freed_batch_that_differs_at_x0_only_is_found_there(tmp_path: Path, im
         [numpy_helper.from_array(np.array([[0.9]], dtype=np.float32), "limit")],
     )
     path = save(graph, tmp_path / "m.onnx")
-    f = onnx_response(path, target=0)
+    f = onnx_response(path, target=0, output_kind="logits")
     assert f.describe()["checks"]["free_batch"]["works"]
     bright = np.linspace(0.97, 1.0, 48).reshape(FLAT)
     with pytest.warns(LegstatWarning, match=r"answers otherwise at x0 .* it is run as it is, 1 at a time"):
@@ -271,7 +271,7 @@ def test_a_freed_batch_that_differs_at_x0_only_is_found_there(tmp_path: Path, im
     truth = flat * (1.0 + np.maximum(flat.mean(axis=1, keepdims=True) - 0.9, 0.0))
     assert settled(x) == pytest.approx(exact_log_odds(truth, 0), **TOLERANCE)
     # and an ordinary picture leaves the copy in place
-    ordinary, _ = onnx_response(path, target=0).bind(images[0])
+    ordinary, _ = onnx_response(path, target=0, output_kind="logits").bind(images[0])
     assert ordinary.describe()["checks"]["free_batch"]["relative_difference_x0"] <= 1e-6
 
 
@@ -292,7 +292,7 @@ def two_inputs(tmp_path: Path) -> Path:
 
 def test_all_inputs_are_fed_not_only_the_first(two_inputs: Path, images: np.ndarray, rng: np.random.Generator) -> None:
     shift = rng.normal(size=(1, 48)).astype(np.float32)
-    f = onnx_response(two_inputs, target=5, constants={"shift": shift})
+    f = onnx_response(two_inputs, target=5, output_kind="logits", constants={"shift": shift})
     assert f.describe()["input"] == "image"
     truth = images.reshape(7, -1).astype(np.float64) + shift
     assert f(images) == pytest.approx(exact_log_odds(truth, 5), **TOLERANCE)
@@ -428,22 +428,26 @@ def test_graph_and_values_that_disagree_are_an_error(tmp_path: Path, images: np.
         onnx_response(path).bind(images[0])
     with pytest.raises(ValueError, match=r"They disagree: a Softmax node feeds .*sum to 48"):
         onnx_response(path, output="probs").bind(images[0])
-    # the other way round: probabilities by arithmetic, no softmax node in the graph
+    # the other way round: probabilities by arithmetic, and a layer behind them
     nodes = [
         helper.make_node("Flatten", ["image"], ["z"]),
         helper.make_node("ReduceSum", ["z", "axes"], ["total"], keepdims=1),
         helper.make_node("Reciprocal", ["total"], ["inverse"]),
-        helper.make_node("Mul", ["z", "inverse"], ["share"]),
+        helper.make_node("Mul", ["z", "inverse"], ["parts"]),
+        helper.make_node("MatMul", ["parts", "same"], ["share"]),
     ]
     graph = helper.make_graph(
         nodes,
         "share",
         [value("image", TensorProto.FLOAT, ["N", *FLAT])],
         [value("share", TensorProto.FLOAT, ["N", 48])],
-        [numpy_helper.from_array(np.array([1]), "axes")],
+        [
+            numpy_helper.from_array(np.array([1]), "axes"),
+            numpy_helper.from_array(np.eye(48, dtype=np.float32), "same"),
+        ],
     )
     path = save(graph, tmp_path / "s.onnx")
-    with pytest.raises(ValueError, match=r"They disagree: Mul makes the output 'share'.*Pass the right output_kind="):
+    with pytest.raises(ValueError, match=r"They disagree: MatMul makes the output 'share'.*the right output_kind="):
         onnx_response(path).bind(images[0])
     f, _ = onnx_response(path, output_kind="probabilities", target=3, score="probability").bind(images[0])
     flat = images.reshape(7, -1).astype(np.float64)

@@ -138,10 +138,33 @@ def test_outputs_that_are_no_tensor_are_picked_from(images: np.ndarray, wrap: ob
         def forward(self, x: object) -> object:
             return wrap(x.flatten(1))
 
-    f, _ = torch_response(Wrapped(), output=output, target=3, score="logit").bind(images[0])
+    f, _ = torch_response(Wrapped(), output=output, target=3, score="logit", output_kind="logits").bind(images[0])
     assert f(images) == pytest.approx(images.reshape(7, -1)[:, 3], rel=1e-7)
     with pytest.raises(ValueError, match=r"`output` must be what picks one tensor"):
         torch_response(Wrapped(), output="nothing").bind(images[0])
+
+
+def test_sigmoids_of_a_module_are_asked_about(images: np.ndarray, rng: np.random.Generator) -> None:
+    weights = rng.normal(size=(48, 5))
+    module = linear(weights, np.zeros(5), torch.nn.Sigmoid())
+    with pytest.raises(ValueError, match=r"`output_kind` must be given .*within \[0, 1\] and sum to .*each class"):
+        torch_response(module, target=1, score="probability").bind(images[0])
+    _, value = torch_response(module, target=1, output_kind="sigmoid_probabilities").bind(images[0])
+    # the log-odds of a sigmoid are its logit; a float32 probability of .999 holds 1e-4 of it
+    assert value == pytest.approx((images[0].reshape(-1) @ weights)[1], rel=1e-3)
+    with pytest.raises(ValueError, match=r"of real numbers, one per class. Got .*int64"):
+        torch_response(_Choice(linear(weights, np.zeros(5))), target=1).bind(images[0])
+
+
+class _Choice(torch.nn.Module):
+    """A module that answers with the number of a class."""
+
+    def __init__(self, inner: torch.nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x).argmax(1)
 
 
 def test_half_precision_modules_are_fed_their_type(images: np.ndarray, rng: np.random.Generator) -> None:
@@ -181,7 +204,7 @@ def test_wrong_output_shape_is_named(images: np.ndarray) -> None:
         def forward(self, x: object) -> object:
             return x.flatten(1)[:1]
 
-    f, _ = torch_response(First(), target=0, batch_size=7).bind(images[0])
+    f, _ = torch_response(First(), target=0, batch_size=7, output_kind="logits").bind(images[0])
     with pytest.raises(ValueError, match=r"of 7 rows, one per image"):
         f(images)
 
