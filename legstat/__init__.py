@@ -10,9 +10,6 @@ from legstat._core.errors import (
     ConstantScoreWarning,
     InferenceUnavailableError,
     LegstatWarning,
-    NonFiniteResponseError,
-    QueryError,
-    QueryInterrupted,
     SmallSampleWarning,
     SolverError,
     TargetNotReachedWarning,
@@ -43,6 +40,7 @@ from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.response import OnnxResponse
 from legstat.responses.torch.response import TorchResponse, torch_response
+from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
 from legstat.samples.splitting import split_sample
 from legstat.samples.stopping import HalfWidth, Stopping

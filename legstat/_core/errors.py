@@ -6,11 +6,9 @@ Arguments that cannot be right raise `ValueError` or `TypeError` before any quer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from legstat._core.typing import FloatArray
-    from legstat.samples.sample import QuerySample
+from legstat._core.typing import FloatArray
 
 
 def invalid(where: str, name: str, value: object, valid: str, remedy: str = "") -> str:
@@ -51,31 +49,10 @@ class BackendUnavailableError(ImportError):
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package {package!r}: pip install 'legstat[{extra}]'.")
-        self.package, self.extra = package, extra
+        self.package, self.extra, self.purpose = package, extra, purpose
 
-
-class QueryError(RuntimeError):
-    """A query run stopped midway; `sample` holds all that was paid for.
-
-    Go on with ``query(..., resume=error.sample)``.
-
-    Attributes
-    ----------
-    sample : QuerySample or None
-        The part of the sample that was completed; None where the fault came before the first unit.
-    """
-
-    def __init__(self, message: str, sample: QuerySample | None = None) -> None:
-        super().__init__(message)
-        self.sample = sample
-
-
-class NonFiniteResponseError(QueryError):
-    """The response returned NaN or infinity; `index` is the first such evaluation."""
-
-    def __init__(self, message: str, sample: QuerySample | None = None, index: int | None = None) -> None:
-        super().__init__(message, sample)
-        self.index = index
+    def __reduce__(self) -> tuple[type[BackendUnavailableError], tuple[str, str, str]]:
+        return type(self), (self.package, self.extra, self.purpose)
 
 
 class PartialAnswerError(RuntimeError):
@@ -92,14 +69,6 @@ class PartialAnswerError(RuntimeError):
     def __init__(self, message: str, scores: FloatArray) -> None:
         super().__init__(message)
         self.scores = scores
-
-
-class QueryInterrupted(KeyboardInterrupt):
-    """Ctrl-C during a query run; `sample` holds all that was paid for."""
-
-    def __init__(self, sample: QuerySample | None) -> None:
-        super().__init__("interrupted; what was evaluated is in `.sample`")
-        self.sample = sample
 
 
 class SolverError(RuntimeError):

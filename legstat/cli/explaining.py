@@ -12,7 +12,7 @@ from typing import Annotated, cast
 import typer
 
 from legstat._core.conventions import ConventionsName
-from legstat._core.errors import QueryError, QueryInterrupted, invalid
+from legstat._core.errors import invalid
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
 from legstat.cli.model_flags import response_from
 from legstat.cli.model_options import (
@@ -39,6 +39,7 @@ from legstat.explanation.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
 from legstat.responses.network.labels import Target
 from legstat.responses.onnx.opening import onnx_response
+from legstat.samples.faults import QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
 from legstat.sampling.experiment import key_of
 

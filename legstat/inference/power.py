@@ -6,7 +6,6 @@ Each function takes exactly one of its arguments as None and returns that one, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -31,41 +30,10 @@ from legstat.inference.intervals import (
     max_t_draws,
     normal_quantile,
 )
+from legstat.samples.budget import Budget
 from legstat.samples.sample import QuerySample
 
 _MOST_UNITS = 10**15
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How queries become statistical units.
-
-    Attributes
-    ----------
-    antithetic : bool
-        Whether a unit is a pair.
-    streams : int
-        Channels with a budget of their own: C for a "separate" design, else 1.
-    overhead : int
-        f(x0), and the base point of `Blend`.
-    """
-
-    antithetic: bool = True
-    streams: int = 1
-    overhead: int = 1
-
-    @property
-    def per_unit(self) -> int:
-        """Queries that one unit in each stream takes."""
-        return self.streams * (2 if self.antithetic else 1)
-
-    def queries(self, units: float) -> int:
-        """Fewest queries with at least so many units in each stream."""
-        return self.overhead + self.per_unit * int(np.ceil(units - 1e-9))
-
-    def units(self, n_queries: float) -> int:
-        """Units in each stream that so many queries pay for."""
-        return max(0, int(n_queries - self.overhead) // self.per_unit)
 
 
 def solve_queries(
@@ -408,7 +376,7 @@ def _deviations(
         if moments.variances is None or moments.influence is None:
             raise InferenceUnavailableError(f"legstat.{where}: {moments.kind} moments carry no variance.")
         covariance = Covariance(pilot.units, moments.influence)
-        budget = Budget(pilot.antithetic, pilot.n_channels, 1 + int(pilot.perturbation.needs_base))
+        budget = pilot.budget
         if weights is None:
             return np.sqrt(moments.variances.ravel() * moments.n), covariance, budget
         rows = len(moments.b)

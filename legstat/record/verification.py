@@ -16,11 +16,11 @@ from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.designs.by_name import design_from_parameters
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
-from legstat.inference.power import Budget
 from legstat.perturbations.operators import PERTURBATIONS
 from legstat.record.reopening import Check, find_file, reopen
 from legstat.record.writing import array_sha256, environment, numbers, read_record
 from legstat.responses.base import Response, as_response
+from legstat.samples.budget import Budget
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.query import query
@@ -242,8 +242,7 @@ def _repeat(
     rule = None if then.get("until") is None else HalfWidth.from_parameters(then["until"])
     if rule is not None and then["until_from"]:
         # the rule set in when so much was there already: no look was made at less
-        streams = len(image) if design.channels == "separate" else 1
-        budget = Budget(then["antithetic"], streams, 1 + int(operator.needs_base) + then["beforehand"])
+        budget = Budget.of(design, operator, image, then["antithetic"], more=then["beforehand"])
         drawn = {"resume": run(n_queries=budget.queries(then["until_from"]), **drawn)}
     sample = run(n_queries=then["n_queries"], until=rule, **drawn)
     how = record["estimators"]

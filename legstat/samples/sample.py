@@ -8,31 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
+from legstat._core.checks import check_within
 from legstat._core.conventions import Conventions, ConventionsName, MomentKind, get_conventions
 from legstat._core.errors import invalid
-from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.blocks import BLOCK
-from legstat.designs.by_name import design_from_parameters
 from legstat.designs.design import Design
 from legstat.moments.estimate import Moments, estimate_moments
 from legstat.moments.units import Units
-from legstat.perturbations.clipped_law import ClippedLaw
-from legstat.perturbations.operators import PERTURBATIONS, Additive, CellMap, Perturbation
+from legstat.perturbations.operators import Additive, CellMap, Perturbation
+from legstat.samples.budget import Budget, planes_of
+from legstat.samples.drawing import Stream
+from legstat.samples.files import read_parts, write_parts
+from legstat.samples.given import check_given
+from legstat.samples.merging import check_mergeable, merge_ledgers, merge_segments
 from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import Stopping
 
 _SMALLEST = 1e-60  # response whose fourth power, which variances need, is clear of subnormal numbers
-_CHUNK_BLOCKS = 32  # blocks drawn at once: the order of summation, hence part of the bits of every moment
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,8 +62,8 @@ class QuerySample:
     ledger : Ledger
         Every evaluation that was made.
     stopping : Stopping or None
-        What a run with `until` saw at its looks; None where the number of units was fixed in advance. Estimators go by
-        it: their intervals hold at the n that the rule chose.
+        What a run with `until` saw at its interim analyses; None where the number of observations was fixed in advance.
+        Estimators go by it: their intervals hold at the n that the rule chose.
 
     Examples
     --------
@@ -88,21 +87,31 @@ class QuerySample:
     external_z: FloatArray | None = field(default=None, repr=False)
     stopping: Stopping | None = None
 
+    def __post_init__(self) -> None:
+        for array in (self.image, self.external_z):
+            if array is not None:
+                array.flags.writeable = False
+
     # ---------------------------------------------------------------- what was drawn
 
     @property
     def planes(self) -> int:
-        """Independent planes of z in one unit: C for a "joint" design, else 1."""
-        return len(self.image) if self.design.channels == "joint" else 1
+        """Independent planes of z in one draw: C for a "joint" design, else 1."""
+        return planes_of(self.design, self.image)
+
+    @property
+    def budget(self) -> Budget:
+        """How queries of this experiment become observations."""
+        return Budget.of(self.design, self.perturbation, self.image, self.antithetic)
 
     @property
     def n_channels(self) -> int:
         """Streams with a budget of their own: C for a "separate" design, else 1."""
-        return len(self.image) if self.design.channels == "separate" else 1
+        return self.budget.streams
 
     @property
     def n_units(self) -> tuple[int, ...]:
-        """Units (pairs, if antithetic) in each stream."""
+        """Observations (pairs, if antithetic, else draws) in each stream."""
         counts = [0] * self.n_channels
         for segment in self.segments:
             counts[segment.channel] += len(segment.responses)
@@ -140,65 +149,40 @@ class QuerySample:
         p1, p2 = self.design.grid.shape
         rows = [np.empty((0, max(self.planes, self.n_channels), p1, p2))]
         for channel in range(self.n_channels):
-            cell_map = self.cell_map(channel)
-            for z, y in self._drawn(channel):
-                realised = [z, -z] if self.antithetic else [z]
-                if cell_map is not None:
-                    realised = [cell_map(one) for one in realised]
-                pairs = np.stack(realised, axis=1).reshape(y.size, self.planes, p1, p2)
+            for chunk in self._stream(channel).realised():
+                z = chunk.reshape(len(chunk), self.planes, p1, p2)
                 if self.n_channels > 1:
-                    full = np.zeros((len(pairs), self.n_channels, p1, p2))
-                    full[:, channel] = pairs[:, 0]
-                    pairs = full
-                rows.append(pairs)
+                    full = np.zeros((len(z), self.n_channels, p1, p2))
+                    full[:, channel] = z[:, 0]
+                    z = full
+                rows.append(z)
         return np.concatenate(rows)
 
-    def _drawn(self, channel: int) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Chunks of one stream: z before it was realised (k, planes, p) and responses (k, r), segment by segment."""
-        for segment in self.segments:
-            if segment.channel != channel:
-                continue
-            units = len(segment.responses)
-            for start in range(0, units, _CHUNK_BLOCKS * BLOCK):
-                stop = min(start + _CHUNK_BLOCKS * BLOCK, units)
-                first = segment.first_block + start // BLOCK
-                blocks = range(first, first + -(-(stop - start) // BLOCK))
-                z = np.concatenate([self.design.draw(segment.key, channel, b, self.planes) for b in blocks])
-                yield z[: stop - start].reshape(stop - start, self.planes, -1), segment.responses[start:stop]
+    def _stream(self, channel: int) -> Stream:
+        z = self.external_z
+        if z is not None:
+            z = z.reshape(len(z), self.planes, -1)
+            z = (z[0::2] - z[1::2]) / 2.0 if self.antithetic else z
+        return Stream(
+            design=self.design,
+            cell_map=self.cell_map(channel),
+            planes=self.planes,
+            antithetic=self.antithetic,
+            f_base=self.f_base,
+            segments=tuple(s for s in self.segments if s.channel == channel),
+            external_z=z,
+        )
 
     # ---------------------------------------------------------------- what the estimators take
 
     @cached_property
     def units(self) -> tuple[Units, ...]:
-        """The statistical units of each stream: realised z and response, one row a draw or a pair."""
+        """The observations of each stream: realised z and response, one row a draw or a pair."""
         size = float(np.abs(self.responses).max(initial=0.0))
         if size != 0.0 and not _SMALLEST <= size <= 1.0 / _SMALLEST:
             remedy = "Multiply the score by a power of ten; for a tiny probability take score='log_odds'."
             raise ValueError(invalid("QuerySample.moments", "responses", size, "0 or of size 1e-60 to 1e60", remedy))
-        return tuple(self._units_of(channel) for channel in range(self.n_channels))
-
-    def _units_of(self, channel: int) -> Units:
-        cell_map = self.cell_map(channel)
-        if cell_map is not None and self.antithetic:
-            cell_map = cell_map.odd_part()
-        law = ClippedLaw(self.design, cell_map, self.planes)
-        chunks = partial(self._realised, channel, cell_map)
-        return Units(law=law, chunks=chunks, n=self.n_units[channel], paired=self.antithetic)
-
-    def _realised(self, channel: int, cell_map: CellMap | None) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Chunks of one stream's units: realised z (k, planes, p) and y (k,)."""
-        for z, y in self._drawn(channel) if self.external_z is None else self._given():
-            realised = z if cell_map is None else cell_map(z)
-            yield realised, (y[:, 0] - y[:, 1]) / 2.0 if self.antithetic else y[:, 0] - self.f_base
-
-    def _given(self) -> Iterator[tuple[FloatArray, FloatArray]]:
-        (segment,) = self.segments
-        z = np.asarray(self.external_z).reshape(len(self.responses), self.planes, -1)
-        if self.antithetic:
-            z = (z[0::2] - z[1::2]) / 2.0
-        for start in range(0, len(z), _CHUNK_BLOCKS * BLOCK):
-            rows = slice(start, start + _CHUNK_BLOCKS * BLOCK)
-            yield z[rows], segment.responses[rows]
+        return tuple(self._stream(channel).units for channel in range(self.n_channels))
 
     def moments(
         self,
@@ -217,7 +201,7 @@ class QuerySample:
         shrinkage : float, default 1.0
             The weight a of "regression".
         leave_out : pair of int, optional
-            (fold, folds): leave out the units whose number is `fold` modulo `folds`.
+            (fold, folds): leave out the observations whose number is `fold` modulo `folds`.
         cov_type : {"HC0", "HC1", "HC2", "HC3"}, optional
             Variance of "least_squares"; the other kinds have one each.
 
@@ -229,7 +213,7 @@ class QuerySample:
         Raises
         ------
         ValueError
-            If the kind is unknown or the units are too few for it.
+            If the kind is unknown or the observations are too few for it.
         """
         chosen = kind or self.convention_set.leg_moments
         return estimate_moments(
@@ -312,50 +296,18 @@ class QuerySample:
             If shapes disagree, values are not finite, pairs are asked for and not there, or the z are far from what the
             design draws.
         """
-        where, (p1, p2) = "QuerySample.from_arrays", design.grid.shape
-        z, y = np.array(z, dtype=np.float64), np.array(y, dtype=np.float64)
-        if z.ndim == 3:
-            z = z[:, None]
-        planes = z.shape[1] if z.ndim == 4 and design.channels == "joint" else 1
-        if z.ndim != 4 or z.shape[1:] != (planes, p1, p2):
-            raise ValueError(
-                invalid(where, "z", z.shape, f"of shape (n, {p1}, {p2}), or (n, C, {p1}, {p2}) for a joint design")
-            )
-        if design.channels == "separate":
-            raise ValueError(
-                invalid(where, "design.channels", "separate", '"shared" or "joint"', "Make one sample a channel.")
-            )
-        if y.shape != (len(z),) or len(y) < 2:
-            raise ValueError(invalid(where, "y", y.shape, f"of shape ({len(z)},), one score for each z, at least two"))
-        if not (np.isfinite(z).all() and np.isfinite(y).all()):
-            raise ValueError(
-                invalid(where, "z, y", "NaN or infinity", "finite", "Drop the failed evaluations, pairs as a whole.")
-            )
-        if antithetic and (len(y) % 2 or not np.allclose(z[0::2], -z[1::2], rtol=0.0, atol=1e-9 * np.abs(z).max())):
-            raise ValueError(
-                invalid(where, "antithetic", antithetic, "False for these z", "Row 2i + 1 must be minus row 2i.")
-            )
-        flat = z.reshape(len(z), planes, -1)
-        # E z^T Sigma^{-1} z = p for every law; the mean over the rows has this standard deviation (pairs repeat one z):
-        # for normal z from the chi-squared law, for others from the rows themselves
-        lengths = np.sum(flat * design.solve(flat), axis=-1)
-        spread = float(np.mean(lengths)) / design.grid.n_cells
-        variance = 2.0 if design.gaussian else float(np.var(lengths)) / design.grid.n_cells
-        error = np.sqrt(variance * (2 if antithetic else 1) / z.size)
-        if abs(spread - 1.0) > 0.05 + 6.0 * error:
-            got = f"rows with z^T Sigma^-1 z = {spread:.3g} p on average"
-            remedy = "Check the units (pixels in [0, 1]) and the scale; clipped z have another law than the design's."
-            raise ValueError(invalid(where, "z", got, "drawn from `design`, where it is p", remedy))
-        picture = np.zeros((planes, p1, p2)) if image is None else np.array(image, dtype=np.float64)
-        z.flags.writeable = False
+        where = "QuerySample.from_arrays"
+        z, y = check_given(where, z, y, design, antithetic)
+        f_x0 = check_within(where, "f_x0", f_x0, -np.inf)
+        black = np.zeros((z.shape[1], *design.grid.shape))
         return cls(
             design=design,
             perturbation=Additive(clip=False),
-            image=picture,
+            image=black if image is None else np.array(image, dtype=np.float64),
             antithetic=antithetic,
             conventions=get_conventions(conventions, where).name,
-            f_x0=float(f_x0),
-            f_base=float(f_x0),
+            f_x0=f_x0,
+            f_base=f_x0,
             segments=(Segment((0, 0), 0, 0, y.reshape(-1, 2 if antithetic else 1)),),
             response={"kind": "arrays", "score": "custom", "bounded": None},
             ledger=Ledger(n_queries=len(y), x0=0, base=0, perturbed=len(y)),
@@ -382,76 +334,25 @@ class QuerySample:
             If anything but the draws differs (design, perturbation, picture, response, ...), blocks overlap, or a run
             stopped by its widths.
         """
-        if others and any(one.stopping is not None for one in (self, *others)):
-            remedy = "Extend one run instead: query(..., resume=sample); or merge runs of a fixed n_queries."
-            raise ValueError(invalid("QuerySample.merge", "others", "a run with `until`", "runs of fixed size", remedy))
         for other in others:
-            for name in ("design", "perturbation", "antithetic", "conventions", "f_x0", "f_base", "response"):
-                mine, theirs = getattr(self, name), getattr(other, name)
-                if name == "response":
-                    # the fingerprint is all that determines the scores; batch sizes and threads do not
-                    mine, theirs = mine.get("fingerprint", mine), theirs.get("fingerprint", theirs)
-                if mine != theirs:
-                    got = f"{mine!r} and {theirs!r}"
-                    raise ValueError(invalid("QuerySample.merge", f"others.{name}", got, "the same in every sample"))
-            if not np.array_equal(other.image, self.image):
-                raise ValueError(
-                    invalid("QuerySample.merge", "others.image", "another picture", "the same in every sample")
-                )
-            if self.external_z is not None or other.external_z is not None:
-                raise ValueError(
-                    invalid(
-                        "QuerySample.merge",
-                        "others",
-                        "samples from arrays",
-                        "samples with a key",
-                        "Concatenate the arrays.",
-                    )
-                )
-        samples: Sequence[QuerySample] = (self, *others)
-        segments = sorted((s for one in samples for s in one.segments), key=lambda s: (s.key, s.channel, s.first_block))
-        for a, b in pairwise(segments):
-            if (a.key, a.channel) == (b.key, b.channel) and a.blocks.stop > b.first_block:
-                raise ValueError(
-                    invalid(
-                        "QuerySample.merge",
-                        "others",
-                        f"{a.blocks} and {b.blocks} of one key",
-                        "samples of disjoint blocks of one key, or of different keys",
-                        "Give each run its own `first_block` or `rng`.",
-                    )
-                )
-        totals = {f.name: sum(getattr(s.ledger, f.name) for s in samples) for f in dataclasses.fields(Ledger)}
+            check_mergeable(self._parts(), other._parts())
+        samples = (self, *others)
+        segments = merge_segments(segment for one in samples for segment in one.segments)
         # descriptions of the response may differ in what does not matter: that of the first segment stays
         first = next(one for one in samples if segments[0] in one.segments)
-        return dataclasses.replace(first, segments=tuple(segments), ledger=Ledger(**totals))
+        ledger = merge_ledgers(one.ledger for one in samples)
+        return dataclasses.replace(first, segments=segments, ledger=ledger)
+
+    def _parts(self) -> dict[str, Any]:
+        return {part.name: getattr(self, part.name) for part in dataclasses.fields(self)}
+
+    def __reduce__(self) -> tuple[partial[Self], tuple[()]]:
+        # what was computed from the parts stays behind: it may be as large as all draws, and is computed again
+        return partial(type(self), **self._parts()), ()
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file without pickle: a JSON header and plain arrays."""
-        parameters = self.design.parameters()
-        arrays: dict[str, FloatArray] = {"image": self.image}
-        header: JSON = {
-            "design": type(self.design).__name__,
-            "perturbation": type(self.perturbation).__name__,
-            "draw_check": self._draw_check(),
-            "segments": [
-                {"key": [str(k) for k in s.key], "channel": s.channel, "first_block": s.first_block}
-                for s in self.segments
-            ],
-            "ledger": dataclasses.asdict(self.ledger),
-            "stopping": None if self.stopping is None else self.stopping.to_dict(),
-        }
-        for name in ("antithetic", "conventions", "f_x0", "f_base", "response"):
-            header[name] = getattr(self, name)
-        for prefix, values in (("design", parameters), ("perturbation", self.perturbation.parameters())):
-            header[f"{prefix}_parameters"] = {k: v for k, v in values.items() if not isinstance(v, np.ndarray)}
-            arrays |= {f"{prefix}.{k}": v for k, v in values.items() if isinstance(v, np.ndarray)}
-        for i, segment in enumerate(self.segments):
-            arrays[f"responses.{i}"] = segment.responses
-            arrays[f"pending.{i}"] = segment.pending
-        if self.external_z is not None:
-            arrays["external_z"] = self.external_z
-        save_arrays(path, "QuerySample", header, arrays)
+        write_parts(path, self._parts())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -460,48 +361,14 @@ class QuerySample:
         Raises
         ------
         ValueError
-            If the file is not a saved sample, or this machine's numpy draws other numbers from the stored key.
+            If the file is not a saved sample, was written by a newer version, or was changed since; or this machine's
+            numpy draws other numbers from the stored key.
         """
-        with loading_arrays(path, "QuerySample") as (header, arrays):
+        return cls(**read_parts(path))
 
-            def parameters(prefix: str) -> dict[str, Any]:
-                given = {k.removeprefix(f"{prefix}."): v for k, v in arrays.items() if k.startswith(f"{prefix}.")}
-                return {**header[f"{prefix}_parameters"], **given}
-
-            segments = tuple(
-                Segment(
-                    (int(s["key"][0]), int(s["key"][1])),
-                    s["channel"],
-                    s["first_block"],
-                    arrays[f"responses.{i}"],
-                    arrays[f"pending.{i}"],
-                )
-                for i, s in enumerate(header["segments"])
-            )
-            sample = cls(
-                design=design_from_parameters(header["design"], parameters("design")),
-                perturbation=PERTURBATIONS[header["perturbation"]](**parameters("perturbation")),
-                image=arrays["image"],
-                segments=segments,
-                ledger=Ledger(**header["ledger"]),
-                external_z=arrays.get("external_z"),
-                stopping=None if header.get("stopping") is None else Stopping.from_dict(header["stopping"]),
-                **{name: header[name] for name in ("antithetic", "conventions", "f_x0", "f_base", "response")},
-            )
-            drawn = header["draw_check"]
-        if sample._draw_check() != drawn:
-            raise ValueError(
-                f"legstat.QuerySample.load: numpy {np.__version__} draws other numbers from the key in {str(path)!r} "
-                "than the numpy that wrote it; its responses belong to perturbations that cannot be drawn again "
-                "here. Load it with the version named in its record."
-            )
-        return sample
-
-    def _draw_check(self) -> str:
-        """Digest of the first block's first normals: tells whether this numpy draws what was drawn."""
-        if self.external_z is not None or not self.segments:
-            return ""
-        first = self.segments[0]
-        # the raw normals, not z: the latter may differ in the last bit with the linear algebra library
-        bits = np.random.Philox(key=np.array(first.key, dtype=np.uint64), counter=np.zeros(4, dtype=np.uint64))
-        return hashlib.sha256(np.random.Generator(bits).standard_normal(1024).tobytes()).hexdigest()
+    def __repr__(self) -> str:
+        cells, counts = self.design.grid.shape, self.n_units
+        each = f"{min(counts)}" if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+        observed = f"{each} {self.budget.unit}s" + (f" in each of {len(counts)} channels" if len(counts) > 1 else "")
+        spent = f"{self.ledger.spent} evaluations, f(x0) = {self.f_x0:.4g}"
+        return f"<QuerySample {cells[0]} x {cells[1]} cells: {observed}, {spent}>"

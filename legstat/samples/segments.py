@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from legstat.designs.blocks import BLOCK, Key
 
 @dataclass(frozen=True, eq=False)
 class Segment:
-    """Consecutive units of one stream: responses to the draws of `first_block` and the blocks after it.
+    """Consecutive observations of one stream: responses to the draws of `first_block` and the blocks after it.
 
     Attributes
     ----------
@@ -22,11 +23,12 @@ class Segment:
         Stream under the key: the perturbed channel of a "separate" design, else 0.
     first_block : int
         Number of the first block.
-    responses : ndarray of shape (units, r)
+    responses : ndarray of shape (n, r)
         f at the perturbed pictures; r = 2 for antithetic pairs (z, then -z), else 1.
     pending : ndarray of shape (k,)
-        Answers beyond the last whole unit of a run that was stopped, NaN where one is missing: half a pair, or what
-        came after a NaN in its batch. They are not part of the sample, but a resumed run does not pay for them again.
+        Answers beyond the last whole observation of a run that was stopped, NaN where one is missing: half a pair, or
+        what came after a NaN in its batch. They are not part of the sample, but a resumed run does not pay for them
+        again.
     """
 
     key: Key
@@ -35,6 +37,9 @@ class Segment:
     responses: FloatArray
     pending: FloatArray = field(default_factory=lambda: np.empty(0))
 
+    def __post_init__(self) -> None:
+        self.responses.flags.writeable = self.pending.flags.writeable = False
+
     @classmethod
     def of_run(cls, key: Key, channel: int, first_block: int, row: FloatArray, per_unit: int) -> Segment:
         """The segment of one stream's answers in their order, NaN where there is none."""
@@ -42,14 +47,34 @@ class Segment:
         row = row[: answered[-1] + 1] if answered.size else row[:0]
         missing = np.flatnonzero(np.isnan(row))
         whole = (missing[0] if missing.size else len(row)) // per_unit * per_unit
-        responses, pending = row[:whole].reshape(-1, per_unit).copy(), row[whole:].copy()
-        responses.flags.writeable = pending.flags.writeable = False
-        return cls(key, channel, first_block, responses, pending)
+        return cls(key, channel, first_block, row[:whole].reshape(-1, per_unit).copy(), row[whole:].copy())
 
     @property
     def blocks(self) -> range:
-        """Numbers of the blocks that the units come from, the last one possibly in part."""
+        """Numbers of the blocks that the observations come from, the last one possibly in part."""
         return range(self.first_block, self.first_block + -(-len(self.responses) // BLOCK))
+
+    @property
+    def answered(self) -> int:
+        """Answers in it, those that are pending included."""
+        return self.responses.size + int(np.isfinite(self.pending).sum())
+
+    def cut(self, at: int) -> tuple[Segment | None, Segment | None]:
+        """The part before observation `at`, the first of a block, and the part from there on; None for nothing.
+
+        What is pending belongs to the draws after the last whole observation, and goes with these.
+        """
+        if at >= len(self.responses):
+            return self, None
+        rest = replace(self, first_block=self.first_block + at // BLOCK, responses=self.responses[at:])
+        return (replace(self, responses=self.responses[:at], pending=np.empty(0)) if at else None), rest
+
+    def __reduce__(self) -> tuple[partial[Segment], tuple[()]]:
+        return partial(type(self), **{part.name: getattr(self, part.name) for part in fields(self)}), ()
+
+    def __repr__(self) -> str:
+        also = f", {len(self.pending)} pending" if self.pending.size else ""
+        return f"<Segment {len(self.responses)} of stream {self.channel} from block {self.first_block}{also}>"
 
 
 @dataclass(frozen=True)
@@ -89,5 +114,5 @@ class Ledger:
 
     @property
     def unused(self) -> int:
-        """What of the ceiling was neither spent nor served: no whole unit fitted, or the run stopped early."""
+        """What of the ceiling was neither spent nor served: nothing whole fitted any more, or the run stopped early."""
         return self.n_queries - (self.spent - self.tuning) - self.cached

@@ -6,10 +6,11 @@ import dataclasses
 
 import numpy as np
 
+from legstat._core.checks import check_level
 from legstat._core.errors import invalid
 from legstat.designs.blocks import BLOCK
 from legstat.samples.sample import QuerySample
-from legstat.samples.segments import Segment
+from legstat.samples.segments import Ledger, Segment
 
 
 def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, QuerySample]:
@@ -20,13 +21,14 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
     sample : QuerySample
         The sample.
     share : float, default 0.5
-        Share of each stream's units that goes to the first part, rounded to whole blocks of draws.
+        Share of each stream's observations that goes to the first part, rounded to whole blocks of draws.
 
     Returns
     -------
     first, second : QuerySample
         Both with the same picture, response and f(x0), for whose evaluation the first one's ledger stands.
-        ``first.merge(second)`` is the sample again, unless it was made from arrays.
+        ``first.merge(second)`` is the sample again, unless it was made from arrays. Either can be gone on with
+        (``query(..., resume=)``); of a run that stopped midway, what is pending goes with the second.
 
     Raises
     ------
@@ -51,34 +53,25 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
     if not isinstance(given, QuerySample):
         remedy = "Moments alone cannot be split: their responses are needed."
         raise TypeError(invalid("split_sample", "sample", type(given).__name__, "a QuerySample", remedy))
-    part_of: object = share
-    if not isinstance(part_of, int | float | np.number) or not 0.0 < part_of < 1.0:
-        raise ValueError(invalid("split_sample", "share", share, "strictly between 0 and 1", "0.5 is usual."))
-    unit = 1 if sample.external_z is not None else BLOCK
+    share = check_level("split_sample", "share", share)
+    block = 1 if sample.external_z is not None else BLOCK
     parts: tuple[list[Segment], list[Segment]] = ([], [])
     for channel, total in enumerate(sample.n_units):
-        left = round(share * total / unit) * unit
+        left = round(share * total / block) * block
         if not 0 < left < total:
-            valid = f"of more units a channel, at least {2 * unit} and enough for both parts"
+            valid = f"of more {sample.budget.unit}s a channel, at least {2 * block} and enough for both parts"
             remedy = "Raise n_queries, or move the share towards 0.5."
-            raise ValueError(invalid("split_sample", "sample", f"{total} units", valid, remedy))
+            raise ValueError(invalid("split_sample", "sample", f"{total} {sample.budget.unit}s", valid, remedy))
         for segment in (s for s in sample.segments if s.channel == channel):
             # a merged sample has several segments, each of which starts with a block of its own
-            here = min(max(left, 0), len(segment.responses)) // unit * unit
+            here = min(left, len(segment.responses)) // block * block
             left -= here
-            ends = (segment.responses[:here], segment.responses[here:])
-            starts = (segment.first_block, segment.first_block + here // BLOCK)
-            for part, responses, start in zip(parts, ends, starts, strict=True):
-                if len(responses):
-                    responses.flags.writeable = False
-                    part.append(dataclasses.replace(segment, first_block=start, responses=responses))
-    ledger = sample.ledger
-    paid = [sum(s.responses.size for s in part) for part in parts]
-    first = dataclasses.replace(ledger, n_queries=ledger.n_queries - paid[1], perturbed=ledger.perturbed - paid[1])
-    once = {"x0": 0, "base": 0, "failed": 0, "cached": 0, "beforehand": 0, "tuning": 0}  # the first part has them
-    second = dataclasses.replace(ledger, n_queries=paid[1], perturbed=paid[1], **once)
+            for part, piece in zip(parts, segment.cut(here), strict=True):
+                if piece is not None:
+                    part.append(piece)
+    first, second = _ledgers(sample.ledger, sum(piece.answered for piece in parts[1]))
     z = sample.external_z
-    cut = paid[0]
+    cut = sum(piece.responses.size for piece in parts[0])
     return (
         dataclasses.replace(
             sample, segments=tuple(parts[0]), ledger=first, external_z=None if z is None else np.asarray(z)[:cut]
@@ -87,3 +80,16 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
             sample, segments=tuple(parts[1]), ledger=second, external_z=None if z is None else np.asarray(z)[cut:]
         ),
     )
+
+
+def _ledgers(ledger: Ledger, answers: int) -> tuple[Ledger, Ledger]:
+    """What two parts cost, the second of which has so many of the answers; the first has all that is no answer."""
+    evaluated = min(answers, ledger.perturbed)  # which of them were served from a cache is not known
+    second = Ledger(answers, x0=0, base=0, perturbed=evaluated, cached=answers - evaluated)
+    first = dataclasses.replace(
+        ledger,
+        n_queries=ledger.n_queries - answers,
+        perturbed=ledger.perturbed - second.perturbed,
+        cached=ledger.cached - second.cached,
+    )
+    return first, second

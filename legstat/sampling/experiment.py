@@ -1,129 +1,183 @@
-"""The checked plan of a query run: everything about an experiment but the responses."""
+"""The experiment: everything about a query run but the responses, checked once and passed on as one value."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from types import NoneType
-from typing import Any, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 
+from legstat._core.checks import check_count, is_number
 from legstat._core.conventions import Conventions, ConventionsName, clash, get_conventions
 from legstat._core.errors import invalid
+from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.blocks import Key
 from legstat.designs.design import Design
 from legstat.inference.sequential import analysis_sizes, first_analysis, rule_contrasts
-from legstat.perturbations.operators import Additive, Perturbation
+from legstat.perturbations.operators import Perturbation
 from legstat.responses.base import Response
+from legstat.samples.budget import Budget, planes_of
 from legstat.samples.sample import QuerySample
+from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import HalfWidth, Stopping
 from legstat.sampling.cache import Answers, Shelf
+from legstat.sampling.defaults import N_QUERIES, default_operator
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """A checked experiment: everything about it but the responses."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Experiment:
+    """A checked experiment: with a response it determines a sample, to the bit.
 
+    Made by `Experiment.of`.
+
+    Attributes
+    ----------
+    image : ndarray of shape (C, H, W)
+        The picture, as `check_picture` gives it.
+    design : Design
+        Law of z, nothing left open.
+    perturbation : Perturbation
+        How z acts.
+    rules : Conventions
+        The conventions.
+    antithetic : bool
+        Whether an observation is a pair.
+    n_queries : int
+        Ceiling on evaluations.
+    key : pair of int
+        The generator's key.
+    first_block : int
+        Number of the first block of draws.
+    until : HalfWidth or None
+        When the run may stop by itself.
+    beforehand : int
+        Evaluations made before on this budget.
+    resume : QuerySample or None
+        An earlier part of this experiment, to go on from.
+    """
+
+    image: FloatArray
     design: Design
     perturbation: Perturbation
-    image: FloatArray
-    antithetic: bool
     rules: Conventions
+    antithetic: bool
     n_queries: int
-    first_block: int
-    resume: QuerySample | None = None
+    key: Key
+    first_block: int = 0
     until: HalfWidth | None = None
     beforehand: int = 0
+    resume: QuerySample | None = None
 
-    def __post_init__(self) -> None:
-        for name in ("n_queries", "first_block", "beforehand"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
-                raise TypeError(invalid("query", name, value, "a whole number"))
-            object.__setattr__(self, name, int(value))
-        if not 0 <= self.first_block < 2**63:
-            raise ValueError(invalid("query", "first_block", self.first_block, "a block number from 0 to 2**63 - 1"))
-        if self.beforehand < 0:
-            raise ValueError(invalid("query", "beforehand", self.beforehand, "a number of evaluations >= 0"))
-        if self.units < 1:
-            unit = "pair" if self.antithetic else "draw"
-            base = " and the base point" if self.perturbation.needs_base else ""
-            remedy = f"That pays for f(x0){base} and one {unit} for each channel."
-            if self.resume is not None:
-                remedy = "It is the ceiling over all runs: what the resumed sample has cost, and what it still misses."
-            fewest = self.fixed + sum(max(k, self.per_unit) for k in self.known)
-            raise ValueError(invalid("query", "n_queries", self.n_queries, f"at least {fewest}", remedy))
-        if self.until is not None:
-            rule_contrasts(
-                self.until, self.design.grid.shape, max(self.streams, self.planes) * self.design.grid.n_cells
-            )
-            first = first_analysis(self.until, self.rules)
-            if self.units < first:
-                valid = f"at least {self.queries(first)} with `until`"
-                remedy = f"Intervals are offered, and looked at, from {first} units a channel."
-                raise ValueError(invalid("query", "n_queries", self.n_queries, valid, remedy))
+    @classmethod
+    def of(
+        cls,
+        image: AnyArray,
+        design: Design,
+        n_queries: int = N_QUERIES,
+        *,
+        perturbation: Perturbation | None = None,
+        antithetic: bool | None = None,
+        conventions: ConventionsName | None = None,
+        rng: Any = None,
+        key: Key | None = None,
+        resume: QuerySample | None = None,
+        first_block: int = 0,
+        until: HalfWidth | float | None = None,
+        beforehand: int = 0,
+    ) -> Self:
+        """The arguments of `query` as an experiment.
 
-    @property
-    def overhead(self) -> int:
-        """Evaluations before the first unit: f(x0), and the base point where it differs."""
-        return 1 + int(self.perturbation.needs_base)
+        Raises
+        ------
+        ValueError, TypeError
+            Where an argument cannot be right.
+        """
+        picture = check_picture("query", image)
+        _check_type("design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
+        _check_type("perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
+        _check_type("resume", resume, QuerySample | None, "an earlier result, or `error.sample`")
+        _check_type("antithetic", antithetic, bool | np.bool_ | None, "True or False")
+        if not is_number(n_queries) or not float(n_queries).is_integer():
+            raise TypeError(invalid("query", "n_queries", n_queries, "a whole number"))
+        first_block = check_count("query", "first_block", first_block, 0, 2**63 - 1)
+        beforehand = check_count("query", "beforehand", beforehand, 0)
+        if conventions is not None and resume is not None and conventions != resume.conventions:
+            raise clash("query", "conventions", conventions, resume.convention_set, resume.conventions)
+        rules = get_conventions(conventions or (resume.conventions if resume is not None else "default"))
+        law = design.with_conventions(rules)
+        if perturbation is not None:
+            operator = perturbation.with_conventions(rules)
+        else:
+            operator = default_operator(rules, design_given=True) if resume is None else resume.perturbation
+        if resume is not None:
+            _check_resumable(resume, picture, law, operator, (rng, key, first_block))
+            key, first_block = resume.segments[0].key, resume.segments[0].first_block
+            beforehand = max(beforehand, resume.ledger.beforehand)
+        else:
+            operator.check(picture, law.grid, law.channels)
+            key = _key(rng, key)
+        experiment = cls(
+            image=picture,
+            design=law,
+            perturbation=operator,
+            rules=rules,
+            antithetic=_pairing(antithetic, rules, resume),
+            n_queries=int(n_queries),
+            key=key,
+            first_block=first_block,
+            until=None if until is None else HalfWidth.of(until),
+            beforehand=beforehand,
+            resume=resume,
+        )
+        experiment._check_budget()
+        return experiment
 
-    @property
-    def fixed(self) -> int:
-        """Evaluations of the budget that no unit gets: f(x0), the base point, failed ones, those made beforehand."""
-        return self.overhead + self.failed + self.beforehand
-
-    @property
-    def per_unit(self) -> int:
-        """Evaluations of one unit."""
-        return 2 if self.antithetic else 1
-
-    @property
-    def streams(self) -> int:
-        """Channels with a budget of their own."""
-        return len(self.image) if self.design.channels == "separate" else 1
+    # ---------------------------------------------------------------- sizes
 
     @property
     def planes(self) -> int:
-        """Independent planes of z in one unit."""
-        return len(self.image) if self.design.channels == "joint" else 1
+        """Independent planes of z in one draw."""
+        return planes_of(self.design, self.image)
 
-    @property
-    def failed(self) -> int:
-        """Evaluations of the resumed sample that gave no number."""
-        return 0 if self.resume is None else self.resume.ledger.failed
+    @cached_property
+    def budget(self) -> Budget:
+        """How queries become observations; what failed or was spent beforehand gives none."""
+        failed = 0 if self.resume is None else self.resume.ledger.failed
+        spent = failed + self.beforehand
+        return Budget.of(self.design, self.perturbation, self.image, self.antithetic, more=spent)
 
-    @property
+    @cached_property
     def known(self) -> tuple[int, ...]:
-        """Evaluations that each stream of the resumed sample already spans."""
+        """Answers that each stream of the resumed sample spans, gaps included."""
         if self.resume is None:
-            return (0,) * self.streams
+            return (0,) * self.budget.streams
         return tuple(s.responses.size + s.pending.size for s in self.resume.segments)
 
-    @property
+    @cached_property
     def units(self) -> int:
-        """Units of each stream that the budget allows."""
-        budget = self.n_queries - self.fixed
-        units = budget // (self.per_unit * self.streams)
+        """Observations of each stream that the ceiling allows."""
+        units = self.budget.units(self.n_queries)
         # a run that was stopped may be a block ahead in its first streams
-        while units > 0 and sum(max(k, units * self.per_unit) for k in self.known) > budget:
+        while units > 0 and self._span(units) > self.n_queries - self.budget.overhead:
             units -= 1
         return units
 
-    def queries(self, units: int) -> int:
-        """The budget that pays for so many units of each stream."""
-        return self.fixed + units * self.per_unit * self.streams
+    def _span(self, units: int) -> int:
+        """Answers of all streams with so many observations in each, or more where more are known."""
+        return sum(max(known, units * self.budget.per_unit) for known in self.known)
 
-    @property
-    def looks(self) -> tuple[int, ...]:
-        """Units of each stream after which to look whether to stop, the last time at what the budget allows."""
+    @cached_property
+    def analyses(self) -> tuple[int, ...]:
+        """Observations of each stream at the interim analyses, the last one at what the ceiling allows."""
         if self.until is None:
             return (self.units,)
         sizes = set(analysis_sizes(first_analysis(self.until, self.rules), self.units))
         if self.resume is None:
             return tuple(sorted(sizes))
-        # looks at fewer units than are there were made by the run that is resumed, or missed by one without a rule
+        # analyses of fewer than are there were made by the run that is resumed, or missed by one without a rule
         there = min(min(self.resume.n_units), self.units)
         if self.resume.stopping is not None and there in self.resume.stopping.units:
             sizes.add(there)  # where it ended: at its ceiling, say
@@ -139,102 +193,88 @@ class Plan:
             return earlier
         return Stopping(rule=self.until, start=0 if self.resume is None else min(self.resume.n_units))
 
-    def shelf(self, answers: Answers, response: Response, key: Key) -> Shelf:
+    # ---------------------------------------------------------------- what it is handed on as
+
+    def shelf(self, answers: Answers, response: Response) -> Shelf:
         """Where the cache keeps the answers of this experiment: all that determines them, but not how many."""
-        design, operator = self.design, self.perturbation
-        laws = [(type(law).__name__, law.parameters()) for law in (design, operator)]
-        return answers.shelf(response, self.image, *laws, self.antithetic, key)
+        laws = [(type(law).__name__, law.parameters()) for law in (self.design, self.perturbation)]
+        return answers.shelf(response, self.image, *laws, self.antithetic, self.key)
 
-    def check_resumable(self, sample: QuerySample, rng: Any, first_block: int) -> None:
-        """ValueError where that sample is no earlier part of this experiment."""
-        if rng is not None or first_block:
-            raise ValueError(
-                invalid(
-                    "query",
-                    "rng, first_block",
-                    (rng, first_block),
-                    "left out with `resume`",
-                    "The sample's key goes on.",
-                )
-            )
-        mine = {"design": self.design, "perturbation": self.perturbation}
-        for name, value in mine.items():
-            if getattr(sample, name) != value:
-                raise ValueError(invalid("query", name, value, f"{getattr(sample, name)!r}, as in the resumed sample"))
-        if not np.array_equal(sample.image, self.image):
-            raise ValueError(
-                invalid("query", "image", "another picture", "the resumed sample's picture", "Pass `resume.image`.")
-            )
-        if sample.external_z is not None or len({s.channel for s in sample.segments}) != len(sample.segments):
-            remedy = "Extend each run before merging, or make a new run and merge it."
-            raise ValueError(
-                invalid("query", "resume", "a merged sample or one from arrays", "the sample of one run", remedy)
-            )
-
-
-def make_plan(
-    image: AnyArray,
-    design: Design,
-    n_queries: int,
-    *,
-    perturbation: Perturbation | None,
-    antithetic: bool | None,
-    conventions: ConventionsName | None,
-    first_block: int,
-    resume: QuerySample | None,
-    until: HalfWidth | float | None,
-    beforehand: int,
-) -> Plan:
-    """The arguments of `query` as a plan; an error where one cannot be right."""
-    picture = _check_image(image)
-    _check_type("design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
-    _check_type("perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
-    _check_type("resume", resume, QuerySample | None, "an earlier result, or `error.sample`")
-    if conventions is not None and resume is not None and conventions != resume.conventions:
-        raise clash("query", "conventions", conventions, resume.convention_set, resume.conventions)
-    rules = get_conventions(conventions or (resume.conventions if resume is not None else "default"))
-    law = design.with_conventions(rules)
-    operator = _operator(perturbation, rules, resume)
-    operator.check(picture, law.grid, law.channels)
-    _check_type("antithetic", antithetic, bool | np.bool_ | None, "True or False")
-    paired = _antithetic(antithetic, rules, resume)
-    rule = None if until is None else HalfWidth.of(until)
-    if resume is not None and isinstance(beforehand, int):
-        beforehand = max(beforehand, resume.ledger.beforehand)
-    return Plan(law, operator, picture, paired, rules, n_queries, first_block, resume, rule, beforehand)
-
-
-def _check_type(name: str, value: object, kind: Any, valid: str) -> None:
-    if not isinstance(value, kind):
-        wanted = "a " + " or ".join(t.__name__ for t in get_args(kind) or (kind,) if t is not NoneType)
-        raise TypeError(invalid("query", name, value, f"{wanted}, {valid}"))
-
-
-def _check_image(image: AnyArray) -> FloatArray:
-    remedy = "`response.load_image(path)` reads a picture file in this form."
-    if np.asarray(image).dtype.kind not in "fiub":
-        raise TypeError(invalid("query", "image", image, "an array of real numbers of shape (C, H, W)", remedy))
-    picture = np.array(image, dtype=np.float64)
-    if picture.ndim != 3 or not picture.size:
-        raise ValueError(invalid("query", "image", picture.shape, "an array of shape (C, H, W)", remedy))
-    if not np.isfinite(picture).all():
-        raise ValueError(invalid("query", "image", "NaN or infinity", "finite", remedy))
-    if picture.min() < 0 or picture.max() > 1:
-        got = f"values from {picture.min():g} to {picture.max():g}"
-        raise ValueError(
-            invalid("query", "image", got, "RGB or grey within [0, 1]", "Divide 0..255 pictures by 255. " + remedy)
+    def begun(self, response: Response, f_x0: float, *, served: bool) -> QuerySample:
+        """Its sample before the first draw, with f(x0) evaluated, or `served` from a cache."""
+        empty = np.empty((0, self.budget.per_unit))
+        return QuerySample(
+            design=self.design,
+            perturbation=self.perturbation,
+            image=self.image,
+            antithetic=self.antithetic,
+            conventions=self.rules.name,
+            f_x0=f_x0,
+            f_base=float("nan") if self.perturbation.needs_base else f_x0,
+            segments=tuple(Segment(self.key, c, self.first_block, empty) for c in range(self.budget.streams)),
+            response=response.describe(),
+            ledger=Ledger(self.n_queries, x0=int(not served), base=0, perturbed=0, cached=int(served)),
         )
-    picture.flags.writeable = False
-    return picture
+
+    # ---------------------------------------------------------------- checks
+
+    def _check_budget(self) -> None:
+        if self.units < 1:
+            base = " and the base point" if self.perturbation.needs_base else ""
+            remedy = f"That pays for f(x0){base} and one {self.budget.unit} for each channel."
+            if self.resume is not None:
+                remedy = "It is the ceiling over all runs: what the resumed sample has cost, and what it still misses."
+            fewest = self.budget.overhead + self._span(1)
+            raise ValueError(invalid("query", "n_queries", self.n_queries, f"at least {fewest}", remedy))
+        if self.until is not None:
+            streams = max(self.budget.streams, self.planes)
+            rule_contrasts(self.until, self.design.grid.shape, streams * self.design.grid.n_cells)
+            first = first_analysis(self.until, self.rules)
+            if self.units < first:
+                valid = f"at least {self.budget.queries(first)} with `until`"
+                remedy = f"Intervals are offered, and looked at, from {first} {self.budget.unit}s a channel."
+                raise ValueError(invalid("query", "n_queries", self.n_queries, valid, remedy))
 
 
-def _operator(given: Perturbation | None, rules: Conventions, resume: QuerySample | None) -> Perturbation:
-    if given is not None:
-        return given.with_conventions(rules)
-    return resume.perturbation if resume is not None else Additive(clip=rules.clip, quantise=rules.quantise)
+def key_of(rng: Any) -> Key:
+    """The generator's key that `rng` (anything `numpy.random.default_rng` takes) stands for."""
+    words = np.random.default_rng(rng).integers(0, 2**64, size=2, dtype=np.uint64)
+    return int(words[0]), int(words[1])
 
 
-def _antithetic(given: bool | None, rules: Conventions, resume: QuerySample | None) -> bool:
+def _key(rng: Any, key: Key | None) -> Key:
+    """The key that is given, or that `rng` stands for; ValueError where both are."""
+    if key is None:
+        return key_of(rng)
+    if rng is not None:
+        raise ValueError(invalid("query", "rng, key", (rng, key), "not given together"))
+    if not all(0 <= word < 2**64 for word in key):
+        raise ValueError(invalid("query", "key", key, "two integers of 64 bits", "Or give a seed as `rng`."))
+    return key[0], key[1]
+
+
+def _check_resumable(
+    sample: QuerySample, picture: FloatArray, design: Design, perturbation: Perturbation, draws: tuple[Any, ...]
+) -> None:
+    """ValueError where that sample is no earlier part of the experiment."""
+    rng, key, first_block = draws
+    if rng is not None or key is not None or first_block:
+        got = (rng if key is None else key, first_block)
+        remedy = "The sample's key goes on."
+        raise ValueError(invalid("query", "rng, first_block", got, "left out with `resume`", remedy))
+    for name, value in {"design": design, "perturbation": perturbation}.items():
+        if getattr(sample, name) != value:
+            raise ValueError(invalid("query", name, value, f"{getattr(sample, name)!r}, as in the resumed sample"))
+    if not np.array_equal(sample.image, picture):
+        remedy = "Pass `resume.image`."
+        raise ValueError(invalid("query", "image", "another picture", "the resumed sample's picture", remedy))
+    channels, keys = ({getattr(s, name) for s in sample.segments} for name in ("channel", "key"))
+    if sample.external_z is not None or len(channels) != len(sample.segments) or len(keys) != 1:
+        given, remedy = "a merged sample or one from arrays", "Extend each run first, or make a new run and merge it."
+        raise ValueError(invalid("query", "resume", given, "the sample of one run", remedy))
+
+
+def _pairing(given: bool | None, rules: Conventions, resume: QuerySample | None) -> bool:
     implied = rules.antithetic if resume is None else resume.antithetic
     if given is None:
         return implied
@@ -245,18 +285,7 @@ def _antithetic(given: bool | None, rules: Conventions, resume: QuerySample | No
     return bool(given)
 
 
-def key_of(rng: Any) -> Key:
-    """The generator's key that `rng` (anything `numpy.random.default_rng` takes) stands for."""
-    words = np.random.default_rng(rng).integers(0, 2**64, size=2, dtype=np.uint64)
-    return int(words[0]), int(words[1])
-
-
-def key_from(rng: Any, key: Key | None) -> Key:
-    """The key that is given, or that `rng` stands for; ValueError where both are."""
-    if key is None:
-        return key_of(rng)
-    if rng is not None:
-        raise ValueError(invalid("query", "rng, key", (rng, key), "not given together"))
-    if not all(0 <= word < 2**64 for word in key):
-        raise ValueError(invalid("query", "key", key, "two integers of 64 bits", "Or give a seed as `rng`."))
-    return key[0], key[1]
+def _check_type(name: str, value: object, kind: Any, valid: str) -> None:
+    if not isinstance(value, kind):
+        wanted = "a " + " or ".join(t.__name__ for t in get_args(kind) or (kind,) if t is not NoneType)
+        raise TypeError(invalid("query", name, value, f"{wanted}, {valid}"))

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from legstat._core.checks import check_count
+from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response, as_response
+from legstat.samples.budget import planes_of
 from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Ledger
 
@@ -75,7 +77,7 @@ class NoiseProbe:
             To be compared with `LEGResults.std_errors`, of which it is a part: residuals already hold this noise, so
             that adding it once more would count it twice. No number of pictures without more queries gets below it.
         """
-        per_unit = self.variance / (2.0 if sample.antithetic else 1.0)
+        per_unit = self.variance / sample.budget.per_unit
         parts = []
         for units in sample.units:
             inverse = units.solve(np.eye(units.n_unknowns))
@@ -146,14 +148,12 @@ def noise_probe(
     """
     n_inputs = check_count("noise_probe", "n_inputs", n_inputs, 1)
     repeats = check_count("noise_probe", "repeats", repeats, 2)
-    picture = np.array(image, dtype=np.float64)
-    response = as_response(f)
-    response.check_image(picture, "noise_probe")
+    picture, response = check_picture("noise_probe", image), as_response(f)
     operator = Additive() if perturbation is None else perturbation
     operator.check(picture, design.grid, design.channels)
     settled, _ = response.bind(picture)
     generator = np.random.default_rng(rng)
-    planes = len(picture) if design.channels == "joint" else 1
+    planes = planes_of(design, picture)
     z = design.sample(generator, max(n_inputs - 1, 0) * planes)
     compose = operator.composer(picture, design.grid, settled.dtype)
     channel = 0 if design.channels == "separate" else None

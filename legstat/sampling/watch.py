@@ -1,4 +1,4 @@
-"""What a query run does beside evaluating: it looks at its widths, moves its bar, and warns at its end."""
+"""What a query run does beside evaluating: interim analyses of its widths, its bar, and warnings at its end."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from typing import NoReturn
 import numpy as np
 from tqdm import tqdm
 
-from legstat._core.errors import ConstantScoreWarning, QueryError, TargetNotReachedWarning
+from legstat._core.errors import ConstantScoreWarning, TargetNotReachedWarning
 from legstat.inference.sequential import widest_half_width
 from legstat.responses.base import Response
+from legstat.samples.faults import QueryError
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import Stopping
-from legstat.sampling.experiment import Plan
+from legstat.sampling.experiment import Experiment
 
 
-def look(sample: QuerySample, so_far: Stopping) -> Stopping:
-    """What has been seen, this look included."""
+def analyse(sample: QuerySample, so_far: Stopping) -> Stopping:
+    """What has been seen, this interim analysis included."""
     try:
         return so_far.after(min(sample.n_units), widest_half_width(sample, so_far.rule))
     except Exception as error:
@@ -25,23 +26,24 @@ def look(sample: QuerySample, so_far: Stopping) -> Stopping:
         raise QueryError(text + "What was paid for is in `.sample`.", sample) from error
 
 
-def count_towards(bar: tqdm[NoReturn], stopping: Stopping, plan: Plan) -> None:
-    """Let the bar count towards the look at which the target is expected."""
-    sizes = [units for units in plan.looks if units > stopping.units[-1]]
-    expected = next((units for units in sizes if units >= stopping.predicted_units), plan.units)
-    bar.total = plan.queries(expected) - plan.fixed
+def count_towards(bar: tqdm[NoReturn], stopping: Stopping, experiment: Experiment) -> None:
+    """Let the bar count towards the analysis at which the target is expected."""
+    sizes = [units for units in experiment.analyses if units > stopping.units[-1]]
+    expected = next((units for units in sizes if units >= stopping.predicted_units), experiment.units)
+    bar.total = experiment.budget.queries(expected) - experiment.budget.overhead
     bar.set_postfix_str(f"half-width {stopping.half_widths[-1]:.3g}, wanted {stopping.rule.target:.3g}")
 
 
-def warn_if_not_reached(sample: QuerySample, plan: Plan) -> None:
+def warn_if_not_reached(sample: QuerySample, experiment: Experiment) -> None:
     """Say so where the ceiling came before the half-width, with what is predicted to reach it."""
     seen = sample.stopping
     if seen is not None and not seen.reached:
+        predicted = experiment.budget.queries(seen.predicted_units)
         warnings.warn(
-            f"legstat.query: the ceiling of {plan.n_queries} evaluations came before the half-width: "
-            f"{seen.half_widths[-1]:.3g} at {seen.units[-1]} units a channel, wanted {seen.rule.target:g}. It is "
-            f"predicted for n_queries={plan.queries(seen.predicted_units)}; query(..., resume=sample, until=...) goes "
-            "on from here.",
+            f"legstat.query: the ceiling of {experiment.n_queries} evaluations came before the half-width: "
+            f"{seen.half_widths[-1]:.3g} at {seen.units[-1]} {experiment.budget.unit}s a channel, wanted "
+            f"{seen.rule.target:g}. It is predicted for n_queries={predicted}; query(..., resume=sample, until=...) "
+            "goes on from here.",
             TargetNotReachedWarning,
             stacklevel=4,
         )

@@ -14,6 +14,7 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.designs.structured import StructuredGaussian
 from legstat.inference.intervals import MINIMUM_UNITS
+from legstat.samples.budget import Budget
 from legstat.studies.cells import Cell, DesignName, Estimator, ResponseName, digest
 from legstat.studies.results import StudyResults
 from legstat.studies.store import Store
@@ -269,7 +270,7 @@ class SampleSizeStudy:
 
     def _units(self, cell: Cell) -> int:
         overhead = 1 + int(self.subject is not None and self.subject.operator.needs_base)
-        return (cell.n_queries - overhead) // (2 if cell.antithetic else 1)
+        return Budget(cell.antithetic, overhead=overhead).units(cell.n_queries)
 
     def _check(self) -> None:
         """Everything that can be known to be wrong before a query is spent."""

@@ -375,7 +375,7 @@ def test_the_bar_counts_towards_the_target(monkeypatch: pytest.MonkeyPatch) -> N
             totals.append((self.n, self.total))
             texts.append(text)
 
-    monkeypatch.setattr("legstat.sampling.query.tqdm", Bar)
+    monkeypatch.setattr("legstat.sampling.loop.tqdm", Bar)
     sample = run(0.3, 20_001)
     assert sample.stopping is not None
     assert [n for n, _ in totals] == [2 * units for units in sample.stopping.units]

@@ -17,9 +17,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import legstat as ls
-from legstat._core.errors import NonFiniteResponseError, QueryError
 from legstat.data import digits_model_path, load_digit
 from legstat.responses.onnx.session import Session
+from legstat.samples.faults import NonFiniteResponseError, QueryError
 from tests.helpers_onnx import linear_model
 
 IMAGE, _ = load_digit(5)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import legstat as ls
-import legstat.samples.sample
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat.designs.blocks import BLOCK
+from legstat.samples.drawing import CHUNK
 from legstat.samples.segments import Ledger, Segment
 from tests.helpers import Counting, naive_pictures, naive_realised, smooth
 
@@ -94,7 +94,7 @@ def test_pairs_are_side_by_side() -> None:
 
 
 def test_draws_over_chunks_are_those_of_single_blocks() -> None:
-    units = legstat.samples.sample._CHUNK_BLOCKS * BLOCK + 2 * BLOCK + 5
+    units = CHUNK + 2 * BLOCK + 5
     sample = take("draws", units + 1, perturbation=ls.Additive(clip=False), first_block=7)
     key = sample.segments[0].key
     blocks = [sample.design.draw(key, 0, 7 + j) for j in range(-(-units // BLOCK))]
@@ -184,6 +184,41 @@ def test_loading_other_files(tmp_path: Path) -> None:
         ls.QuerySample.load(cut)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"ledger": None},
+        {"segments": []},
+        {"segments": [{"channel": 0, "first_block": 0}]},
+        {"design": "DesignOfTomorrow"},
+        {"perturbation_parameters": {"clip": True, "warp": 3}},
+        {"antithetic": False},
+        {"draw_check": None},
+    ],
+)
+def test_a_header_that_was_changed_is_named(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "s.npz"
+    take().save(path)
+    with loading_arrays(path, "QuerySample") as (header, arrays):
+        pass
+    kind = header.pop("legstat")
+    for name, value in change.items():
+        header.pop(name) if value is None else header.update({name: value})
+    save_arrays(path, kind, header, arrays)
+    with pytest.raises(ValueError, match=r"QuerySample.load: '.*s.npz' is broken, or was changed"):
+        ls.QuerySample.load(path)
+
+
+def test_a_newer_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "s.npz"
+    take().save(path)
+    with loading_arrays(path, "QuerySample") as (header, arrays):
+        pass
+    save_arrays(path, header.pop("legstat"), header | {"schema": 1000}, arrays)
+    with pytest.raises(ValueError, match=r"schema 1000"):
+        ls.QuerySample.load(path)
+
+
 def test_numpy_that_draws_other_numbers_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "s.npz"
     take().save(path)
@@ -192,6 +227,41 @@ def test_numpy_that_draws_other_numbers_is_noticed(tmp_path: Path) -> None:
     save_arrays(path, header.pop("legstat"), header, arrays)
     with pytest.raises(ValueError, match="draws other numbers from the key"):
         ls.QuerySample.load(path)
+
+
+# ---------------------------------------------------------------- pickles
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_a_sample_can_be_pickled_at_any_time(arrangement: str) -> None:
+    sample = take(arrangement)
+    before = len(pickle.dumps(sample))
+    moments = sample.moments("crossfit")
+    again, units = pickle.loads(pickle.dumps(sample)), pickle.loads(pickle.dumps(sample.units))
+    assert_same(again, sample)
+    assert len(pickle.dumps(sample)) <= before + 1000  # what was drawn (some 3 to 6 kB) stays behind
+    for one, other in zip(units, sample.units, strict=True):
+        for (z, y), (z_too, y_too) in zip(one.rows(), other.rows(), strict=True):
+            assert np.array_equal(z, z_too)
+            assert np.array_equal(y, y_too)
+    assert np.array_equal(again.moments("crossfit").b, moments.b)
+    for array in (again.image, again.segments[0].responses, again.segments[0].pending):
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+    assert np.array_equal(pickle.loads(pickle.dumps(moments)).b, moments.b)
+
+
+def test_faults_can_be_pickled() -> None:
+    with pytest.raises(ls.NonFiniteResponseError) as caught:
+        take(f=Counting(smooth, nan_at=31))
+    for fault in (caught.value, ls.QueryInterrupted(caught.value.sample), ls.QueryError("gone", caught.value.sample)):
+        again = pickle.loads(pickle.dumps(fault))
+        assert type(again) is type(fault)
+        assert str(again) == str(fault)
+        assert_same(again.sample, caught.value.sample)
+    assert pickle.loads(pickle.dumps(caught.value)).index == caught.value.index
+    missing = pickle.loads(pickle.dumps(ls.BackendUnavailableError("torch", "torch", "It")))
+    assert missing.extra == "torch"
 
 
 # ---------------------------------------------------------------- merging
@@ -333,6 +403,7 @@ PAIRED = np.stack([Z[:5], -Z[:5]], axis=1).reshape(10, *GRID)
         ({"antithetic": True}, r"`antithetic` must be False for these z.*Row 2i \+ 1"),
         ({"z": PAIRED[:9], "y": Y[:9], "antithetic": True}, "`antithetic` must be False"),
         ({"conventions": "authors"}, "`conventions` must be one of"),
+        ({"f_x0": np.nan}, "`f_x0` must be a finite number"),
         ({"z": 255.0 * Z}, "`z` must be drawn from `design`.*units"),
         ({"z": np.clip(np.repeat(Z, 20, axis=0), -0.5, 0.5), "y": np.repeat(Y, 20)}, "drawn from `design`.*clipped"),
         (
@@ -380,6 +451,13 @@ def test_segment_of_a_run(row: list[float], per: int, whole: list[list[float]], 
     np.testing.assert_array_equal(segment.responses, np.array(whole).reshape(-1, per))
     np.testing.assert_array_equal(segment.pending, pending)
     assert segment.blocks == range(3, 3 + (len(whole) > 0))
+
+
+def test_repr_is_one_short_line() -> None:
+    assert repr(take("blend", 41)).startswith("<QuerySample 2 x 3 cells: 19 pairs, 40 evaluations, f(x0) = ")
+    assert "20 pairs in each of 2 channels" in repr(take("separate", 81))
+    assert "40 draws," in repr(take("draws", 41))
+    assert repr(take("draws", 41).segments) == "(<Segment 40 of stream 0 from block 0>,)"
 
 
 def test_samples_are_frozen() -> None:

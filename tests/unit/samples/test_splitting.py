@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import legstat as ls
+from legstat.designs.blocks import BLOCK
 from legstat.inference.confidence_set import noise_draws
 from legstat.inference.covariance import Covariance
-from tests.helpers import naive_D, pinv
+from tests.helpers import Counting, naive_D, pinv, smooth
 
 SHAPE = (5, 5)
 IMAGE = np.full((3, 10, 10), 0.5)
@@ -65,10 +66,57 @@ def test_split_of_merged_and_given_samples() -> None:
     np.testing.assert_array_equal(second.draws()[:, 0], z[40:])
 
 
+def stopped(at: int, **options: object) -> ls.QuerySample:
+    """What a run leaves whose response fails at evaluation number `at`."""
+    design = ls.StructuredGaussian(grid=SHAPE, scale=0.2, channels=options.pop("channels", "shared"))
+    with pytest.raises(ls.QueryError) as caught:
+        ls.query(Counting(smooth, nan_at=at), IMAGE, design, n_queries=801, rng=0, batch_size=7, **options)
+    assert caught.value.sample is not None
+    return caught.value.sample
+
+
+@pytest.mark.parametrize("channels", ["shared", "separate"])
+def test_parts_of_a_stopped_run_go_on_as_the_run_would(channels: str) -> None:
+    """What is pending belongs to the draws after the last whole pair, so it goes with the second part."""
+    partial, f = stopped(430, channels=channels), Counting(smooth)
+    design = ls.StructuredGaussian(grid=SHAPE, scale=0.2, channels=channels)
+    whole = ls.query(f, IMAGE, design, n_queries=801, rng=0)
+    assert any(segment.pending.size for segment in partial.segments)
+    for first in ls.split_sample(partial):
+        more = ls.query(Counting(smooth), IMAGE, design, n_queries=first.ledger.perturbed + 220, resume=first)
+        for mine, all_ in zip(more.segments, whole.segments, strict=True):
+            start = BLOCK * mine.first_block
+            expected = all_.responses[start : start + len(mine.responses)]
+            np.testing.assert_array_equal(mine.responses[: len(expected)], expected)
+            assert len(expected)
+    ledgers = [part.ledger for part in ls.split_sample(partial)]
+    assert sum(ledger.perturbed for ledger in ledgers) == partial.ledger.perturbed
+    assert sum(ledger.spent for ledger in ledgers) == partial.ledger.spent
+    assert_array_of_same_pending(ls.split_sample(partial)[1], partial)
+
+
+def assert_array_of_same_pending(part: ls.QuerySample, whole: ls.QuerySample) -> None:
+    for mine, theirs in zip(part.segments, whole.segments, strict=True):
+        np.testing.assert_array_equal(mine.pending, theirs.pending)
+
+
+def test_parts_of_a_run_from_the_cache_cost_nothing_below_nothing(tmp_path) -> None:
+    design = ls.StructuredGaussian(grid=SHAPE, scale=0.2)
+    for _ in range(2):
+        served = ls.query(ls.simulate.linear(gamma()), IMAGE, design, n_queries=401, rng=0, cache=tmp_path)
+    assert (served.ledger.perturbed, served.ledger.cached) == (0, 401)
+    first, second = ls.split_sample(served)
+    assert (first.ledger.perturbed, second.ledger.perturbed) == (0, 0)
+    assert (first.ledger.cached, second.ledger.cached) == (401 - second.responses.size, second.responses.size)
+    assert first.ledger.unused == second.ledger.unused == 0
+
+
 def test_split_refuses() -> None:
+    with pytest.raises((TypeError, ValueError), match="strictly between"):
+        ls.split_sample(sample(), True)
     with pytest.raises(ValueError, match="strictly between"):
         ls.split_sample(sample(), 1.0)
-    with pytest.raises(ValueError, match="more units"):
+    with pytest.raises(ValueError, match="more pairs"):
         ls.split_sample(sample(61))
 
 

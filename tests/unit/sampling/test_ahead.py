@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat._core.errors import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.perturbations.recipe import AheadScorer, Recipe
+from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 
 IMAGE = np.linspace(0.2, 0.8, 64).reshape(1, 8, 8)
 DESIGN = ls.StructuredGaussian(grid=(4, 4), scale=0.1)

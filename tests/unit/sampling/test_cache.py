@@ -19,9 +19,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import legstat as ls
-from legstat._core.errors import LegstatWarning, NonFiniteResponseError, QueryError
+from legstat._core.errors import LegstatWarning
 from legstat.cli import app
 from legstat.data import digits_model_path, load_digit
+from legstat.samples.faults import NonFiniteResponseError, QueryError
 from legstat.sampling.cache import _patiently
 from tests.helpers import Counting, smooth
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +14,10 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat._core.errors import (
-    ConstantScoreWarning,
-    NonFiniteResponseError,
-    PartialAnswerError,
-    QueryError,
-    QueryInterrupted,
-)
+from legstat._core.errors import ConstantScoreWarning, PartialAnswerError
 from legstat.designs.blocks import BLOCK
 from legstat.responses.base import CallableResponse
+from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from tests.helpers import Counting, naive_pictures, smooth
 
 IMAGE = np.random.default_rng(1).uniform(0.02, 0.98, (3, 4, 6))
@@ -398,6 +396,51 @@ def test_scores_that_came_with_a_fault_are_kept() -> None:
     assert np.array_equal(done.responses, run(smooth, 101).responses)
 
 
+# ---------------------------------------------------------------- a scheduler ends the job
+
+
+@pytest.mark.parametrize("at", [1, 2, 40])
+def test_sigterm_keeps_what_was_paid_for(at: int) -> None:
+    f = Counting(smooth)
+
+    def ended(images: np.ndarray) -> np.ndarray:
+        if f.count > at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return smooth(images)
+
+    f.f = ended
+    with pytest.raises(QueryInterrupted) as caught:
+        run(f, 101, batch_size=4)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    f.f, sample = smooth, caught.value.sample
+    assert sample is not None
+    assert sample.ledger.spent >= at - 4
+    again = run(f, 101, resume=sample, batch_size=4)
+    assert np.array_equal(again.responses, run(smooth, 101).responses)
+
+
+def test_a_program_that_handles_sigterm_goes_on_doing_so() -> None:
+    seen: list[int] = []
+    earlier = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        handler = signal.getsignal(signal.SIGTERM)
+
+        def f(images: np.ndarray) -> np.ndarray:
+            os.kill(os.getpid(), signal.SIGTERM)
+            return smooth(images)
+
+        run(f, 11)
+        assert seen
+        assert signal.getsignal(signal.SIGTERM) is handler
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
+
+
+def test_signals_are_left_alone_outside_the_main_thread() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert len(pool.submit(run, smooth, 41).result().responses) == 40
+
+
 # ---------------------------------------------------------------- resume refuses what is not the same experiment
 
 
@@ -445,7 +488,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str, str, str]] = [
     # change, error, name of the argument, value in the text, remedy or range in the text
     ({"n_queries": 2}, ValueError, "n_queries", "2", "at least 3"),
     ({"n_queries": -7}, ValueError, "n_queries", "-7", "at least 3"),
-    ({"n_queries": 100.0}, TypeError, "n_queries", "100.0", "a whole number"),
+    ({"n_queries": 100.5}, TypeError, "n_queries", "100.5", "a whole number"),
     ({"n_queries": True}, TypeError, "n_queries", "True", "a whole number"),
     ({"n_queries": None}, TypeError, "n_queries", "None", "a whole number"),
     ({"image": PICTURE[0]}, ValueError, "image", "(4, 6)", "(C, H, W)"),
@@ -457,6 +500,8 @@ BAD: list[tuple[dict[str, Any], type[Exception], str, str, str]] = [
     ({"image": np.where(PICTURE > 0, np.nan, 0)}, ValueError, "image", "NaN", "finite"),
     ({"image": PICTURE * np.inf}, ValueError, "image", "NaN or infinity", "finite"),
     ({"image": PICTURE * 255}, ValueError, "image", "127.5", "Divide 0..255 pictures by 255"),
+    ({"image": np.full((28, 28, 3), 0.5)}, ValueError, "image", "(28, 28, 3)", "pass image.transpose(2, 0, 1)"),
+    ({"image": np.full((28, 28, 1), 0.5)}, ValueError, "image", "(28, 28, 1)", "pass image.transpose(2, 0, 1)"),
     ({"image": PICTURE - 0.6}, ValueError, "image", "-0.1", "within [0, 1]"),
     ({"design": ls.StructuredGaussian((3, 3), 0.2)}, ValueError, "grid", "(3, 3)", "2x3 or 4x3"),
     ({"design": (2, 3)}, TypeError, "design", "(2, 3)", "StructuredGaussian(grid=(28, 28))"),
@@ -473,8 +518,10 @@ BAD: list[tuple[dict[str, Any], type[Exception], str, str, str]] = [
     ({"antithetic": "no"}, TypeError, "antithetic", "'no'", "True or False"),
     ({"antithetic": 1}, TypeError, "antithetic", "1", "True or False"),
     ({"first_block": -1}, ValueError, "first_block", "-1", "from 0"),
-    ({"first_block": 2**64}, ValueError, "first_block", str(2**64), "2**63"),
-    ({"first_block": 1.0}, TypeError, "first_block", "1.0", "a whole number"),
+    ({"first_block": True}, TypeError, "first_block", "True", "a whole number"),
+    ({"beforehand": -1}, ValueError, "beforehand", "-1", ">= 0"),
+    ({"first_block": 2**64}, ValueError, "first_block", str(2**64), "from 0 to 9223372036854775808"),
+    ({"first_block": 1.5}, TypeError, "first_block", "1.5", "a whole number"),
     ({"resume": "old.npz", "rng": None}, TypeError, "resume", "'old.npz'", "error.sample"),
 ]
 
@@ -515,9 +562,7 @@ def test_one_unit_for_each_channel_must_fit(n_queries: int, conventions: Any, le
     assert f.count == 0
 
 
-@pytest.mark.parametrize(
-    ("shape", "named"), [((1, 4, 6), "channels"), ((3, 8, 6), "rows"), ((3, 4, 12), "columns"), ((4, 6, 3), "channels")]
-)
+@pytest.mark.parametrize(("shape", "named"), [((1, 4, 6), "channels"), ((3, 8, 6), "rows"), ((3, 4, 12), "columns")])
 def test_picture_that_the_response_cannot_take_costs_nothing(shape: tuple[int, int, int], named: str) -> None:
     class Network(ls.Response):
         input_shape = (3, 4, 6)

@@ -14,15 +14,10 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat._core.errors import (
-    LegstatWarning,
-    NonFiniteResponseError,
-    PartialAnswerError,
-    QueryError,
-    QueryInterrupted,
-)
+from legstat._core.errors import LegstatWarning, PartialAnswerError
 from legstat.data import digits_model_path, load_digit
 from legstat.responses.http.protocol import ProtocolError, decode_answer, encode_request
+from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from tests.helpers_http import Server, serving
 
 IMAGE, _ = load_digit(5)

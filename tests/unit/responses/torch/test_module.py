@@ -94,7 +94,7 @@ def test_weights_that_change_while_it_serves_are_an_error(net: object, change: o
     with pytest.raises(RuntimeError, match=r"has changed, or was moved, since the response was made"):
         f(X0[None].astype(np.float32))
     design = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
-    with pytest.raises(ls.errors.QueryError, match="has changed, or was moved"):
+    with pytest.raises(ls.QueryError, match="has changed, or was moved"):
         ls.query(f, X0, design, n_queries=21, rng=0, progress=False)
 
 

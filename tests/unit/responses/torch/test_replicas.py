@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat._core.errors import LegstatWarning, NonFiniteResponseError, QueryError
+from legstat._core.errors import LegstatWarning
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.torch.response import torch_response
 from legstat.responses.torch.settings import TorchSettings, _switches
+from legstat.samples.faults import NonFiniteResponseError, QueryError
 
 torch = pytest.importorskip("torch")
 
