@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TextIO
+from types import FrameType
+from typing import NoReturn, TextIO
 
 import typer
 
 from legstat._core.errors import LegstatWarning
+from legstat._core.files import json_text
+from legstat.report.summary import printable
 
 app = typer.Typer(
     help="Which parts of a picture does a model respond to: estimates, standard errors, certificates.",
@@ -22,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-FAULT, DIFFERENT, INTERRUPTED = 2, 1, 130
+FAULT, DIFFERENT, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 _EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)
 
 QUIET = typer.Option("--quiet", "-q", help="Say nothing but errors.")
@@ -30,6 +33,16 @@ JSON_OUT = typer.Option("--json", help="Print the results as JSON on stdout, and
 NO_PROGRESS = typer.Option("--no-progress", help="No progress bars.")
 DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
 OUT = typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, by which schedulers end a job: what is paid for is kept, as on Ctrl-C."""
+
+
+def terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Handler of SIGTERM; a second one changes nothing, what the first one began is being kept."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Terminated
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class Voice:
     def data(self, value: object) -> None:
         """Print for a program."""
         if self.as_json:
-            typer.echo(json.dumps(value, indent=1))
+            typer.echo(json_text(value, indent=1))
 
     @property
     def progress(self) -> bool:
@@ -63,7 +76,7 @@ class Voice:
 
 @contextmanager
 def speaking(voice: Voice, debug: bool) -> Iterator[None]:
-    """One line for every warning and every fault, no traceback; exit code 2 (130 for Ctrl-C)."""
+    """One line for every warning and every fault, no traceback; exit code 2 (130 for Ctrl-C, 143 for SIGTERM)."""
 
     def show(
         message: Warning | str,
@@ -90,10 +103,11 @@ def speaking(voice: Voice, debug: bool) -> Iterator[None]:
             typer.echo(f"error: {one_line(error)}", err=True)
             raise typer.Exit(FAULT) from error
         except KeyboardInterrupt as error:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(INTERRUPTED) from error
+            terminated = any(isinstance(one, Terminated) for one in (error, error.__cause__, error.__context__))
+            typer.echo("terminated" if terminated else "interrupted", err=True)
+            raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from error
 
 
 def one_line(message: object) -> str:
-    """A message without its line breaks."""
-    return " ".join(str(message).split())
+    """A message without its line breaks, and without commands to the terminal that a label may hold."""
+    return printable(" ".join(str(message).split()))

@@ -37,7 +37,9 @@ from legstat.data import digits_info, digits_model_path, load_digit
 from legstat.explanation.explanation import Explanation, choose_rule, query_for
 from legstat.explanation.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
-from legstat.responses.network.labels import Target
+from legstat.record import keep_sample, prepare
+from legstat.report.summary import printable
+from legstat.responses.network.labels import Target, find_class, read_labels
 from legstat.responses.onnx.opening import onnx_response
 from legstat.samples.faults import QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
@@ -92,16 +94,26 @@ def _shape(text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[1])
 
 
-def _target(text: str, score: ScoreChoice) -> Target:
-    def one(part: str) -> int | str:
-        return int(part) if part.strip().lstrip("-").isdigit() else part.strip()
-
+def _target(text: str, score: ScoreChoice, labels: tuple[str, ...] | None) -> Target:
+    """The class that is meant; for a difference two of them, wherever a comma parts two classes."""
     if score is not ScoreChoice.difference:
-        return one(text)
-    first, comma, second = text.partition(",")
-    if not comma:
-        raise ValueError(invalid("explain", "--target", text, "two classes, such as 207,208, for --score difference"))
-    return one(first), one(second)
+        return text
+    commas = [i for i, mark in enumerate(text) if mark == ","]
+    pairs = [(text[:i].strip(), text[i + 1 :].strip()) for i in commas]
+    found = pairs if labels is None else [pair for pair in pairs if all(_known(part, labels) for part in pair)]
+    if len(found) != 1 and len(pairs) != 1:  # of one pair, what is wrong with it is said where classes are looked up
+        valid = "two classes, such as 207,208, for --score difference"
+        remedy = f"It can be read as {found}: pass class indices." if found else ""
+        raise ValueError(invalid("explain", "--target", text, valid, remedy))
+    return (found or pairs)[0]
+
+
+def _known(part: str, labels: tuple[str, ...]) -> bool:
+    try:
+        find_class("explain", part, labels, len(labels))
+    except ValueError:
+        return False
+    return True
 
 
 def _rule(text: str | None) -> float | str | None:
@@ -125,30 +137,42 @@ def _perturbation(choice: PerturbChoice | None, at: float | None, conventions: s
 
 
 @contextmanager
-def _keeping(folder: Path) -> Iterator[None]:
+def _keeping(folder: Path, resumed: Path | None) -> Iterator[None]:
     """Saves what was paid for when a query run stops midway, and says how to go on."""
     try:
         yield
     except (QueryError, QueryInterrupted) as error:
         if error.sample is not None and error.sample.ledger.spent:
-            folder.mkdir(parents=True, exist_ok=True)
-            kept = folder / "partial.npz"
-            error.sample.save(kept)
+            kept = keep_sample(error.sample, folder, over=resumed)
             spent = error.sample.ledger.spent
             typer.echo(f"{spent} evaluations are kept: go on with the same command and --resume {kept}", err=True)
         raise
 
 
+@contextmanager
+def _kept_until_written(sample: QuerySample, folder: Path, resumed: Path | None) -> Iterator[None]:
+    """The sample on the disk while estimates are made and written: whatever happens to them, it is paid for."""
+    kept = keep_sample(sample, folder, over=resumed)
+    try:
+        yield
+    except BaseException:
+        typer.echo(f"the evaluations are kept: --resume {kept} estimates without spending more", err=True)
+        raise
+    if resumed is None or not kept.samefile(resumed):
+        kept.unlink()
+
+
 def _choices(top: list[list[object]]) -> str:
     """Classes and their probabilities, the likeliest first."""
-    names = [(f"{k}" if label is None else f"{k} ({label})", chance) for k, label, chance in top[:3]]
+    names = [(f"{k}" if label is None else printable(f"{k} ({label})"), chance) for k, label, chance in top[:3]]
     return ", ".join(f"{name}: {chance:.3g}" for name, chance in names)
 
 
-def _finish(found: Explanation, out: Path, voice: Voice, path_points: int = 0) -> None:
-    """Write everything, then say what was found."""
-    command = ["legstat", *sys.argv[1:]]
-    files = found.save(out, command=command, path_points=path_points)
+def _save(found: Explanation, out: Path, path_points: int = 0) -> list[Path]:
+    return found.save(out, command=["legstat", *sys.argv[1:]], path_points=path_points)
+
+
+def _say(found: Explanation, files: list[Path], out: Path, voice: Voice) -> None:
     voice.say(found.summary().as_text())
     if "top_x0" in found.sample.response:
         voice.say("First choices at the picture: " + _choices(found.sample.response["top_x0"]))
@@ -165,7 +189,7 @@ def explain(
         str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
     ] = None,
     target: Annotated[
-        str, typer.Option(help="top, a class index or a label; two of them, A,B, for --score difference.")
+        str, typer.Option(help="top, a class index or a label; two of the latter, A,B, for --score difference.")
     ] = "top",
     score: Annotated[ScoreChoice, typer.Option(help="What is explained.")] = ScoreChoice.log_odds,
     labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
@@ -223,7 +247,7 @@ def explain(
             "explain",
             model,
             url,
-            target=_target(target, score),
+            target=_target(target, score, read_labels("explain", labels)),
             score=score.value,
             preprocessing=preprocessing,
             input=input,
@@ -250,7 +274,8 @@ def explain(
                 "compares the presets on a picture whose class is known; to state what was assumed here, pass "
                 f"--preprocessing {'raw' if assumed == '0..255' else 'unit'}."
             )
-        with _keeping(out):
+        prepare(out)
+        with _keeping(out, resume):
             sample, facts = query_for(
                 response,
                 picture,
@@ -267,15 +292,10 @@ def explain(
                 cache=cache,
                 progress=voice.progress,
             )
-        out.mkdir(parents=True, exist_ok=True)
-        sample.save(out / "sample.npz")  # before the estimates: whatever happens to them, the queries are paid for
-        try:
+        with _kept_until_written(sample, out, resume):
             found = Explanation.of(sample, L=_rule(L), L_ratio=L_ratio, progress=voice.progress, **facts)
-        except BaseException:
-            kept = out / "sample.npz"
-            typer.echo(f"the evaluations are kept: --resume {kept} estimates without spending more", err=True)
-            raise
-        _finish(found, out, voice)
+            files = _save(found, out)
+        _say(found, files, out, voice)
 
 
 @app.command()
@@ -288,6 +308,7 @@ def demo(
     """Explain a held-out digit with the network that comes along; nothing is downloaded."""
     voice = Voice(quiet, as_json)
     with speaking(voice, debug):
+        prepare(out)
         info, (image, label) = digits_info(), load_digit(DEMO_DIGIT)
         voice.say(
             f"The network: {digits_model_path().name}, trained on {info['n_train']} digits of 8 x 8 pixels; "
@@ -305,5 +326,5 @@ def demo(
             rng=0,
             progress=voice.progress,
         )
-        _finish(found, out, voice, path_points=3)
+        _say(found, _save(found, out, path_points=3), out, voice)
         voice.say(f"Look at {out / 'explanation.png'}: picture, LEG, three points of the LEG-TV path.")

@@ -10,7 +10,9 @@ from typing import Annotated
 import typer
 
 from legstat._core.errors import invalid
+from legstat._core.files import write_text
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.record import prepare
 
 
 def _list(name: str, text: str, kind: Callable[[str], object]) -> list[object]:
@@ -62,11 +64,11 @@ def study(
                 values[name] = _list(name, text, kind)
         one = {"replicates": replicates, "seed": seed}
         plan = study_from({**values, **{name: value for name, value in one.items() if value is not None}})
-        out.mkdir(parents=True, exist_ok=True)
+        prepare(out)
         results = plan.run(out / "replicates.sqlite3", n_jobs=jobs, progress=voice.progress)
         results.save(out / "replicates.csv")
         text_summary = results.summary().as_text()
-        (out / "summary.txt").write_text(text_summary + "\n", encoding="utf-8")
+        write_text(out / "summary.txt", text_summary + "\n")
         voice.say(text_summary)
         voice.say(f"Written to {out}: replicates.csv, summary.txt; replicates.sqlite3, from which the command goes on")
         voice.data(json.loads(results.cells().to_json(orient="records", double_precision=15)))

@@ -203,7 +203,7 @@ def test_fault_in_the_estimates_keeps_the_queries(picture, tmp_path, monkeypatch
     assert "--resume" in done.stderr
     with monkeypatch.context() as patch:  # everything is paid for: nothing may be evaluated again
         patch.setattr(OnnxResponse, "_forward", lambda *a: pytest.fail("evaluated"))
-        done = explain(picture, tmp_path / "out", "--resume", tmp_path / "out" / "sample.npz")
+        done = explain(picture, tmp_path / "out", "--resume", tmp_path / "out" / "partial.npz")
     assert done.exit_code == 0, done.stderr
 
 
