@@ -11,11 +11,12 @@ from typing import Self
 import numpy as np
 
 from legstat._core.checks import check_count
-from legstat._core.digests import value_sha256
+from legstat._core.contents import contents
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.network.pictures import read_picture
+from legstat.responses.torch.module import torch_parts
 
 ImageShape = tuple[int | None, int | None, int | None]
 """(channels, rows, columns) that a response takes; None where any number does."""
@@ -171,7 +172,9 @@ class Response(ABC):
                     "description",
                     description.get("fingerprint"),
                     f"the description of this response (fingerprint {self.fingerprint})",
-                    "Pass the very function that the earlier run was made with.",
+                    "Pass the very function that the earlier run was made with. Where you know that it gives the same "
+                    "scores (it only counts its calls; it was hashed by an earlier version), say so by its attribute: "
+                    f"f.fingerprint = {description.get('fingerprint')!r}.",
                 )
             )
         return self
@@ -253,10 +256,12 @@ class CallableResponse(Response):
 
     Notes
     -----
-    The fingerprint is the function's attribute ``fingerprint`` if it has one, else a SHA-256 of its bytecode,
-    constants, defaults, closure and attributes. Where part of it could not be hashed (compiled code), `describe` says
-    ``"fingerprint_complete": False``: then it is the caller who vouches that two functions are the same. Global
-    variables that the function reads are not part of it.
+    The fingerprint is the function's attribute ``fingerprint`` if it has one, else a SHA-256 of what it is made of when
+    the response is made: bytecode, constants, defaults, closure, attributes, the class with its methods, and the global
+    variables that are read, each followed in the same way. Installed packages count by name, and `describe` has their
+    ``versions``. Where part of it could not be hashed (compiled code, a lock, a file), `describe` says
+    ``"fingerprint_complete": False`` and names the places: then no cache takes its answers, and it is the caller who
+    vouches that two functions are the same.
     The picture is handed over as float64 and is not resized.
 
     Examples
@@ -272,8 +277,7 @@ class CallableResponse(Response):
         self._f = f
         self.batch_size = check_count("as_response", "batch_size", batch_size)
         self.name = name or str(getattr(f, "__qualname__", type(f).__qualname__))
-        own = getattr(f, "fingerprint", None)
-        self._fingerprint, self._complete = (own, True) if isinstance(own, str) else value_sha256("callable", f)
+        self._fingerprint, self._about = _fingerprint(f, self.name)
 
     def __call__(self, images: AnyArray) -> FloatArray:
         """Scores of a batch; see `Response`."""
@@ -284,13 +288,20 @@ class CallableResponse(Response):
         """SHA-256 of the function by content."""
         return self._fingerprint
 
+    def renewed(self) -> CallableResponse:
+        """This response, or one of the function as it is now where that has changed since."""
+        now, _ = _fingerprint(self._f, self.name)
+        if now == self._fingerprint:
+            return self
+        return CallableResponse(self._f, batch_size=self.batch_size, name=self.name)
+
     def describe(self) -> JSON:
         """Name, fingerprint, and whether the fingerprint covers all of the function."""
         return {
             "kind": "callable",
             "name": self.name,
             "fingerprint": self._fingerprint,
-            "fingerprint_complete": self._complete,
+            **self._about,
             "score": self.score_name,
             "batch_size": self.batch_size,
         }
@@ -299,13 +310,23 @@ class CallableResponse(Response):
         return f"<CallableResponse {self.name}>"
 
 
+def _fingerprint(f: Callable[[AnyArray], AnyArray], name: str) -> tuple[str, JSON]:
+    """The fingerprint of a function, and what a description says of it."""
+    own = getattr(f, "fingerprint", None)
+    if isinstance(own, str):
+        return own, {"fingerprint_complete": True}
+    found = contents("callable", f, reader=torch_parts, name=name)
+    gaps = {"fingerprint_gaps": list(found.gaps)} if found.gaps else {}
+    return found.sha256, {"fingerprint_complete": found.complete, **gaps, "versions": found.versions}
+
+
 def check_scores(scores: object, n: int, name: str) -> FloatArray:
     """Scores as a float64 vector of length n, or an error that says what came instead.
 
     Parameters
     ----------
     scores : array_like
-        What the function returned; (n,) or (n, 1).
+        What the function returned; (n,) or (n, 1), for one image a number too.
     n : int
         Images handed over.
     name : str
@@ -321,15 +342,19 @@ def check_scores(scores: object, n: int, name: str) -> FloatArray:
     ValueError
         Wrong shape, or not real numbers.
     """
-    array = np.asarray(scores)
+    try:
+        array = np.asarray(scores)
+    except Exception as error:  # whatever the array's own library raises: a tensor that needs grad, or lies elsewhere
+        remedy = f"{type(error).__name__}: {error} Of a torch tensor return scores.detach().cpu().numpy()."
+        raise ValueError(invalid(name, "scores", type(scores).__name__, "what numpy can read", remedy)) from error
     if array.dtype.kind not in "fiub":
         raise ValueError(
             invalid(
                 name, "scores", array.dtype, "real numbers, one per image", "A complex or object array is no score."
             )
         )
-    if array.shape == (n, 1):
-        array = array[:, 0]
+    if array.shape == (n, 1) or (n == 1 and array.ndim == 0):  # squeezed: one picture, one number
+        array = array.reshape(n)
     if array.shape != (n,):
         remedy = "Return scores[:, target] for the class of interest." if array.ndim == 2 else ""
         raise ValueError(
@@ -372,6 +397,8 @@ def as_response(
     >>> f.describe()["name"]
     'mean intensity'
     """
+    if isinstance(f, CallableResponse):
+        return f.renewed()
     if isinstance(f, Response):
         return f
     return CallableResponse(f, batch_size=batch_size, name=name)

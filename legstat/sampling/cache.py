@@ -396,17 +396,15 @@ def _anchor_key(response: Response, image: FloatArray) -> str:
 def _described(response: Response, but: tuple[str, ...]) -> str:
     about = response.describe()
     if about.get("fingerprint_complete") is False:
-        raise ValueError(
-            invalid(
-                "query",
-                "cache",
-                f"with {response!r}",
-                "left out for a response that cannot be told from others",
-                "Name the model's version."
-                if about.get("kind") == "http"
-                else "It is compiled code. Give it an attribute `fingerprint`: a string, another one for other scores.",
-            )
-        )
+        gaps = about.get("fingerprint_gaps", ())
+        remedy = "Name the model's version."
+        if about.get("kind") != "http":
+            seen = f"Not seen by its fingerprint: {'; '.join(gaps[:3])}{'; ...' if gaps[3:] else ''}. "
+            remedy = f"{seen}Give it an attribute `fingerprint`: a string, another one for other scores."
+            if about.get("kind") == "torch":
+                remedy = f"{seen}A function with an attribute `fingerprint` that calls the module may be cached."
+        valid = "left out for a response that cannot be told from others"
+        raise ValueError(invalid("query", "cache", f"with {response!r}", valid, remedy))
     return json.dumps(_without({**about, "fingerprint": response.fingerprint}, but), sort_keys=True)
 
 

@@ -292,7 +292,7 @@ class Runner:
     @property
     def identity(self) -> tuple[object, ...]:
         """What besides the file determines the outputs."""
-        return (self.input.name, self.choice.tensor, self.choice.widen, self.constants)
+        return (self.input.name, self.choice.tensor, self.choice.widen, dict(self.constants))
 
     def describe(self) -> JSON:
         """The runner's part of a record."""

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import hashlib
-import types
-from collections.abc import Iterable, Mapping
-from enum import Enum
-from pathlib import Path
+import sys
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from legstat._core.digests import value_sha256
+from legstat._core.contents import Contents, contents
 from legstat._core.errors import invalid
 
 if TYPE_CHECKING:
@@ -23,8 +19,6 @@ _MACHINERY = frozenset(
     {"training", "_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_compiled_call_impl"}
 )
 """Attributes of every module that are hashed elsewhere, or have no part in the forward pass."""
-_DEEPEST = 8
-"""Containers inside containers that are followed."""
 _FORWARD_HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
 
@@ -88,7 +82,7 @@ def module_sha256(module: torch.nn.Module) -> str:
     Returns
     -------
     str
-        Hexadecimal digest. What the parts compute with them is `code_sha256`'s business.
+        Hexadecimal digest. What the parts compute with them is `code_contents`' business.
     """
     import torch
 
@@ -115,86 +109,62 @@ def _bytes(tensor: torch.Tensor) -> bytes:
     return values.to_dense().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-def code_sha256(module: torch.nn.Module) -> tuple[str, bool]:
-    """SHA-256 of what a module does: functions of its own classes, plain attributes, forward hooks.
+def torch_parts(value: object, *, weights: bool = True) -> object | None:
+    """torch's own objects in terms that `legstat._core.contents` follows; None for all others.
 
-    torch's own classes count by name; their attributes count too.
+    Parameters
+    ----------
+    value : object
+        Anything.
+    weights : bool
+        Whether parameters, buffers and the mode (training or not) of modules count.
+
+    Returns
+    -------
+    object
+        Of a tensor type, shape and bytes. Of a module its class, parts, plain attributes and forward hooks; of one that
+        was traced or scripted its code.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return None
+    if isinstance(value, torch.Tensor):
+        about = ("tensor", str(value.dtype), tuple(value.shape))
+        return about if value.is_meta else (*about, _bytes(value))
+    if not isinstance(value, torch.nn.Module):
+        return None
+    attributes = vars(value)
+    held = [list(attributes.get(name, {}).items()) for name in ("_parameters", "_buffers")] if weights else []
+    mode = value.training if weights else None
+    if isinstance(value, torch.jit.ScriptModule | torch.fx.GraphModule):  # their attributes are the graph's nodes
+        tensors = list(value.state_dict().items()) if weights else []
+        return "script", str(getattr(value, "code", "")), mode, tensors
+    own = {
+        # what a hook has computed (weight normalisation does) follows from the rest
+        name: "computed" if isinstance(one, torch.Tensor) and not one.is_leaf else one
+        for name, one in attributes.items()
+        if name not in _MACHINERY and "hook" not in name
+    }
+    hooks = [list(attributes.get(name, {}).values()) for name in _FORWARD_HOOKS]
+    return "module", type(value), list(value.named_children()), own, hooks, mode, held
+
+
+def code_contents(module: torch.nn.Module, output: object) -> Contents:
+    """What a module does: functions of its classes, plain attributes, forward hooks; and what picks its output.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The module.
+        The module; its weights are `module_sha256`'s business.
+    output : object
+        As for `torch_response`.
 
     Returns
     -------
-    digest : str
-        Hexadecimal; the same in another process of the same Python.
-    complete : bool
-        False where an attribute could be hashed by its type's name only.
+    Contents
+        Digest, the same in another process of the same Python; what could be hashed by its type's name only; packages.
     """
-    import torch
-
-    complete = [True]
-    found: list[object] = []
-    kinds = {kind for part in module.modules() for kind in type(part).__mro__}
-    for kind in sorted(kinds, key=lambda kind: (kind.__module__, kind.__qualname__)):
-        if kind is not object and not kind.__module__.startswith("torch."):
-            functions = {name: value for name, value in vars(kind).items() if callable(value)}
-            found.append([kind.__qualname__, _plain(functions, complete)])
-    for name, part in module.named_modules():
-        if isinstance(part, torch.jit.ScriptModule | torch.fx.GraphModule):  # their attributes are the graph's nodes
-            found.append([name, str(getattr(part, "code", ""))])
-            continue
-        attributes = vars(part)
-        own = {key: value for key, value in attributes.items() if key not in _MACHINERY and "hook" not in key}
-        hooks = [list(attributes.get(key, {}).values()) for key in _FORWARD_HOOKS]
-        found.append([name, _plain(own, complete), _plain(hooks, complete)])
-    digest, hashed = value_sha256(found)
-    return digest, hashed and complete[0]
-
-
-def _plain(value: object, complete: list[bool], depth: int = 0) -> object:
-    """A value in terms that `value_sha256` takes; modules and unknown objects by their type's name.
-
-    Modules refer to each other in circles, so their attributes are not followed as those of other values are.
-    """
-    import torch
-
-    def digest(*parts: object) -> str:
-        # one digest for each container, so that none is too deep for `value_sha256`
-        return value_sha256(*parts)[0]
-
-    def inside(values: Iterable[object]) -> list[object]:
-        return [_plain(one, complete, depth + 1) for one in values]
-
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic | type):
-        return value
-    if isinstance(value, torch.Tensor):
-        return digest(str(value.dtype), list(value.shape), _bytes(value)) if value.is_leaf else "computed"
-    if isinstance(value, torch.dtype | torch.device | torch.Size | Enum | Path):
-        return repr(value)
-    if isinstance(value, types.BuiltinFunctionType):
-        return value.__qualname__
-    if depth < _DEEPEST:
-        if isinstance(value, np.ndarray) and value.dtype != object:
-            return value
-        if isinstance(value, list | tuple):
-            return digest(type(value).__name__, *inside(value))
-        if isinstance(value, set | frozenset):
-            return digest("set", *inside(sorted(value, key=repr)))
-        if isinstance(value, Mapping):
-            return digest("mapping", [str(key) for key in value], *inside(value.values()))
-        if isinstance(value, staticmethod | classmethod | types.MethodType):
-            return _plain(value.__func__, complete, depth + 1)
-        if isinstance(value, types.FunctionType):
-            cells = [cell.cell_contents for cell in value.__closure__ or ()]
-            return digest(
-                value.__qualname__, value.__code__, *inside([value.__defaults__, value.__kwdefaults__, cells])
-            )
-        if dataclasses.is_dataclass(value):
-            return digest(type(value).__qualname__, *inside([vars(value)]))
-    complete[0] = False
-    return type(value).__qualname__
+    return contents(module, output, reader=partial(torch_parts, weights=False), name="module")
 
 
 def n_hooks(module: torch.nn.Module) -> int:
@@ -208,29 +178,47 @@ def weight_dtype(module: torch.nn.Module) -> torch.dtype | None:
 
 
 class Watch:
-    """Notices that weights are no longer those that were hashed.
+    """Notices that tensors of a module are no longer those that were hashed.
 
     Parameters
     ----------
     module : torch.nn.Module
-        With the weights to watch: parameters and saved buffers, which may be shared with the user's module.
+        Its parameters, buffers (those that are not saved too) and plain tensors are watched; the first two may be
+        shared with the user's module.
     """
 
     def __init__(self, module: torch.nn.Module) -> None:
         import torch
 
-        saved = module.state_dict(keep_vars=True)
-        self._tensors = {name: tensor for name, tensor in saved.items() if isinstance(tensor, torch.Tensor)}
-        self._seen = [_state(tensor) for tensor in self._tensors.values()]
+        self._seen: list[tuple[str, dict[str, torch.Tensor | None] | None, str, torch.Tensor, tuple[int, int]]] = []
+        self._plain: list[tuple[str, torch.Tensor, tuple[int, int]]] = []
+        for place, part in module.named_modules():
+            prefix = f"{place}." if place else ""
+            for holder in (part._parameters, part._buffers):
+                known = None if isinstance(part, torch.jit.ScriptModule) else holder  # those are fixed to their names
+                for name, tensor in holder.items():
+                    if tensor is not None:
+                        self._seen.append((prefix + name, known, name, tensor, _state(tensor)))
+            for name, value in vars(part).items():
+                if isinstance(value, torch.Tensor):  # may be made anew by a hook in every pass: so not where it lies
+                    self._plain.append((prefix + name, value, _state(value)))
 
     def check(self) -> None:
-        """Raise RuntimeError where a weight was written to or moved since (some 0.1 ms for 300 tensors)."""
-        for (name, tensor), seen in zip(self._tensors.items(), self._seen, strict=True):
+        """Raise RuntimeError where a tensor was written to, replaced or moved since (some 0.1 ms for 300 tensors)."""
+        for where, holder, name, tensor, seen in self._seen:
+            if (holder is not None and holder.get(name) is not tensor) or _state(tensor) != seen:
+                raise RuntimeError(_changed(where))
+        for where, tensor, seen in self._plain:
             if _state(tensor) != seen:
-                raise RuntimeError(
-                    f"legstat.torch_response: {name!r} of the module has changed, or was moved, since the response "
-                    "was made. Scores before and after are of different networks: make a new response of it."
-                )
+                raise RuntimeError(_changed(where))
+
+
+def _changed(where: str) -> str:
+    return (
+        f"legstat.torch_response: {where!r} of the module has changed, or was moved, since the response was made. "
+        "Scores before and after are of different networks: make a new response of it. Where the module fills it "
+        "itself at its first picture, run it once before you make the response."
+    )
 
 
 def _state(tensor: torch.Tensor) -> tuple[int, int]:

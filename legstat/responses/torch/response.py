@@ -22,7 +22,7 @@ from legstat.responses.network.response import NetworkResponse
 from legstat.responses.network.scores import Score
 from legstat.responses.network.target import Choices
 from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
-from legstat.responses.torch.module import code_sha256, module_sha256, n_hooks, weight_dtype
+from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, weight_dtype
 from legstat.responses.torch.perturbed_input import DeviceComposer
 from legstat.responses.torch.replicas import Pending, Replicas, to_device
 from legstat.responses.torch.settings import CompileMode, Compose, TorchSettings, check_settings
@@ -75,7 +75,7 @@ class TorchResponse(NetworkResponse):
         self._weight_dtype = weight_dtype(module) or torch.float32
         self._replicas = Replicas(choices.where, module, settings, output)
         self._sha256 = module_sha256(module)
-        self._code, self._code_complete = code_sha256(module)
+        self._code = code_contents(module, output)
         self._hooks = n_hooks(module)
         self._checks: JSON = {}
         self._overwrites = True
@@ -208,7 +208,7 @@ class TorchResponse(NetworkResponse):
         return self._sha256
 
     def _identity(self) -> tuple[object, ...]:
-        return (self._output, self._code, *self._settings.identity)
+        return (self._code.sha256, *self._settings.identity)
 
     def _backend(self) -> JSON:
         import torch
@@ -218,15 +218,16 @@ class TorchResponse(NetworkResponse):
             "kind": "torch",
             "module": type(module).__qualname__,
             "n_parameters": sum(p.numel() for p in module.parameters()),
-            "code_sha256": self._code,
-            "code_complete": self._code_complete,
+            "code_sha256": self._code.sha256,
+            "fingerprint_complete": self._code.complete,
+            **({"fingerprint_gaps": list(self._code.gaps)} if self._code.gaps else {}),
             "forward_hooks": self._hooks,
             "output": self._output if isinstance(self._output, str | int | None) else repr(self._output),
             "weight_dtype": str(self._weight_dtype),
             **self._settings.describe(),
             "checks": self._checks,
             "threads": torch.get_num_threads(),
-            "versions": {"torch": torch.__version__, "numpy": np.__version__},
+            "versions": {**self._code.versions, "torch": torch.__version__, "numpy": np.__version__},
         }
 
 

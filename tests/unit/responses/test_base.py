@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -60,6 +61,36 @@ def test_scores_become_float64_vectors(made: object) -> None:
 def test_wrong_scores_are_named(made: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         as_response(lambda images: made, name="f")(np.zeros((3, 1, 2, 2)))
+
+
+def test_a_number_for_one_picture_is_its_score() -> None:
+    f = as_response(lambda images: images.mean(axis=(1, 2, 3)).squeeze())
+    assert f.bind(np.full((1, 2, 2), 0.25))[1] == 0.25
+    assert f(np.zeros((2, 1, 2, 2))).shape == (2,)
+
+
+def test_a_response_of_a_function_that_has_changed_is_another_one() -> None:
+    scaled = Scaled(1.0)
+    f = as_response(scaled, batch_size=7, name="mine")
+    assert as_response(f) is f
+    scaled.factor = 2.0
+    now = as_response(f)
+    assert now.fingerprint == as_response(Scaled(2.0)).fingerprint != f.fingerprint
+    assert (now.batch_size, now.describe()["name"]) == (7, "mine")
+
+
+def test_a_function_that_refers_to_what_comes_later_is_taken() -> None:
+    def f(images: np.ndarray) -> np.ndarray:
+        return later(images)
+
+    early = as_response(f)
+    assert early.describe()["fingerprint_gaps"] == [f"{f.__qualname__}: later, which is not defined yet"]
+
+    def later(images: np.ndarray) -> np.ndarray:
+        return mean_of(images)
+
+    assert early.bind(np.full((1, 2, 2), 0.25))[1] == 0.25
+    assert as_response(early).describe()["fingerprint_complete"]
 
 
 def test_nan_is_handed_on() -> None:
@@ -131,6 +162,10 @@ def test_resolved_takes_its_own_description_only() -> None:
     assert f.resolved(f.describe()) is f
     with pytest.raises(ValueError, match=r"`description` must be the description of this response"):
         as_response(Scaled(1.0)).resolved(f.describe())
+    # who knows that it is the same function says so
+    vouched = Scaled(1.0)
+    vouched.fingerprint = f.fingerprint
+    assert as_response(vouched).resolved(f.describe()).fingerprint == f.fingerprint
 
 
 def test_digests_are_the_same_in_another_process() -> None:
@@ -159,5 +194,5 @@ def test_digests_see_types_shapes_and_order() -> None:
         np.ones(4, np.float32),
     ]
     assert len({value_sha256(value)[0] for value in values}) == len(values)
-    assert not value_sha256(object())[1]
-    assert value_sha256([object(), 1])[0] != value_sha256([object(), 2])[0]
+    assert not value_sha256(threading.Lock())[1]
+    assert value_sha256([threading.Lock(), 1])[0] != value_sha256([threading.Lock(), 2])[0]

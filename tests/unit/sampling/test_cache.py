@@ -111,13 +111,32 @@ def test_another_function_is_served_nothing(tmp_path: Path) -> None:
 
 def test_function_that_cannot_be_told_from_others_is_refused(tmp_path: Path) -> None:
     class Compiled:
-        __slots__ = ()
+        def __init__(self) -> None:
+            self.inside = threading.Lock()  # says not what it holds
 
         def __call__(self, images: np.ndarray) -> np.ndarray:
             raise AssertionError("no evaluation may be made")
 
-    with pytest.raises(ValueError, match=r"`cache` must be left out .* attribute `fingerprint`"):
+    with pytest.raises(ValueError, match=r"`cache` must be left out .*inside: _thread.lock.* attribute `fingerprint`"):
         run(Compiled(), 41, cache=tmp_path)
+
+
+def test_a_function_that_now_does_something_else_is_served_nothing(tmp_path: Path) -> None:
+    class Scaling:
+        """Reads an attribute of its class."""
+
+        scale = 1.0
+
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            return self.scale * smooth(images)
+
+    f = ls.as_response(Scaling())
+    first = run(f, 41, cache=tmp_path)
+    assert run(f, 41, cache=tmp_path).ledger.cached == 41
+    Scaling.scale = 3.0
+    again = run(f, 41, cache=tmp_path)  # the response was made before the change
+    assert again.ledger.cached == 0
+    np.testing.assert_allclose(again.responses, 3.0 * first.responses, rtol=1e-14, atol=0)  # one rounding
 
 
 @pytest.mark.parametrize(("cache", "error"), [(3, TypeError), ("file", ValueError)])

@@ -168,13 +168,113 @@ def test_fingerprints_follow_all_that_determines_the_scores(net: object) -> None
     assert torch_response(hooked).describe()["forward_hooks"] == 1
 
 
-def test_attributes_in_circles_end_and_are_said_to_be_incomplete() -> None:
+def test_attributes_in_circles_end() -> None:
+    def circle(last: float) -> Scaled:
+        module = Scaled()
+        module.others = [Scaled() for _ in range(29)] + [Scaled(last)]
+        for other in module.others:
+            other.others = [module, *module.others]
+        return module
+
+    one, same, other = (torch_response(circle(factor), target=1) for factor in (1.0, 1.0, 2.0))
+    assert one.describe()["fingerprint_complete"]
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+
+
+def test_what_cannot_be_hashed_is_said_and_kept_from_the_cache(tmp_path: Path) -> None:
     module = Scaled()
-    assert torch_response(module).describe()["code_complete"]
-    module.others = [Scaled() for _ in range(30)]
-    for other in module.others:
-        other.others = [module, *module.others]
-    assert not torch_response(module).describe()["code_complete"]
+    module.opened = _Unpicklable()
+    f = torch_response(module, target=1, score="logit", output_kind="logits")
+    assert not f.describe()["fingerprint_complete"]
+    design = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
+    with pytest.raises(ValueError, match=r"Not seen by its fingerprint: module.*opened"):
+        ls.query(f, X0, design, n_queries=21, rng=0, progress=False, cache=tmp_path)
+
+
+class _Unpicklable:
+    """Copies itself, but says not what it holds: stands for an object of compiled code."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, memo: object) -> object:
+        return self
+
+
+@pytest.mark.parametrize("name", ["shift", "plain"])
+def test_tensors_that_are_not_saved_are_watched(name: str) -> None:
+    class Drifting(Scaled):
+        """Writes to its own tensors while it serves."""
+
+        def forward(self, x: object) -> object:
+            made = super().forward(x)
+            getattr(self, name).add_(1.0)
+            return made
+
+    module = Drifting()
+    f, _ = torch_response(module, target=1, score="logit", output_kind="logits").bind(X0)
+    with pytest.raises(RuntimeError, match=rf"'{name}' of the module has changed.*run it once before"):
+        f(X0[None].astype(np.float32))
+
+
+def test_a_buffer_of_the_user_s_that_is_not_saved_is_watched() -> None:
+    module = Scaled()
+    f, _ = torch_response(module, target=1, score="logit", output_kind="logits").bind(X0)
+    module.shift.mul_(3.0)
+    with pytest.raises(RuntimeError, match="'shift' of the module has changed"):
+        f(X0[None].astype(np.float32))
+
+
+def test_a_buffer_that_is_replaced_while_it_serves_is_watched() -> None:
+    class Replacing(Scaled):
+        def forward(self, x: object) -> object:
+            self.shift = self.shift + 1.0
+            return super().forward(x)
+
+    f, _ = torch_response(Replacing(), target=1, score="logit", output_kind="logits").bind(X0)
+    with pytest.raises(RuntimeError, match="'shift' of the module has changed"):
+        f(X0[None].astype(np.float32))
+
+
+def test_a_binary_module_that_ends_in_squeeze_gives_one_score_for_one_picture() -> None:
+    class Binary(torch.nn.Module):
+        def forward(self, x: object) -> object:
+            return x.mean(dim=(1, 2, 3), keepdim=True).squeeze()
+
+    f, value = torch_response(Binary(), score="logit", output_kind="logits").bind(X0)
+    assert value == pytest.approx(X0.mean(), rel=1e-6)  # float32
+    images = np.stack([X0, 1 - X0]).astype(np.float32)
+    assert f(images[:1]).shape == (1,)
+    assert f(images[:1])[0] == pytest.approx(f(images)[0], rel=1e-6)
+    sample = ls.query(f, X0, ls.StructuredGaussian(grid=(4, 4), scale=0.1), n_queries=22, rng=0, progress=False)
+    assert sample.ledger.perturbed == 20
+
+
+def test_a_tensor_that_needs_grad_is_no_score() -> None:
+    def f(images: np.ndarray) -> object:
+        return torch.ones(len(images), requires_grad=True)
+
+    with pytest.raises(ValueError, match=r"`scores` must be what numpy can read.*scores\.detach\(\)\.cpu"):
+        ls.as_response(f).bind(X0)
+
+
+def test_a_function_around_a_module_is_told_by_the_module(net: object) -> None:
+    def around(module: object) -> object:
+        return lambda images: module(torch.from_numpy(images).float())[:, 1].detach().numpy()
+
+    net.eval()
+    first = ls.as_response(around(net))
+    assert first.describe()["fingerprint_complete"]
+    assert first.fingerprint == ls.as_response(around(net)).fingerprint
+    seen = {first.fingerprint}
+    net.train()
+    seen.add(ls.as_response(around(net)).fingerprint)
+    net.eval()
+    with torch.no_grad():
+        net[0].weight[0, 0, 0, 0] += 1.0
+    seen.add(ls.as_response(around(net)).fingerprint)
+    seen.add(ls.as_response(around(torch.nn.Sequential(*reversed(net)))).fingerprint)
+    assert len(seen) == 4
 
 
 def test_it_is_pickled_and_opens_again_in_another_process(net: object, tmp_path: Path) -> None:
