@@ -87,6 +87,10 @@ def verify(
     model: Annotated[Path | None, typer.Option("--model", "-m", help="The ONNX file, where it has moved.")] = None,
     picture: Annotated[Path | None, typer.Option(help="The picture file, where it has moved.")] = None,
     constant: Annotated[list[str] | None, CONSTANT] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Address of the endpoint that may be asked: the recorded one. Needed with --headers."),
+    ] = None,
     headers: Annotated[Path | None, HEADERS] = None,
     ca_certs: Annotated[Path | None, CA_CERTS] = None,
     quiet: Annotated[bool, QUIET] = False,
@@ -102,6 +106,7 @@ def verify(
             model=model,
             picture=picture,
             constants=constants_from("verify", constant or ()),
+            url=url,
             headers=None if headers is None else headers_from("verify", headers),
             ca_certs=ca_certs,
             progress=voice.progress,

@@ -48,6 +48,7 @@ def reopen(
     *,
     model: str | Path | None,
     constants: Mapping[str, AnyArray | float | str | Path] | None,
+    url: str | None,
     headers: Mapping[str, str] | None,
     ca_certs: str | Path | None,
 ) -> tuple[Response | None, Check]:
@@ -59,7 +60,7 @@ def reopen(
         The record.
     home : Path
         Its folder, where files are looked for too.
-    model, constants, headers, ca_certs : optional
+    model, constants, url, headers, ca_certs : optional
         As for `verify`.
 
     Returns
@@ -87,6 +88,7 @@ def reopen(
             return None, check
         return reopen_onnx(then, file, constants=constants, constant_files=files).resolved(then), check
     if then["kind"] == "http":
+        _check_address(then["url"], url, headers)
         again = reopen_http(then, constants=constants, constant_files=files, headers=headers, ca_certs=ca_certs)
         now, name = again.model_sha256, "what the endpoint says of its model"
         check = Check(name, now == then["model_sha256"], then["model_sha256"], now)
@@ -94,6 +96,16 @@ def reopen(
     raise ValueError(
         invalid("verify", "f", None, f"given for a {then['kind']!r} response", WHY_NOT.get(then["kind"], "Pass f=."))
     )
+
+
+def _check_address(recorded: str, url: str | None, headers: Mapping[str, str] | None) -> None:
+    """Refuse to send secrets, or anything, to another place than the caller names: a record may be anybody's."""
+    if url is None and headers:
+        remedy = f"The record's address is {recorded}. Say url={recorded!r} if that is whom the headers are for."
+        raise ValueError(invalid("verify", "url", None, "given with `headers`, which may be a secret", remedy))
+    if url is not None and url.rstrip("/") != recorded.rstrip("/"):
+        remedy = "Nothing was sent to either. A model at another address is another one: explain it anew."
+        raise ValueError(invalid("verify", "url", url, f"the record's address, {recorded}", remedy))
 
 
 def find_file(what: str, given: str | Path | None, recorded: str | None, home: Path, name: str) -> Path:

@@ -100,6 +100,7 @@ def verify(
     model: str | Path | None = None,
     picture: str | Path | None = None,
     constants: Mapping[str, AnyArray | float | str | Path] | None = None,
+    url: str | None = None,
     headers: Mapping[str, str] | None = None,
     ca_certs: str | Path | None = None,
     progress: bool = True,
@@ -116,8 +117,10 @@ def verify(
         The files, where they are no longer at the recorded path nor beside the record.
     constants : mapping of str to ndarray or float or path, optional
         Values of the model's other inputs, where they were too many for the record and their files are gone.
+    url : str, optional
+        Address of the endpoint that may be asked: the recorded one, or nothing is sent. Needed with `headers`.
     headers : mapping of str to str, optional
-        Sent to an endpoint with every request; a record holds none.
+        Sent to the endpoint with every request; a record holds none.
     ca_certs : str or Path, optional
         Certificates to trust.
     progress : bool, default True
@@ -131,7 +134,8 @@ def verify(
     Raises
     ------
     ValueError
-        If the record cannot be read, a file that it needs is missing, or the response cannot be built from a record.
+        If the record cannot be read, a file that it needs is missing, or the response cannot be built from a record; if
+        it is of an endpoint at another address than `url`, or `headers` come without one.
     ConnectionError
         If it was an endpoint, and that does not answer.
 
@@ -157,7 +161,9 @@ def verify(
     if f is not None:
         response = as_response(f).resolved(record["response"])
     else:
-        response, check = reopen(record, home, model=model, constants=constants, headers=headers, ca_certs=ca_certs)
+        response, check = reopen(
+            record, home, model=model, constants=constants, url=url, headers=headers, ca_certs=ca_certs
+        )
         checks.append(check)
     image: FloatArray | None = None
     if response is not None:

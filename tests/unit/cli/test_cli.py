@@ -244,8 +244,15 @@ def test_model_behind_an_address_is_explained_inspected_and_verified(picture, tm
         about = json.loads(record)["response"]
         assert (about["url"], about["version_served"], about["in_flight"]) == (server.url, "3", 2)
 
-        before = sum(server.sizes)
-        done = run("verify", tmp_path / "out" / "record.json", "--headers", tmp_path / "headers.txt")
+        before, seen = sum(server.sizes), len(server.headers)
+        secret = ("--headers", tmp_path / "headers.txt")
+        for url in (
+            (),
+            ("--url", "http://localhost:9"),
+        ):  # a record may be anybody's: its address gets no secret unasked
+            done = run("verify", tmp_path / "out" / "record.json", *secret, *url)
+            assert (done.exit_code, "`url` must be" in done.stderr, len(server.headers)) == (2, True, seen), done.stderr
+        done = run("verify", tmp_path / "out" / "record.json", *secret, "--url", server.url)
         assert done.exit_code == 0, done.stdout + done.stderr
         assert "same    what the endpoint says of its model" in done.stdout
         assert "cannot be seen" in done.stdout
