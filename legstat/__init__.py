@@ -4,7 +4,7 @@ The way of the data: `query` spends the budget and returns a `QuerySample`; `LEG
 estimated gradient from it; results carry summaries, intervals, maps and certificates. `explain` composes these calls.
 """
 
-from legstat import simulate, studies
+from legstat import metrics, simulate, studies
 from legstat._core.errors import (
     BackendUnavailableError,
     ConstantScoreWarning,
@@ -102,6 +102,7 @@ __all__ = [
     "inspect_endpoint",
     "inspect_model",
     "measure_batch_sizes",
+    "metrics",
     "noise_probe",
     "onnx_response",
     "query",

@@ -13,7 +13,7 @@ import numpy as np
 from legstat._core.checks import check_count
 from legstat._core.contents import contents
 from legstat._core.errors import invalid
-from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.network.pictures import read_picture
 from legstat.responses.torch.module import torch_parts
@@ -129,6 +129,22 @@ class Response(ABC):
     def variants(self) -> tuple[Self, ...]:
         """Ways to compute the same scores among which a measurement may choose: this one alone, unless overruled."""
         return (self,)
+
+    has_classes: bool = False
+    """Whether the black box chooses among classes, so that `top_classes` has an answer."""
+
+    def as_probability(self) -> Response:
+        """The same black box with the probability of its target as score; a plain function has the one score only."""
+        return self
+
+    def top_classes(self, images: AnyArray) -> IntArray:
+        """The first choice for each picture (n, C, H, W), shape (n,); TypeError where there are no classes."""
+        text = invalid(f"{type(self).__name__}.top_classes", "response", self, "a network, which has classes")
+        raise TypeError(text)
+
+    def zero_colour(self, channels: int) -> FloatArray:
+        """The colour that the black box is handed as zeros, shape (channels,): black unless it preprocesses."""
+        return np.zeros(channels)
 
     def with_batch_size(self, batch_size: int) -> Self:
         """The same response with another batch size.

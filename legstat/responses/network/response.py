@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, invalid
-from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.responses.base import ImageShape
 from legstat.responses.network.evaluation import NetworkEvaluation
 from legstat.responses.network.labels import Target, check_labels
@@ -231,6 +231,22 @@ class NetworkResponse(NetworkEvaluation):
             other._score = Score(name, self._decision.kind, settled)
         other._x0, other.saturated, other._local = {}, 0, threading.local()
         return other
+
+    has_classes = True
+
+    def as_probability(self) -> Self:
+        """The same network with the probability of the target as score; shares the session, spends nothing."""
+        return self if self.score_name == "probability" else self.rescored("probability")
+
+    def top_classes(self, images: AnyArray) -> IntArray:
+        """Index of the largest class output for each picture (n, C, H, W), shape (n,)."""
+        return np.asarray(np.argmax(self.class_outputs(images), axis=1), dtype=np.int64)
+
+    def zero_colour(self, channels: int) -> FloatArray:
+        """The colour whose input is zeros, shape (channels,); it may lie outside [0, 1]."""
+        factor, offset = self.preprocessing.affine(channels)
+        colour = -offset / factor
+        return colour[::-1] if self.preprocessing.reverses(channels) else colour
 
     def with_batch_size(self, batch_size: int) -> Self:
         """The same response with another batch size; shares the session, not the buffers."""

@@ -1,0 +1,41 @@
+"""Is a map any good? Curves, key sizes, faithfulness, localisation and agreement, each under its paper's convention.
+
+Takes any map of any method; spends evaluations through a response and counts them; knows of no estimator.
+"""
+
+from legstat.metrics.agreement import Agreement, agreement, max_sensitivity
+from legstat.metrics.deletion import Curve, deletion, insertion
+from legstat.metrics.faithfulness import PatchDeletions, infidelity, patch_deletions, road
+from legstat.metrics.localisation import (
+    Localisation,
+    SuppressingBox,
+    localisation,
+    pointing,
+    saliency_share,
+    smallest_box,
+)
+from legstat.metrics.masking import KeySize, MaskingCurve, key_size, masking_curve, mean_log_odds_ratio
+
+__all__ = [
+    "Agreement",
+    "Curve",
+    "KeySize",
+    "Localisation",
+    "MaskingCurve",
+    "PatchDeletions",
+    "SuppressingBox",
+    "agreement",
+    "deletion",
+    "infidelity",
+    "insertion",
+    "key_size",
+    "localisation",
+    "masking_curve",
+    "max_sensitivity",
+    "mean_log_odds_ratio",
+    "patch_deletions",
+    "pointing",
+    "road",
+    "saliency_share",
+    "smallest_box",
+]
