@@ -11,8 +11,8 @@ import pytest
 
 import legstat
 import legstat.data
-import legstat.simulate
 import legstat.metrics
+import legstat.simulate
 import legstat.studies
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -38,7 +38,8 @@ def test_examples_of_a_page_run(page):
 def test_every_public_name_is_on_a_reference_page():
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
     wanted = {f"legstat.{name}" for name in legstat.__all__}
-    wanted |= {f"{module.__name__}.{name}" for module in (legstat.data, legstat.metrics, legstat.studies) for name in module.__all__}
+    spaces = (legstat.data, legstat.metrics, legstat.studies)
+    wanted |= {f"{module.__name__}.{name}" for module in spaces for name in module.__all__}
     missing = sorted(name for name in wanted if not re.search(rf":: {re.escape(name)}$", pages, re.MULTILINE))
     assert not missing, f"add these to a page of docs/api: {missing}"
 
