@@ -12,11 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse import csgraph
 
 from legstat._core.typing import BoolArray, FloatArray, IntArray
 from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.graph import components
 
+_BATCH = 64  # regions whose shortest paths are computed together
 FLAT = 1e-12
 """|h_e| up to this, with max|c| about 1, is a flat edge: the rounding of the engines that give vertices."""
 
@@ -138,3 +141,32 @@ def flattened(program: FlowProgram, g: FloatArray, h: FloatArray, flat: float = 
     count, label = components(program.tail[zero], program.head[zero], program.n_nodes)
     means = np.bincount(label, g, count) / np.bincount(label, minlength=count)
     return np.asarray(means[label])
+
+
+def widest_range(regions: Regions) -> float:
+    """Largest range of one edge over the face, exactly: 0 where the optimum is unique.
+
+    The range of x_b - x_a is a shortest path from a to b plus one from b to a, with lengths `high` along and -`low`
+    against the edges. Edges are visited from the widest interval down until no wider range is possible; the worst case
+    is one shortest-path tree per region.
+    """
+    if regions.tail.size == 0:
+        return 0.0
+    n = regions.n_regions
+    start, end = np.concatenate([regions.tail, regions.head]), np.concatenate([regions.head, regions.tail])
+    # csgraph reads an explicit 0 as no arc
+    length = np.maximum(np.concatenate([regions.high, -regions.low]), np.finfo(float).tiny)
+    arcs = sparse.csr_array((length, (start, end)), shape=(n, n))
+    width = regions.high - regions.low
+    order = np.argsort(-width, kind="stable")
+    best = 0.0
+    for first in range(0, order.size, _BATCH):
+        edges = order[first : first + _BATCH]
+        if width[edges[0]] <= best:
+            break
+        a, b = regions.tail[edges], regions.head[edges]
+        sources, where = np.unique(np.concatenate([a, b]), return_inverse=True)
+        far = np.asarray(csgraph.dijkstra(arcs, indices=sources))
+        there, back = far[where[: a.size], b], far[where[a.size :], a]
+        best = max(best, float((there + back).max()))
+    return best

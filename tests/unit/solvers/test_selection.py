@@ -13,7 +13,8 @@ from scipy.optimize import linprog
 import legstat as ls
 from legstat._core.errors import LegstatWarning
 from legstat.solvers import FlowProgram, GeneralProgram, solve, solve_path
-from legstat.solvers.optimum.face import regions_of_face
+from legstat.solvers.optimum.face import Regions, regions_of_face
+from legstat.solvers.optimum.selection import analytic_centre, closest, error_bound
 from legstat.solvers.programs.graph import grid_edges, incidence
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, regions
 from tests.unit.solvers.test_engines import FLOW_ENGINES
@@ -75,6 +76,59 @@ def test_closest_is_at_least_as_near_as_vertex_and_centre() -> None:
     }
     assert distance["closest"] < distance["vertex"]
     assert distance["closest"] < distance["interior"]
+
+
+def _regions(low: list[float], high: list[float], target: list[float]) -> Regions:
+    """Three regions in a triangle: d = (x1 - x0, x2 - x1, x2 - x0)."""
+    ends = np.array([0, 1, 0]), np.array([1, 2, 2])
+    return Regions(np.arange(3), 3, *ends, *(np.array(v, dtype=float) for v in (low, high, target)), np.ones(3))
+
+
+def test_closest_on_a_triangle_by_hand() -> None:
+    # without bounds that bind: least squares, a third of the mismatch 4 - 1 - 0 = 3 goes to each edge
+    wide = closest(_regions([-9, -9, -9], [9, 9, 9], [1, 0, 4]))
+    np.testing.assert_allclose(np.diff(wide.x), [2.0, 1.0], rtol=0, atol=1e-9)  # of an interior-point method
+    # d0 <= 1 binds; what is left of the mismatch is shared by the other two
+    bound = closest(_regions([-9, -9, -9], [1, 9, 9], [1, 0, 4]))
+    np.testing.assert_allclose(np.diff(bound.x), [1.0, 1.5], rtol=0, atol=1e-9)
+    # the bound that the result claims for itself holds, and is of use
+    assert abs(np.diff(bound.x) - [1.0, 1.5]).max() <= bound.error <= 1e-5
+    # the same at another size
+    small = closest(_regions([-9e-9, -9e-9, -9e-9], [1e-9, 9e-9, 9e-9], [1e-9, 0, 4e-9]))
+    np.testing.assert_allclose(np.diff(small.x), [1e-9, 1.5e-9], rtol=1e-6)
+
+
+def test_the_error_bound_holds_for_any_point_and_multipliers() -> None:
+    regions = _regions([-9, -9, -9], [1, 9, 9], [1, 0, 4])
+    truth = np.array([1.0, 1.5, 2.5])
+    for d in ([1.0, 1.4, 2.4], [0.5, 1.5, 2.0], [0.0, 0.0, 0.0], [1.1, 1.5, 2.6]):
+        for y in ([0.0, 0.0, 0.0], [1.5, 0.0, 0.0], [-1.0, 0.0, 2.0]):
+            assert np.abs(np.array(d) - truth).max() <= error_bound(regions, np.array(d), np.array(y))
+    # the multiplier of d0 <= 1 is what the others pull with
+    assert error_bound(regions, truth, np.array([1.5, 0.0, 0.0])) <= 1e-7
+
+
+def test_interior_is_the_analytic_centre() -> None:
+    middle = analytic_centre(_regions([-1, -1, -9e9], [3, 5, 9e9], [0, 0, 0])).x
+    np.testing.assert_allclose(np.diff(middle), [1.0, 2.0], rtol=0, atol=1e-8)  # middles, where nothing else counts
+    program = FlowProgram.from_potential((12, 12), regions((12, 12)))
+    s = solve(program, 0.2 * program.L_max, selection="interior")
+    face = regions_of_face(program, s.g / program.scale, s.flow, s.L / program.scale, 1e-10)
+    # the interior point found again is 0 here, strictly inside all bounds that are not fixed
+    assert (face.low < 0).all()
+    assert (face.high > 0).all()
+    pull = 1.0 / face.high + 1.0 / face.low
+    assert np.abs(face.divergence(pull)).max() <= 1e-6 * np.abs(pull).max()
+
+
+@pytest.mark.parametrize("ratio", [1e-4, 1e-7])
+def test_closest_at_tiny_L(ratio: float) -> None:
+    program = FlowProgram.from_potential((8, 8), regions((8, 8)))
+    for engine in FLOW_ENGINES:
+        solution = solve(program, ratio * program.L_max, engine=engine)
+        assert solution.ok
+        assert solution.selection == "closest"
+        assert np.abs(solution.differences - program.centre).max() <= ratio * program.L_max * (1 + 1e-4)
 
 
 def test_selection_error_bounds_the_distance() -> None:
