@@ -28,6 +28,12 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20210607)
 
 
+@pytest.fixture
+def bare_bind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`bind` evaluates x0 and nothing else, for tests that count evaluations or let a certain one fail."""
+    monkeypatch.setattr("legstat.responses.network.response.NetworkResponse._runs_here", False)
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """Folder of real models and pictures; the test skips where there is none."""

@@ -227,7 +227,7 @@ def inspect_model(
         )
     pictures = variants(picture).astype(settled.dtype)
     one_by_one = np.concatenate([settled.class_outputs(one[None]) for one in pictures]).astype(np.float64)
-    together = settled.with_batch_size(len(pictures)).class_outputs(pictures).astype(np.float64)
+    together = fresh.with_batch_size(len(pictures)).class_outputs(pictures).astype(np.float64)
     again = [settled.class_outputs(pictures[:1]).astype(np.float64) for _ in range(max(repeats - 1, 0))]
     checks = settled.describe()["checks"].get("free_batch", {})
     evaluations = 1 + 2 * len(pictures) + len(again) + int(checks.get("evaluations", 0))

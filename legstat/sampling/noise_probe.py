@@ -102,8 +102,9 @@ def noise_probe(
 ) -> NoiseProbe:
     """Evaluate a picture and a few perturbed ones several times each.
 
-    Repeats are spread over batches of different composition, the way a query run meets them: one evaluation of every
-    picture in turn, in a rotated order.
+    Repeats are spread over batches of different size and composition, the way a query run meets them: every repeat
+    takes each picture once, in an order of its own, first one by one, then in twos, and so on up to the response's
+    batches.
 
     Parameters
     ----------
@@ -160,10 +161,11 @@ def noise_probe(
     perturbed = compose(z.reshape(-1, planes, *design.grid.shape), channel)
     pictures = np.concatenate([picture[None].astype(settled.dtype), np.asarray(perturbed, dtype=settled.dtype)])
     scores = np.empty((n_inputs, repeats))
+    largest = min(settled.batch_size, n_inputs)
     for repeat in range(repeats):
-        order = np.roll(np.arange(n_inputs), repeat)
-        for start in range(0, n_inputs, settled.batch_size):
-            chosen = order[start : start + settled.batch_size]
+        order, size = generator.permutation(n_inputs), 1 + repeat % largest
+        for start in range(0, n_inputs, size):
+            chosen = order[start : start + size]
             scores[chosen, repeat] = settled(pictures[chosen])
     spent = n_inputs * repeats
     ledger = Ledger(n_queries=spent + 1, x0=1 + repeats, base=0, perturbed=spent - repeats)

@@ -29,6 +29,8 @@ from legstat.responses.network.tensors import TensorInfo
 class HttpResponse(NetworkResponse):
     """A classifier behind an endpoint; built by `http_response`."""
 
+    _runs_here = False
+
     def __init__(
         self,
         endpoint: Endpoint,

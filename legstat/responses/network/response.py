@@ -18,6 +18,7 @@ from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.responses.base import ImageShape
+from legstat.responses.network.company import ALIKE, compare_company
 from legstat.responses.network.evaluation import NetworkEvaluation
 from legstat.responses.network.labels import Target, check_labels
 from legstat.responses.network.outputs import (
@@ -63,6 +64,7 @@ class NetworkResponse(NetworkEvaluation):
         self.together = self._usual_together(input_shape)
         self._prior = prior
         self._x0: JSON = {}
+        self._company: JSON | None = None
         settled = choices.classes(None)
         if isinstance(prior, Decision) and settled is not None and choices.n_classes is not None:
             decision = replace(prior, kind=for_one_class(prior.kind, choices.n_classes))
@@ -87,10 +89,21 @@ class NetworkResponse(NetworkEvaluation):
         """`_forward` for the one evaluation of f(x0); a backend may check more there."""
         return self._forward(inputs)
 
+    _runs_here = True
+    """Whether evaluations beyond the budget cost nothing but time, so that more than x0 may be tried at `bind`."""
+
+    @property
+    def _coarse(self) -> bool:
+        """Whether the network computes in less than single precision, and rounds otherwise in another batch."""
+        return False
+
     # -- settling ------------------------------------------------------------------------------------------------
 
     def bind(self, image: AnyArray) -> tuple[Self, float]:
         """Evaluate x0 once: settle target and kind of output; see `Response`.
+
+        Where the network runs here and in batches, it is also tried whether its answers depend on the batch. If they
+        do, pictures are run one by one from then on, with a warning.
 
         Raises
         ------
@@ -134,7 +147,32 @@ class NetworkResponse(NetworkEvaluation):
         settled.together = self._usual_together(image.shape)
         if self._batch_open:
             settled.batch_size = self._usual_batch_size(image.shape)
+        if self._runs_here and settled.batch_size > 1:
+            settled._try_company(image.astype(self.dtype), outputs)
         return settled, float(values[0])
+
+    def _try_company(self, image: AnyArray, first: NDArray[np.generic]) -> None:
+        """Go over to one picture at a time, with a warning, where answers depend on the batch; outside the ledger."""
+
+        def outputs(images: AnyArray, size: int) -> NDArray[np.generic]:
+            return self.with_batch_size(size).class_outputs(images)
+
+        allowed = ALIKE[2] if self._coarse else None
+        self._company = compare_company(self._choices.where, outputs, image, first, self.batch_size, allowed)
+        if self._company["alike"]:
+            return
+        self.batch_size = 1
+        warnings.warn(
+            f"{self._choices.where}: the network answers otherwise for a picture in company than for the picture alone "
+            f"(by {self._company['relative_difference']:.3g} of its outputs' size at x0; dynamic quantisation and "
+            "batch statistics do that). Pictures are run one by one, so that no answer depends on another's.",
+            LegstatWarning,
+            stacklevel=4,
+        )
+
+    @property
+    def _one_by_one(self) -> bool:
+        return self._company is not None and not self._company["alike"]
 
     def _facts_at_x0(self, outputs: NDArray[np.generic], value: float) -> JSON:
         """Probability, logit and the first five classes at x0."""
@@ -187,6 +225,9 @@ class NetworkResponse(NetworkEvaluation):
             )
             settled._choices = replace(self._choices, n_classes=description.get("n_classes"))
             settled._x0 = {key: description[key] for key in _X0_KEYS if key in description}
+            settled._company = description.get("company")
+            if settled._one_by_one:
+                settled.batch_size = 1
             if self._batch_open:  # it was the picture's size that settled it
                 settled.batch_size = check_count(self._choices.where, "batch_size", description["batch_size"])
         if settled.fingerprint != description.get("fingerprint"):
@@ -249,8 +290,13 @@ class NetworkResponse(NetworkEvaluation):
         return colour[::-1] if self.preprocessing.reverses(channels) else colour
 
     def with_batch_size(self, batch_size: int) -> Self:
-        """The same response with another batch size; shares the session, not the buffers."""
+        """The same response with another batch size; shares the session, not the buffers.
+
+        Where answers were found to depend on the batch, pictures stay one by one.
+        """
         other = super().with_batch_size(batch_size)
+        if self._one_by_one:
+            other.batch_size = 1
         other._local, other._batch_open = threading.local(), False
         return other
 
@@ -292,8 +338,9 @@ class NetworkResponse(NetworkEvaluation):
             ``target_label``, ``n_classes``; ``score``; ``output_kind``, ``output_kind_source`` ("stated", "graph" or
             "values"), ``output_kind_ground``; after `bind` ``score_x0``, ``probability_x0``, ``logit_x0`` (None where
             not known), ``top_x0`` (index, label, probability of the first five); ``preprocessing``,
-            ``preprocessing_given``, ``input_shape``, ``input_dtype``, ``batch_size``, ``saturated`` (evaluations whose
-            log-odds were censored); and the backend's entries (file, versions, provider, threads, ...).
+            ``preprocessing_given``, ``input_shape``, ``input_dtype``, ``batch_size``, ``company`` (whether answers were
+            alike alone and in a mixed batch; None where not tried), ``saturated`` (evaluations whose log-odds were
+            censored); and the backend's entries (file, versions, provider, threads, ...).
         """
         target, given = self.target, self._choices.target
         known = isinstance(target, int | tuple)
@@ -315,6 +362,7 @@ class NetworkResponse(NetworkEvaluation):
             "input_shape": None if self.input_shape is None else list(self.input_shape),
             "input_dtype": str(self._input_dtype),
             "batch_size": self.batch_size,
+            "company": self._company,
             "saturated": self.saturated,
         }
 

@@ -14,6 +14,7 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
+from legstat.responses.network.company import ALIKE, relative_difference
 from legstat.responses.network.evaluation import usual_batch_size
 from legstat.responses.network.fixed_inputs import Constants
 from legstat.responses.network.outputs import Decision, Doubt, class_rows
@@ -22,7 +23,7 @@ from legstat.responses.network.response import NetworkResponse
 from legstat.responses.network.scores import probabilities
 from legstat.responses.network.target import Choices
 from legstat.responses.onnx.perturbed_input import Prefix
-from legstat.responses.onnx.runner import TOLERANCE, Runner, is_out_of_memory
+from legstat.responses.onnx.runner import Runner, is_out_of_memory
 from legstat.responses.onnx.session import CPU
 
 Compose = Literal["outside", "inside", "auto"]
@@ -143,11 +144,8 @@ class OnnxResponse(NetworkResponse):
 
     def _verify_inside(self, inside: NDArray[np.generic], outside: NDArray[np.generic]) -> None:
         """Note how far two ways to the same outputs differ; refuse the one inside if it is too far."""
-        expected = outside.astype(np.float64)
-        difference = float(np.abs(inside.astype(np.float64) - expected).max() / max(np.abs(expected).max(), 1e-30))
-        allowed = _SAME
-        if self._runner.session.provider != CPU:
-            allowed = TOLERANCE[2 if self._runner.settings.tf32 or self._input_dtype == np.float16 else 4]
+        difference = relative_difference(inside, outside)
+        allowed = _SAME if self._runner.session.provider == CPU else ALIKE[2 if self._coarse else 4]
         self._runner.checks["inside"] = {
             "works": difference <= allowed,
             "evaluations": 2 * len(inside),
@@ -188,6 +186,10 @@ class OnnxResponse(NetworkResponse):
 
     # ------------------------------------------------------------------------------------------------------------
 
+    @property
+    def _coarse(self) -> bool:
+        return self._runner.settings.tf32 or self._input_dtype == np.float16
+
     def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
         """At x0: where logits inside the graph are read, the declared probabilities must follow from them."""
         choice = self._runner.choice
@@ -203,7 +205,7 @@ class OnnxResponse(NetworkResponse):
         if choice.tail.kind == "log_probabilities":
             shown = np.exp(shown)
         # 8 bits of a quantised output are as coarse as float16
-        allowed = TOLERANCE[2 if choice.tail.rounded else declared.dtype.itemsize]
+        allowed = ALIKE[2 if choice.tail.rounded else declared.dtype.itemsize]
         if shown.shape != expected.shape or not np.allclose(shown, expected, rtol=0, atol=allowed, equal_nan=True):
             raise ValueError(
                 invalid(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON
+from legstat.responses.network.company import ALIKE, relative_difference
 from legstat.responses.network.outputs import class_rows
 from legstat.responses.network.tensors import TensorInfo
 from legstat.responses.onnx.class_output import OutputChoice
@@ -22,17 +23,6 @@ from legstat.responses.onnx.edits import WIDE_INPUT, expose, free_batch, widen_i
 from legstat.responses.onnx.graph import ModelFacts, load_proto, model_sha256
 from legstat.responses.onnx.perturbed_input import CELLS, Prefix, prepend
 from legstat.responses.onnx.session import CPU, Session, SessionSettings
-
-TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-9}
-"""Largest difference, relative to the outputs' size, of two ways to compute one output, by bytes of its type."""
-
-
-def _relative_difference(got: NDArray[np.generic], expected: NDArray[np.generic]) -> float:
-    """Largest difference of two ways to the same outputs, in units of the largest output; infinite if of other form."""
-    truth = expected.astype(np.float64)
-    if got.shape != truth.shape:
-        return float("inf")
-    return float(np.abs(got.astype(np.float64) - truth).max() / max(float(np.abs(truth).max()), 1e-30))
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -192,8 +182,8 @@ class Runner:
         except Exception as error:  # whatever stops the copy, the original still runs
             self.checks["free_batch"] = {"works": False, "reason": str(error).strip()[:300]}
             return
-        difference = _relative_difference(got, expected)
-        works = difference <= TOLERANCE[got.dtype.itemsize]
+        difference = relative_difference(got, expected)
+        works = difference <= ALIKE[got.dtype.itemsize]
         self.checks["free_batch"] = {
             "works": works,
             "evaluations": 2 * len(inputs),
@@ -225,9 +215,9 @@ class Runner:
         original.fixed, original.session = self.input.size(0), self._open(free=False)
         names = [self.choice.fetched]
         got, expected = (class_rows(one.fetch(pictures, names)[0], 3, self.where) for one in (self, original))
-        difference = _relative_difference(got, expected)
+        difference = relative_difference(got, expected)
         self.checks["free_batch"] |= {"evaluations_x0": 2 * len(pictures), "relative_difference_x0": difference}
-        if difference <= TOLERANCE[got.dtype.itemsize]:
+        if difference <= ALIKE[got.dtype.itemsize]:
             return
         self.checks["free_batch"]["works"] = False
         self.session, self.fixed, self._composed = original.session, original.fixed, None

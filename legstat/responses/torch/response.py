@@ -143,6 +143,11 @@ class TorchResponse(NetworkResponse):
         """Both places to make pictures, where that was left open on the CPU; see `Response`."""
         return (self.with_compose("outside"), self.with_compose("inside")) if self._compose_open else (self,)
 
+    @property
+    def _coarse(self) -> bool:
+        settings = self._settings
+        return settings.tf32 or settings.autocast is not None or self._weight_dtype.itemsize < 4
+
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch
 

@@ -102,7 +102,8 @@ def test_randomness_inside_the_graph_shows(tmp_path: Path) -> None:
         [value("image", TensorProto.FLOAT, ["N", 3, 4, 4])],
         [value("logits", TensorProto.FLOAT, ["N", 48])],
     )
-    report = inspect_model(save(graph, tmp_path / "m.onnx"), seconds=0)
+    report = inspect_model(save(graph, tmp_path / "m.onnx"), output_kind="logits", seconds=0)
+    assert not any("in company" in text for text in report.problems)  # it is noise, whatever the batch
     assert 1e-3 < report.repeat_difference < 0.2
     assert "differences of up to" in str(report)
 

@@ -22,6 +22,7 @@ from legstat.responses.onnx.session import Session
 from legstat.samples.faults import NonFiniteResponseError, QueryError
 from tests.helpers_onnx import linear_model
 
+pytestmark = pytest.mark.usefixtures("bare_bind")
 IMAGE, _ = load_digit(5)
 DESIGN = ls.StructuredGaussian((4, 4), 0.1)
 
@@ -131,8 +132,10 @@ def test_external_data_cut_short_are_found_before_anything_runs(left: int, tmp_p
 KILLED = """
 import os, signal, sys
 from legstat.cli import main
+from legstat.responses.network.response import NetworkResponse
 from legstat.responses.onnx.session import Session
 
+NetworkResponse._runs_here = False
 original, calls = Session.run, []
 kill_at, log_file = int(sys.argv[1]), sys.argv[2]
 

@@ -95,6 +95,7 @@ def test_difference_is_eq_1_and_bounded(tmp_path: Path, images: np.ndarray) -> N
     assert settled.describe()["probability_x0"] == pytest.approx([p[0, 0], p[0, 3]], rel=1e-5)
 
 
+@pytest.mark.usefixtures("bare_bind")
 def test_top_is_resolved_at_the_anchor_by_one_evaluation(tmp_path: Path, images: np.ndarray) -> None:
     model = linear_model(tmp_path / "m.onnx")
     f = onnx_response(model.path, labels=list("abcde"))

@@ -171,6 +171,7 @@ def test_shares_of_a_batch_come_back_in_order(image: np.ndarray) -> None:
     assert f.describe()["provider"] == "cpu, cpu, cpu"
 
 
+@pytest.mark.usefixtures("bare_bind")
 def test_only_the_output_of_a_module_that_fails_on_one_device_is_an_error(image: np.ndarray) -> None:
     class Fails(torch.nn.Module):
         def forward(self, x: object) -> object:
@@ -207,6 +208,7 @@ def test_the_error_of_autocast_is_measured(ready: object, image: np.ndarray) -> 
     assert exact.describe()["checks"] == {}
 
 
+@pytest.mark.usefixtures("bare_bind")
 def test_switches_of_torch_hold_during_the_run_and_come_back(image: np.ndarray) -> None:
     seen = []
 
@@ -314,6 +316,7 @@ class Small(torch.nn.Module):
 
 @pytest.mark.parametrize("compose", ["outside", "inside"])
 @pytest.mark.parametrize("device", ["cpu", ["cpu", "cpu"]])
+@pytest.mark.usefixtures("bare_bind")
 def test_out_of_memory_halves_and_loses_nothing(image: np.ndarray, compose: str, device: object) -> None:
     design = ls.StructuredGaussian(grid=GRID, scale=0.1)
     expected = answers(Small(64, []), image, design, batch_size=64)
@@ -330,6 +333,7 @@ def test_out_of_memory_halves_and_loses_nothing(image: np.ndarray, compose: str,
     assert sum(log) == 151
 
 
+@pytest.mark.usefixtures("bare_bind")
 def test_memory_that_the_processor_does_not_have_halves_the_batch(image: np.ndarray) -> None:
     class Huge(torch.nn.Module):
         def forward(self, x: object) -> object:
@@ -344,6 +348,7 @@ def test_memory_that_the_processor_does_not_have_halves_the_batch(image: np.ndar
 
 
 @pytest.mark.parametrize("compose", ["outside", "inside"])
+@pytest.mark.usefixtures("bare_bind")
 def test_one_picture_that_does_not_fit_is_an_error(image: np.ndarray, compose: str) -> None:
     f, _ = torch_response(Small(1, []), target=1, output_kind="logits", compose=compose).bind(image)
     f._replicas.module.fits = 0
@@ -352,6 +357,7 @@ def test_one_picture_that_does_not_fit_is_an_error(image: np.ndarray, compose: s
 
 
 @pytest.mark.parametrize("compose", ["outside", "inside"])
+@pytest.mark.usefixtures("bare_bind")
 def test_what_was_paid_is_kept_when_the_module_fails(image: np.ndarray, compose: str) -> None:
     class Broken(torch.nn.Module):
         def __init__(self, fault: str) -> None:

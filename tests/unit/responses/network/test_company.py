@@ -1,0 +1,115 @@
+"""Networks whose answer for one picture depends on what else is in the batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import legstat as ls
+from legstat._core.errors import LegstatWarning
+from legstat.responses.onnx.opening import onnx_response
+from tests.helpers_onnx import linear_model, save
+
+SHAPE, CLASSES = (3, 4, 4), 5
+RNG = np.random.default_rng(5)
+X0 = RNG.random(SHAPE)
+DESIGN = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
+SAID = r"answers otherwise for a picture in company .* one by one"
+
+
+def dynamic(path: Path, batch: int | str = "N") -> Path:
+    """A dense layer as dynamic quantisation leaves it: the range of its input is that of the whole batch."""
+    weights = RNG.integers(-100, 100, size=(48, CLASSES)).astype(np.int8)
+    held = {"W": weights, "Wz": np.array(0, np.int8), "Ws": np.array(0.01, np.float32)}
+    nodes = [
+        helper.make_node("Flatten", ["image"], ["flat"], axis=1),
+        helper.make_node("DynamicQuantizeLinear", ["flat"], ["q", "s", "z"]),
+        helper.make_node("MatMulInteger", ["q", "W", "z", "Wz"], ["i"]),
+        helper.make_node("Cast", ["i"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["s", "Ws"], ["scale"]),
+        helper.make_node("Mul", ["f", "scale"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "dynamic",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [batch, *SHAPE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, CLASSES])],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )
+    return save(graph, path)
+
+
+def test_the_example_depends_on_its_company(tmp_path: Path) -> None:
+    f = onnx_response(dynamic(tmp_path / "m.onnx"), target=1)
+    images = np.stack([0.5 * X0, X0, 1 - X0]).astype(np.float32)
+    assert abs(f(images)[0] - f(images[:1])[0]) > 1e-4
+
+
+def test_such_a_network_is_run_one_by_one_and_its_scores_do_not_depend_on_the_batch_size(tmp_path: Path) -> None:
+    f = onnx_response(dynamic(tmp_path / "m.onnx"), target=1)
+    images = np.stack([0.5 * X0, X0, 1 - X0]).astype(np.float32)
+    with pytest.warns(LegstatWarning, match=SAID):
+        settled, value = f.bind(X0)
+    about = settled.describe()
+    assert about["batch_size"] == 1
+    assert not about["company"]["alike"]
+    assert about["company"]["relative_difference"] > 1e-4
+    alone = np.concatenate([f(one[None]) for one in images])
+    for size in (1, 2, 64):
+        assert np.array_equal(settled.with_batch_size(size)(images), alone)
+    assert value == settled(X0[None].astype(np.float32))[0]
+    samples = [ls.query(f, X0, DESIGN, n_queries=41, rng=0, batch_size=1, progress=False)]
+    for size in (7, 64):
+        with pytest.warns(LegstatWarning, match=SAID):
+            samples.append(ls.query(f, X0, DESIGN, n_queries=41, rng=0, batch_size=size, progress=False))
+    for sample in samples[1:]:
+        assert np.array_equal(sample.responses, samples[0].responses)
+    # a response that is told what was found goes on in the same way
+    again = f.resolved(about)
+    assert np.array_equal(again.with_batch_size(64)(images), alone)
+
+
+def test_an_ordinary_network_keeps_its_batches(tmp_path: Path) -> None:
+    f, _ = onnx_response(linear_model(tmp_path / "m.onnx").path, target=1, batch_size=7).bind(X0)
+    assert f.describe()["company"] == {
+        "alike": True,
+        "relative_difference": f.describe()["company"]["relative_difference"],
+        "evaluations": 4 + 7,
+    }
+    assert f.batch_size == 7
+
+
+def test_the_probe_varies_the_company() -> None:
+    def f(images: np.ndarray) -> np.ndarray:
+        """Scores that hang on the brightest picture of the batch."""
+        return images.mean(axis=(1, 2, 3)) + 1e-3 * images.max()
+
+    for size in (2, 3, 64):
+        probe = ls.noise_probe(ls.as_response(f, batch_size=size), X0, DESIGN, rng=0)
+        assert not probe.deterministic, size
+    assert ls.noise_probe(ls.as_response(f, batch_size=1), X0, DESIGN, rng=0).deterministic
+
+
+def test_batches_that_fail_are_found_before_a_query_is_spent(tmp_path: Path) -> None:
+    # batch 1 in a Reshape's target, behind a declared free batch
+    nodes = [
+        helper.make_node("Reshape", ["image", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "W"], ["logits"]),
+    ]
+    held = {"shape": np.array([1, 48], np.int64), "W": RNG.normal(size=(48, CLASSES)).astype(np.float32)}
+    graph = helper.make_graph(
+        nodes,
+        "one",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", *SHAPE])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )
+    path = save(graph, tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=r"`batch_size` must be 1 for this network. Got .*fails on 16 at once"):
+        onnx_response(path, target=1).bind(X0)
+    f, _ = onnx_response(path, target=1, batch_size=1).bind(X0)
+    images = np.stack([X0, 1 - X0]).astype(np.float32)
+    assert f(images) == pytest.approx([f(one[None])[0] for one in images], rel=1e-6)
