@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from html import unescape
 
 import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 import legstat as ls
 from legstat.report.page import save_page
-from legstat.report.plots import SIGNED, UNSIGNED, plot_explanation, plot_map, save_overlay
+from legstat.report.plots import SIGNED, UNSIGNED, plot_explanation, plot_map, save_figure, save_overlay
+from legstat.report.summary import printable
 
 
-def explained(shape=(3, 12, 12), grid=(6, 6), gamma=None, **more):
+def explained(shape=(3, 12, 12), grid=(6, 6), gamma=None, f=None, **more):
     values = np.zeros(grid) if gamma is None else gamma
     if gamma is None:
         values[1, 2], values[3, 4] = 1.0, -0.5
     picture = np.random.default_rng(8).random(shape)
-    f = ls.simulate.linear(np.kron(values, np.ones((shape[1] // grid[0], shape[2] // grid[1]))))
+    f = f or ls.simulate.linear(np.kron(values, np.ones((shape[1] // grid[0], shape[2] // grid[1]))))
     return ls.explain(f, picture, **{"grid": grid, "perturbation": ls.Additive(), "n_queries": 120, "rng": 0, **more})
 
 
@@ -148,6 +152,80 @@ def test_page_stands_alone(found, tmp_path):
     assert "a &lt; b" in text
     assert "data:image/png;base64," in text
     assert "http" not in text  # nothing to fetch
+
+
+class Labelled(ls.Response):
+    """A response whose label is whatever somebody wrote into a file."""
+
+    def __init__(self, label):
+        self.label = label
+
+    def __call__(self, images):
+        return images[:, 0].mean(axis=(1, 2))
+
+    @property
+    def fingerprint(self):
+        return "labelled"
+
+    def describe(self):
+        return {"kind": "onnx", "file": self.label, "target": 3, "target_label": self.label, "fingerprint": "labelled"}
+
+
+LABELS = [r"$\frac{7}$", r"$\nonsense{$ costs $5", r"\textbf{", "two\nlines", "\x1b[2J", "零一二", "<script>", "_^{"]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_labels_are_drawn_as_they_are(label, tmp_path):
+    found = explained(f=Labelled(label), L_ratio=0.2)
+    with mpl.rc_context({"font.family": "No Such Font"}):
+        figure = found.plot()
+        save_figure(figure, tmp_path / "panel.png")
+    title = figure.axes[0].title
+    assert title.get_text().startswith(printable(label) + "\n")
+    assert not title.get_parse_math()
+    assert not any(text.get_usetex() for text in figure.findobj(Text))
+    assert pixels_of(tmp_path / "panel.png").std() > 1
+
+
+def test_a_dollar_is_drawn_as_a_dollar(tmp_path):
+    # between two dollars mathtext would set the digits in another font and drop the dollars
+    figure = Figure()
+    images = []
+    for parse in (False, True):
+        ax = figure.add_subplot()
+        ls.LEG(explained().sample).fit().plot(ax, colorbar=False, title="$ab$")
+        ax.title.set_parse_math(parse)
+        figure.savefig(tmp_path / "a.png")
+        images.append(pixels_of(tmp_path / "a.png"))
+        figure.clear()
+    assert (images[0] != images[1]).any()
+
+
+def test_settings_of_the_user_are_neither_used_nor_changed(found, tmp_path):
+    save_figure(found.plot(), tmp_path / "usual.png")
+    mine = {"text.usetex": True, "axes.facecolor": "red", "savefig.dpi": 30, "figure.facecolor": "red",
+            "savefig.bbox": "tight", "image.cmap": "gray", "axes.titlesize": 40}  # fmt: skip
+    with mpl.rc_context(mine):
+        before = dict(mpl.rcParams)
+        save_figure(found.plot(), tmp_path / "mine.png")
+        assert dict(mpl.rcParams) == before
+    assert np.array_equal(pixels_of(tmp_path / "usual.png"), pixels_of(tmp_path / "mine.png"))
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_pages_and_tables_hold_labels_as_text(label, tmp_path):
+    found = explained(f=Labelled(label), L_ratio=0.2)
+    for summary in (found.summary(), found.leg.summary(), found.tv.summary()):
+        html, shown = summary.as_html(), printable(label)
+        assert "<script" not in html
+        assert unescape(html).count(shown) == 2  # the model's name and the target's
+        assert set(re.findall(r"<(/?\w+)", html)) <= {"table", "/table", "caption", "/caption", "tr", "/tr", "td",
+                                                       "/td", "th", "/th", "br"}  # fmt: skip
+        assert shown in summary.as_text()
+        # no command, no group and no formula is opened: what is left of the braces is ours, in pairs
+        latex = re.sub(r"\\[\\{}$_^#&%]", "", summary.as_latex())
+        assert latex.count("{") == latex.count("}")
+        assert not {r"\frac", r"\nonsense"} & set(re.findall(r"\\[a-z]+", latex))
 
 
 def test_nothing_goes_through_pyplot():
