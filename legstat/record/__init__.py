@@ -1,9 +1,9 @@
 """Records: what an explanation writes down, so that anybody with the same files can repeat and check it."""
 
 from legstat.record.folder import FILES, SavedPath, keep_sample, prepare, save_run
-from legstat.record.reopening import Check
+from legstat.record.numbers import Check, array_sha256, path_arrays
 from legstat.record.verification import Verification, verify
-from legstat.record.writing import array_sha256, make_record, path_arrays, read_record, write_record
+from legstat.record.writing import make_record, read_record, write_record
 
 __all__ = [
     "FILES",

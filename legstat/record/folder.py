@@ -18,7 +18,8 @@ from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
-from legstat.record.writing import path_arrays, write_record
+from legstat.record.numbers import path_arrays
+from legstat.record.writing import write_record
 from legstat.report.page import save_page
 from legstat.report.summary import joint_summary
 from legstat.samples.sample import QuerySample

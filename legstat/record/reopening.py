@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
+from legstat.record.numbers import Check
 from legstat.responses.base import Response
 from legstat.responses.http.opening import reopen_http
 from legstat.responses.onnx.graph import read_model
@@ -20,26 +20,6 @@ WHY_NOT = {
     "legstat.verify(record, f=torch_response(module, ...)); or export the module to ONNX, and explain that.",
 }
 """What cannot be built anew from a record, by kind of response, and what to do."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """One number (or input) of a record beside its repetition.
-
-    Attributes
-    ----------
-    name : str
-        Its name in the record.
-    same : bool
-        Whether all bits are the same.
-    then, now : str
-        What the record says, and what came out.
-    """
-
-    name: str
-    same: bool
-    then: str
-    now: str
 
 
 def reopen(

@@ -5,25 +5,20 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from legstat._core.digests import file_sha256
-from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.designs.by_name import design_from_parameters
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
-from legstat.perturbations.operators import PERTURBATIONS
-from legstat.record.reopening import Check, find_file, reopen
-from legstat.record.writing import array_sha256, environment, numbers, read_record
+from legstat.record.experiment import carry_out
+from legstat.record.numbers import Check, array_sha256, compare, numbers
+from legstat.record.reopening import find_file, reopen
+from legstat.record.writing import environment, read_record
 from legstat.responses.base import Response, as_response
-from legstat.samples.budget import Budget
 from legstat.samples.sample import QuerySample
-from legstat.samples.stopping import HalfWidth
-from legstat.sampling.query import query
 
 
 @dataclass(frozen=True)
@@ -172,8 +167,8 @@ def verify(
     files, notes = tuple(_files(record, home)), tuple(_notes(record))
     if response is None or image is None or not all(check.same for check in checks):
         return Verification(str(path), tuple(checks), (), notes, files)
-    sample, now = _repeat(record, home, response, image, progress)
-    results = _compare(record["results"], now)
+    sample = carry_out(record["experiment"], home, response, image, progress=progress)
+    results = compare(record["results"], _estimated(record["estimators"], sample, progress))
     if not all(check.same for check in results):
         notes += tuple(_distance(home, sample))
     return Verification(str(path), tuple(checks), tuple(results), notes, files)
@@ -220,54 +215,14 @@ def _image_of(
     return image, [*checks, Check("picture", now == then["array_sha256"], then["array_sha256"], now)]
 
 
-def _repeat(
-    record: JSON, home: Path, response: Response, image: FloatArray, progress: bool
-) -> tuple[QuerySample, JSON]:
-    """The recorded experiment done again from its key, and its numbers."""
-    then = record["experiment"]
-    saved: list[QuerySample] = []
-
-    def arguments(of: JSON) -> JSON:
-        """Constructor arguments; arrays, which a record only hashes, come from the saved sample."""
-        plain = {name: value for name, value in of.items() if name != "class"}
-        if any(isinstance(value, dict) for value in plain.values()) and not saved:
-            saved.append(QuerySample.load(find_file("sample.npz", None, None, home, "sample.npz")))
-        for name, value in plain.items():
-            if isinstance(value, dict):
-                source = saved[0].design if of is then["design"] else saved[0].perturbation
-                plain[name] = source.parameters()[name]
-                if array_sha256(plain[name]) != value["sha256"]:
-                    raise ValueError(invalid("verify", f"sample.npz: {name}", "another array", "the recorded one"))
-        return plain
-
-    design = design_from_parameters(then["design"]["class"], arguments(then["design"]))
-    operator = PERTURBATIONS[then["perturbation"]["class"]](**arguments(then["perturbation"]))
-    run = partial(query, response, image, design, perturbation=operator, antithetic=then["antithetic"])
-    run = partial(run, conventions=then["conventions"], beforehand=then.get("beforehand", 0), progress=progress)
-    drawn: JSON = {"key": (int(then["key"][0]), int(then["key"][1])), "first_block": then["first_block"]}
-    rule = None if then.get("until") is None else HalfWidth.from_parameters(then["until"])
-    if rule is not None and then["until_from"]:
-        # the rule set in when so much was there already: no look was made at less
-        budget = Budget.of(design, operator, image, then["antithetic"], more=then["beforehand"])
-        drawn = {"resume": run(n_queries=budget.queries(then["until_from"]), **drawn)}
-    sample = run(n_queries=then["n_queries"], until=rule, **drawn)
-    how = record["estimators"]
+def _estimated(how: JSON, sample: QuerySample, progress: bool) -> JSON:
+    """The numbers of the explanation by the recorded choices."""
     own = sample.conventions == "default"  # other conventions imply the moments and take no word about them
     leg = LEG(sample, moments=how["leg"]["moments"] if own else None).fit()
     estimator = LEGTV(sample, moments=how["legtv"]["moments"] if own else None)
     # the engine is left to the rule that chose it then: it may have taken another one for a fold
     path = estimator.fit_path(selection=how["legtv"]["selection"], progress=progress)
-    return sample, numbers(sample, leg, path, path.select(**how["choice"]))
-
-
-def _compare(then: JSON, now: JSON) -> list[Check]:
-    checks = []
-    for name in [*then, *(name for name in now if name not in then)]:
-        a, b = then.get(name, {}), now.get(name, {})
-        kind = "sha256" if "sha256" in a or "sha256" in b else "hex"
-        shown = "sha256" if kind == "sha256" else "value"
-        checks.append(Check(name, a.get(kind) == b.get(kind), str(a.get(shown)), str(b.get(shown))))
-    return checks
+    return numbers(sample, leg, path, path.select(**how["choice"]))
 
 
 def _difference(check: Check) -> str:

@@ -11,19 +11,18 @@ import datetime
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from legstat._core.digests import file_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
-from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.typing import JSON
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.results import LEGResults, LEGTVResults
+from legstat.record.experiment import experiment_of
+from legstat.record.numbers import array_sha256, numbers
 from legstat.samples.sample import QuerySample
 
 FORMAT = 2
@@ -32,93 +31,6 @@ _RENAMED = {"leg.fidelity": "leg.r2_heldout", "legtv.fidelity": "legtv.r2_heldou
 
 _SECTIONS = ("inputs", "response", "experiment", "estimators", "results", "environment", "provenance")
 _PACKAGES = ("legstat", "numpy", "scipy", "onnxruntime", "onnx", "torch", "highspy", "cvxpy", "pillow")
-
-
-def array_sha256(array: AnyArray) -> str:
-    """SHA-256 of an array's numbers, as anybody can compute it.
-
-    Parameters
-    ----------
-    array : ndarray
-        Numbers, of any shape.
-
-    Returns
-    -------
-    str
-        Hexadecimal digest of the little-endian float64 bytes in C order.
-
-    Examples
-    --------
-    >>> array_sha256(np.array([1.0, 2.0]))[:16]
-    'dc91ce9a50ddc828'
-    """
-    return sha256(np.ascontiguousarray(array, dtype="<f8").tobytes()).hexdigest()
-
-
-def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResults) -> JSON:
-    """Every number of an explanation, by name.
-
-    Parameters
-    ----------
-    sample : QuerySample
-        What was queried.
-    leg, path, tv : LEGResults, LEGTVPath, LEGTVResults
-        What was estimated.
-
-    Returns
-    -------
-    dict
-        Name to ``{"value", "hex"}`` for scalars and ``{"sha256", "shape", "file", "array"}`` for arrays.
-    """
-    facts = leg.moments.source
-    scalars: dict[str, float | int | None] = {
-        "f_x0": sample.f_x0,
-        "f_base": sample.f_base,
-        "mean_shift": facts["mean_shift"],
-        "sd": facts["sd"],
-        "leg.r2_heldout": leg.r2_heldout,
-        "legtv.L": tv.L,
-        "legtv.L_max": tv.L_max,
-        "legtv.L_ratio": tv.L_ratio,
-        "legtv.r2_heldout": tv.r2_heldout,
-        "legtv.n_regions": tv.n_regions,
-        "legtv.gap": tv.certificate.gap,
-    }
-    if sample.stopping is not None and sample.stopping.units:
-        scalars |= {"stopping.units": sample.stopping.units[-1], "stopping.half_width": sample.stopping.half_widths[-1]}
-    arrays = {f"{file}.{name}": (file, name, array) for file, name, array in _arrays(sample, leg, path, tv)}
-    return {
-        **{name: _scalar(value) for name, value in scalars.items()},
-        **{
-            key: {"sha256": array_sha256(array), "shape": list(array.shape), "file": f"{file}.npz", "array": name}
-            for key, (file, name, array) in arrays.items()
-        },
-    }
-
-
-def _arrays(
-    sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResults
-) -> list[tuple[str, str, FloatArray]]:
-    """(file, array in it, values) of every array that is saved."""
-    found = [("sample", f"responses.{i}", s.responses) for i, s in enumerate(sample.segments)]
-    found += [("leg", "params", leg.params), ("legtv", "params", tv.params)]
-    if leg.moments.variances is not None:
-        found.append(("leg", "variances", leg.moments.variances))
-    return found + [("path", name, array) for name, array in path_arrays(path).items()]
-
-
-def path_arrays(path: LEGTVPath) -> dict[str, FloatArray]:
-    """What of a path is saved: L, estimates, and the out-of-sample R^2 where it was measured."""
-    arrays = {"Ls": path.Ls, "params": path.params}
-    if "heldout" in vars(path):  # only if something asked for it: it costs the path once for each fold
-        arrays |= {"heldout_r2": path.heldout.r2, "heldout_std_errors": path.heldout.std_errors}
-    return arrays
-
-
-def _scalar(value: float | None) -> JSON:
-    if value is None:
-        return {"value": None, "hex": None}
-    return {"value": value, "hex": float(value).hex()}
 
 
 def make_record(
@@ -164,10 +76,6 @@ def make_record(
     ValueError
         If the sample was made from arrays or merged: such an experiment cannot be repeated from one key.
     """
-    if sample.external_z is not None or len({s.channel for s in sample.segments}) != len(sample.segments):
-        remedy = "Save the sample itself: QuerySample.save keeps all there is."
-        raise ValueError(invalid("record", "sample", "from arrays, or merged", "the sample of one run", remedy))
-    first = sample.segments[0]
     return {
         "legstat_record": FORMAT,
         "inputs": {
@@ -175,19 +83,7 @@ def make_record(
             "model": _file(model) | {"sha256": sample.response.get("model_sha256")},
         },
         "response": sample.response,
-        "experiment": {
-            "design": _parameters(sample.design),
-            "perturbation": _parameters(sample.perturbation),
-            "antithetic": sample.antithetic,
-            "conventions": sample.conventions,
-            "n_queries": sample.ledger.n_queries,
-            "until": None if sample.stopping is None else sample.stopping.rule.parameters(),
-            "until_from": 0 if sample.stopping is None else sample.stopping.start,
-            "beforehand": sample.ledger.beforehand,
-            "seed": seed,
-            "key": [str(word) for word in first.key],
-            "first_block": first.first_block,
-        },
+        "experiment": experiment_of(sample, seed),
         "estimators": {
             "leg": {"moments": leg.moments.kind},
             "legtv": {"moments": tv.moments.kind, "engine": tv.engine, "selection": tv.selection},
@@ -227,15 +123,6 @@ def _file(path: str | Path | None) -> JSON:
     return (
         {"file": None, "sha256": None} if path is None else {"file": Path(path).name, "sha256": file_sha256(Path(path))}
     )
-
-
-def _parameters(of: Any) -> JSON:
-    """Class and constructor arguments; arrays by their hash, to be taken from sample.npz."""
-    plain = {
-        name: {"sha256": array_sha256(value), "file": "sample.npz"} if isinstance(value, np.ndarray) else value
-        for name, value in of.parameters().items()
-    }
-    return {"class": type(of).__name__, **plain}
 
 
 def write_record(record: JSON, path: str | Path) -> None:

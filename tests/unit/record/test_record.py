@@ -111,7 +111,7 @@ def test_another_model_is_seen_before_any_evaluation(saved, monkeypatch):
     model = saved.parent / "model.onnx"
     model.write_bytes(model.read_bytes() + b"\x00")  # still readable to a lenient reader, another file all the same
     changed = hashlib.sha256(model.read_bytes()).hexdigest()
-    monkeypatch.setattr("legstat.record.verification.query", lambda *a, **k: pytest.fail("evaluated"))
+    monkeypatch.setattr("legstat.record.verification.carry_out", lambda *a, **k: pytest.fail("evaluated"))
     monkeypatch.setattr("legstat.record.reopening.reopen_onnx", lambda *a, **k: pytest.fail("opened"))
     with monkeypatch.context() as patch:
         facts = type("Facts", (), {"sha256": changed})
@@ -125,7 +125,7 @@ def test_another_model_is_seen_before_any_evaluation(saved, monkeypatch):
 
 def test_another_picture_is_seen_before_any_evaluation(saved, monkeypatch):
     other = digit_file(saved.parent, 9)
-    monkeypatch.setattr("legstat.record.verification.query", lambda *a, **k: pytest.fail("evaluated"))
+    monkeypatch.setattr("legstat.record.verification.carry_out", lambda *a, **k: pytest.fail("evaluated"))
     outcome = ls.verify(saved / "record.json", picture=other)
     assert not outcome.passed
     assert [check.name for check in outcome.inputs if not check.same] == ["picture file", "picture"]

@@ -1,0 +1,131 @@
+"""The numbers of an explanation by name: scalars with all their bits, arrays by the SHA-256 of their bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+
+from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat.estimators.path import LEGTVPath
+from legstat.estimators.results import LEGResults, LEGTVResults
+from legstat.samples.sample import QuerySample
+
+
+@dataclass(frozen=True)
+class Check:
+    """One number (or input) of a record beside its repetition.
+
+    Attributes
+    ----------
+    name : str
+        Its name in the record.
+    same : bool
+        Whether all bits are the same.
+    then, now : str
+        What the record says, and what came out.
+    """
+
+    name: str
+    same: bool
+    then: str
+    now: str
+
+
+def array_sha256(array: AnyArray) -> str:
+    """SHA-256 of an array's numbers, as anybody can compute it.
+
+    Parameters
+    ----------
+    array : ndarray
+        Numbers, of any shape.
+
+    Returns
+    -------
+    str
+        Hexadecimal digest of the little-endian float64 bytes in C order.
+
+    Examples
+    --------
+    >>> array_sha256(np.array([1.0, 2.0]))[:16]
+    'dc91ce9a50ddc828'
+    """
+    return sha256(np.ascontiguousarray(array, dtype="<f8").tobytes()).hexdigest()
+
+
+def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResults) -> JSON:
+    """Every number of an explanation, by name.
+
+    Parameters
+    ----------
+    sample : QuerySample
+        What was queried.
+    leg, path, tv : LEGResults, LEGTVPath, LEGTVResults
+        What was estimated.
+
+    Returns
+    -------
+    dict
+        Name to ``{"value", "hex"}`` for scalars and ``{"sha256", "shape", "file", "array"}`` for arrays.
+    """
+    facts = leg.moments.source
+    scalars: dict[str, float | int | None] = {
+        "f_x0": sample.f_x0,
+        "f_base": sample.f_base,
+        "mean_shift": facts["mean_shift"],
+        "sd": facts["sd"],
+        "leg.r2_heldout": leg.r2_heldout,
+        "legtv.L": tv.L,
+        "legtv.L_max": tv.L_max,
+        "legtv.L_ratio": tv.L_ratio,
+        "legtv.r2_heldout": tv.r2_heldout,
+        "legtv.n_regions": tv.n_regions,
+        "legtv.gap": tv.certificate.gap,
+    }
+    if sample.stopping is not None and sample.stopping.units:
+        scalars |= {"stopping.units": sample.stopping.units[-1], "stopping.half_width": sample.stopping.half_widths[-1]}
+    arrays = {f"{file}.{name}": (file, name, array) for file, name, array in _arrays(sample, leg, path, tv)}
+    return {
+        **{name: _scalar(value) for name, value in scalars.items()},
+        **{
+            key: {"sha256": array_sha256(array), "shape": list(array.shape), "file": f"{file}.npz", "array": name}
+            for key, (file, name, array) in arrays.items()
+        },
+    }
+
+
+def _arrays(
+    sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResults
+) -> list[tuple[str, str, FloatArray]]:
+    """(file, array in it, values) of every array that is saved."""
+    found = [("sample", f"responses.{i}", s.responses) for i, s in enumerate(sample.segments)]
+    found += [("leg", "params", leg.params), ("legtv", "params", tv.params)]
+    if leg.moments.variances is not None:
+        found.append(("leg", "variances", leg.moments.variances))
+    return found + [("path", name, array) for name, array in path_arrays(path).items()]
+
+
+def path_arrays(path: LEGTVPath) -> dict[str, FloatArray]:
+    """What of a path is saved: L, estimates, and the out-of-sample R^2 where it was measured."""
+    arrays = {"Ls": path.Ls, "params": path.params}
+    if "heldout" in vars(path):  # only if something asked for it: it costs the path once for each fold
+        arrays |= {"heldout_r2": path.heldout.r2, "heldout_std_errors": path.heldout.std_errors}
+    return arrays
+
+
+def _scalar(value: float | None) -> JSON:
+    if value is None:
+        return {"value": None, "hex": None}
+    return {"value": value, "hex": float(value).hex()}
+
+
+def compare(then: JSON, now: JSON) -> list[Check]:
+    """Every number of one explanation beside that of another, named as in either."""
+    checks = []
+    for name in [*then, *(name for name in now if name not in then)]:
+        a, b = then.get(name, {}), now.get(name, {})
+        kind = "sha256" if "sha256" in a or "sha256" in b else "hex"
+        shown = "sha256" if kind == "sha256" else "value"
+        checks.append(Check(name, a.get(kind) == b.get(kind), str(a.get(shown)), str(b.get(shown))))
+    return checks
