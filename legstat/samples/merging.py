@@ -36,7 +36,7 @@ def check_mergeable(one: Mapping[str, Any], other: Mapping[str, Any]) -> None:
 def merge_segments(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     """All of them in the order of key, stream and block; ValueError where two answer the same block."""
     ordered = sorted(segments, key=lambda s: (s.key, s.channel, s.first_block))
-    for a, b in pairwise(ordered):
+    for a, b in pairwise(segment for segment in ordered if segment.blocks):  # a run may stop before its first one
         if (a.key, a.channel) == (b.key, b.channel) and a.blocks.stop > b.first_block:
             valid = "samples of disjoint blocks of one key, or of different keys"
             remedy = "Give each run its own `first_block` or `rng`."
