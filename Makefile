@@ -31,7 +31,7 @@ slow: $(VENV)/.test
 # every step runs, whatever the ones before it found
 lint: $(VENV)/.test
 	@status=0; \
-	for step in 'ruff check .' 'ruff format --check .' mypy lint-imports 'python tools/check_docstrings.py'; do \
+	for step in 'ruff check .' 'ruff format --check .' mypy 'lint-imports --no-cache' 'python tools/check_docstrings.py'; do \
 		echo "== $$step"; $(BIN)/$$step || status=1; \
 	done; exit $$status
 

@@ -1,4 +1,7 @@
-"""The command line: ``legstat explain | demo | inspect | verify | study``."""
+"""The command line: ``legstat explain | demo | inspect | verify | study``.
+
+Estimates nothing: each command reads its options, calls public functions and tells faults in one line.
+"""
 
 import os
 import signal

@@ -1,1 +1,4 @@
-"""LEG and LEG-TV: from a sample or its moments to results."""
+"""LEG and LEG-TV: from a sample or its moments to results, along the path of L.
+
+Spends no evaluation; summaries and figures are drawn by `legstat.report`.
+"""

@@ -1,1 +1,4 @@
-"""What can be said about the error of an estimate: theory and intervals. Sees estimates and covariances only."""
+"""What can be said about the error of an estimate: intervals, tests, bounds, power, when a run may stop.
+
+Sees estimates and covariances only: no model, no estimator.
+"""

@@ -1,4 +1,7 @@
-"""Records: what an explanation writes down, so that anybody with the same files can repeat and check it."""
+"""Records: what an explanation writes down, so that anybody with the same files can repeat and check it.
+
+Estimates nothing by itself: what is compared comes from the stages that made it.
+"""
 
 from legstat.record.folder import FILES, SavedPath, keep_sample, prepare, save_run
 from legstat.record.numbers import Check, array_sha256, path_arrays

@@ -15,7 +15,7 @@ from legstat._core.contents import contents
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.perturbations.recipe import Recipe, Scorer
-from legstat.responses.network.pictures import read_picture
+from legstat.responses.pictures import read_picture
 from legstat.responses.torch.module import torch_parts
 
 ImageShape = tuple[int | None, int | None, int | None]

@@ -1,4 +1,7 @@
-"""Monte Carlo studies: how the error of an estimator falls with the number of queries, set beside the theory."""
+"""Monte Carlo studies: how the error of an estimator falls with the number of queries, set beside the theory.
+
+Looks at estimators from outside; no stage knows of it.
+"""
 
 from legstat.studies.cells import Estimator
 from legstat.studies.closed_form import leg_mse

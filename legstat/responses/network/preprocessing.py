@@ -13,7 +13,7 @@ import numpy as np
 from legstat._core.checks import is_number
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.responses.network.pictures import INTERPOLATIONS, fit_picture, open_picture, to_array
+from legstat.responses.pictures import INTERPOLATIONS, fit_picture, open_picture, to_array
 
 Layout = Literal["auto", "NCHW", "NHWC"]
 ChannelOrder = Literal["RGB", "BGR"]

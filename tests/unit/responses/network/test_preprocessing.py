@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from legstat.responses.network.input import InputWriter
-from legstat.responses.network.pictures import read_picture
 from legstat.responses.network.preprocessing import PRESETS, Preprocessing, as_preprocessing
+from legstat.responses.pictures import read_picture
 
 FLOAT32 = np.dtype(np.float32)
 
