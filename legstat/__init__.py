@@ -33,7 +33,8 @@ from legstat.inspection.onnx_file import ModelReport, inspect_model
 from legstat.moments.estimate import Moments
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import Verification, verify
-from legstat.responses.base import CallableResponse, Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import CallableResponse, as_response
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
 from legstat.responses.network.preprocessing import Preprocessing

@@ -23,7 +23,8 @@ from legstat.moments.estimate import CROSSFIT_MINIMUM
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import make_record, save_run
 from legstat.report.summary import joint_summary
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import as_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.cache import QueryCache

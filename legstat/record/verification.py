@@ -17,7 +17,8 @@ from legstat.record.experiment import carry_out
 from legstat.record.numbers import Check, array_sha256, compare, numbers
 from legstat.record.reopening import find_file, reopen
 from legstat.record.writing import environment, read_record
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import as_response
 from legstat.samples.sample import QuerySample
 
 

@@ -92,7 +92,7 @@ def measure_batch_sizes(
     Examples
     --------
     >>> import numpy as np
-    >>> from legstat.responses.base import as_response
+    >>> from legstat.responses.function import as_response
     >>> f = as_response(lambda images: images.mean(axis=(1, 2, 3)))
     >>> times = measure_batch_sizes(f, np.zeros((1, 8, 8)), candidates=(4, 8), seconds=0.01)
     >>> set(times.seconds) <= {4, 8}, times.best in times.seconds
@@ -268,7 +268,7 @@ def tune_batch_size(
     Examples
     --------
     >>> import numpy as np
-    >>> from legstat.responses.base import as_response
+    >>> from legstat.responses.function import as_response
     >>> from legstat.sampling.batch_size import tune_batch_size
     >>> f = as_response(lambda images: images.mean(axis=(1, 2, 3)))
     >>> tune_batch_size(f, np.zeros((1, 8, 8)), candidates=(4, 8), seconds=0.01).batch_size in (4, 8)

@@ -13,7 +13,8 @@ from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
 from legstat.perturbations.operators import Additive, Perturbation
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import as_response
 from legstat.samples.budget import planes_of
 from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Ledger

@@ -17,7 +17,8 @@ from legstat.designs.blocks import Key
 from legstat.designs.design import Design
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import Recipe, Scorer
-from legstat.responses.base import CallableResponse, Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import CallableResponse, as_response
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth

@@ -16,7 +16,8 @@ from legstat.designs.grid import Grid
 from legstat.estimators.leg import LEG
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.perturbations.operators import Additive, Perturbation
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import as_response
 from legstat.sampling.query import query
 from legstat.studies.cells import Cell, digest, stream
 

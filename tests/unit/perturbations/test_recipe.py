@@ -12,7 +12,7 @@ import legstat as ls
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Perturbation
 from legstat.perturbations.recipe import Recipe, Scorer
-from legstat.responses.base import CallableResponse
+from legstat.responses.function import CallableResponse
 from legstat.responses.network.input import InputWriter
 from legstat.responses.network.preprocessing import PRESETS
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from legstat._core.digests import value_sha256
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import as_response
 
 
 def mean_of(images: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ import pytest
 
 from legstat._core.checks import check_count
 from legstat._core.errors import LegstatWarning
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import as_response
 from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes, tune_batch_size
 
 

@@ -16,7 +16,7 @@ import pytest
 import legstat as ls
 from legstat._core.errors import ConstantScoreWarning, PartialAnswerError
 from legstat.designs.blocks import BLOCK
-from legstat.responses.base import CallableResponse
+from legstat.responses.function import CallableResponse
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from tests.helpers import Counting, naive_pictures, smooth
 
