@@ -8,6 +8,7 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
+from legstat._core.checks import check_rng
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
@@ -251,7 +252,7 @@ def piecewise_constant(grid: tuple[int, int], sparsity: int, *, rng: Any = None,
     12
     """
     shape = Grid(parse_shape("simulate.piecewise_constant", grid))
-    generator = np.random.default_rng(rng)
+    generator = check_rng("simulate.piecewise_constant", rng)
     gamma, have = np.zeros(shape.shape), 0
     for attempt in range(attempts):
         if have == sparsity:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TypeGuard, TypeVar
+from types import NoneType, UnionType
+from typing import TypeGuard, TypeVar, get_args
 
 import numpy as np
 
 from legstat._core.errors import invalid
 
 Choice = TypeVar("Choice")
-_USUAL = {"fdr": 0.1, "fwer": 0.05, "alpha": 0.05, "power": 0.8}
+_USUAL = {"fdr": 0.1, "fwer": 0.05, "alpha": 0.05, "power": 0.8, "share": 0.5, "at": 0.5}
 
 
 def is_number(value: object) -> TypeGuard[float]:
@@ -115,3 +116,26 @@ def check_choice(where: str, name: str, value: object, known: Iterable[Choice], 
         if isinstance(value, type(one)) and one == value:
             return one
     raise ValueError(invalid(where, name, value, "one of " + ", ".join(map(repr, choices)), remedy))
+
+
+def check_type(where: str, name: str, value: object, kind: type | UnionType, valid: str) -> None:
+    """TypeError where it is none of those classes; `valid` says what is one, after their names."""
+    if not isinstance(value, kind):
+        wanted = "a " + " or ".join(one.__name__ for one in get_args(kind) or (kind,) if one is not NoneType)
+        raise TypeError(invalid(where, name, value, f"{wanted}, {valid}"))
+
+
+def check_rng(where: str, rng: object) -> np.random.Generator:
+    """The generator that `rng` stands for; TypeError or ValueError where numpy makes none of it.
+
+    Examples
+    --------
+    >>> check_rng("query", -1)
+    Traceback (most recent call last):
+    ValueError: legstat.query: `rng` must be None, a whole number >= 0, a Generator or the like. Got -1.
+    """
+    try:
+        return np.random.default_rng(rng)  # type: ignore[arg-type]  # what it takes, it says itself
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(invalid(where, "rng", rng, "None, a whole number >= 0, a Generator or the like")) from error

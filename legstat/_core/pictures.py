@@ -41,7 +41,11 @@ def check_picture(where: str, image: object) -> FloatArray:
     (1, 8, 8)
     """
     first = "Channels come first; `response.load_image(path)` reads a picture file in this form."
-    if np.asarray(image).dtype.kind not in "fiub":
+    try:
+        kind = np.asarray(image).dtype.kind
+    except ValueError:  # nested lists of unequal lengths
+        kind = "O"
+    if kind not in "fiub":
         raise TypeError(invalid(where, "image", image, "an array of real numbers of shape (C, H, W)", first))
     picture = np.array(image, dtype=np.float64)
     if picture.ndim != 3 or not picture.size:

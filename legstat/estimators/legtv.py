@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from legstat._core.checks import check_within
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import JSON, FloatArray
@@ -352,13 +353,9 @@ class LEGTV:
             remedy = "Or choose it on the path: LEGTV(sample).fit_path().select('heldout')."
             raise ValueError(invalid("LEGTV.fit", "L, L_ratio", (L, ratio), "exactly one of the two", remedy))
         if L is not None:
-            if not (np.isfinite(L) and L >= 0):
-                remedy = "For a fraction of L_max pass `L_ratio=`."
-                raise ValueError(invalid("LEGTV.fit", "L", L, "a finite number >= 0", remedy))
-            return np.full(len(self._moments.b), float(L))
-        if ratio is None or not 0.0 <= ratio <= 1.0:
-            remedy = "For an absolute value pass `L=`."
-            raise ValueError(invalid("LEGTV.fit", "L_ratio", ratio, "within [0, 1]", remedy))
+            remedy = "For a fraction of L_max pass `L_ratio=`."
+            return np.full(len(self._moments.b), check_within("LEGTV.fit", "L", L, remedy=remedy))
+        ratio = check_within("LEGTV.fit", "L_ratio", ratio, 0.0, 1.0, remedy="For an absolute value pass `L=`.")
         base = self.L_max_per_row if self._per_channel else np.full(len(self._moments.b), self.L_max)
         return ratio * base
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from legstat._core.checks import check_within
 from legstat._core.conventions import Conventions, ConventionsName, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
@@ -404,13 +405,9 @@ def choose_rule(L: float | str | None, L_ratio: float | None, conventions: Conve
             raise ValueError(invalid("explain", "L", L, '"heldout", "theory" or a number >= 0'))
         return {"rule": L}
     if L is not None:
-        if not (np.isfinite(L) and L >= 0):
-            raise ValueError(invalid("explain", "L", L, '"heldout", "theory" or a finite number >= 0'))
-        return {"L": float(L)}
+        return {"L": check_within("explain", "L", L, remedy='Or the name of a rule: "heldout", "theory".')}
     if L_ratio is not None:
-        if not 0.0 <= L_ratio <= 1.0:
-            raise ValueError(invalid("explain", "L_ratio", L_ratio, "within [0, 1]", "For L itself pass `L=`."))
-        return {"L_ratio": float(L_ratio)}
+        return {"L_ratio": check_within("explain", "L_ratio", L_ratio, 0.0, 1.0, remedy="For L itself pass `L=`.")}
     return {"rule": "heldout"} if conventions == "default" else {"L_ratio": _PUBLISHED_L_RATIO}
 
 

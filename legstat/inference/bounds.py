@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import scipy.linalg
 
-from legstat._core.checks import check_choice, check_count, check_positive, check_within
+from legstat._core.checks import check_choice, check_count, check_positive, check_rng, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
 from legstat.designs.design import Design
@@ -247,7 +247,7 @@ def _lower_kappa(design: Design) -> float:
 
 
 def _upper_kappa(design: Design, sparsity: int, n_tries: int, rng: Any) -> float:
-    grid, generator = design.grid, np.random.default_rng(rng)
+    grid, generator = design.grid, check_rng("kappa", rng)
     p1, p2 = grid.shape
     candidates = [np.eye(grid.n_cells)]
     for _ in range(n_tries):

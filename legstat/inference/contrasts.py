@@ -10,7 +10,7 @@ import numpy as np
 import scipy.linalg
 import scipy.stats
 
-from legstat._core.checks import check_level
+from legstat._core.checks import check_level, check_rng
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.covariance import SEED
@@ -184,7 +184,7 @@ class Contrasts:
         """Normal draws with the estimated covariance, as one batch of shape (n_draws, k)."""
         values, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
-        return [np.random.default_rng(rng).standard_normal((n_draws, len(values))) @ root.T]
+        return [check_rng("Contrasts.draws", rng).standard_normal((n_draws, len(values))) @ root.T]
 
     def test(
         self,

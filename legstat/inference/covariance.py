@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from legstat._core.checks import check_count
+from legstat._core.checks import check_count, check_rng
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.moments.estimate import ROUNDING, Moments
@@ -123,7 +123,7 @@ class Covariance:
             Batches, n_draws rows in all; at most 64 MiB or one draw at a time.
         """
         check_count("Covariance.draws", "n_draws", n_draws, 1, what="; 2000 is usual")
-        generator = np.random.default_rng(rng)
+        generator = check_rng("Covariance.draws", rng)
         size = max(1, _BATCH_BYTES // (8 * self.size))
         for start in range(0, n_draws, size):
             batch = np.zeros((min(size, n_draws - start), self.size))

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import scipy.ndimage
 
+from legstat._core.checks import check_level
 from legstat._core.conventions import Conventions, clash
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
@@ -216,8 +217,7 @@ class Blend(Perturbation):
         if isinstance(baseline, str) and baseline not in get_args(Baseline):
             valid = "one of " + ", ".join(map(repr, get_args(Baseline))) + " or an array of the picture's shape"
             raise ValueError(invalid("Blend", "baseline", baseline, valid))
-        if not (np.isfinite(at) and 0.0 < at < 1.0):
-            raise ValueError(invalid("Blend", "at", at, "strictly between 0 and 1", "0.5 leaves room on both sides."))
+        at = check_level("Blend", "at", at)
         if blur_sigma is not None and not (np.isfinite(blur_sigma) and blur_sigma > 0):
             raise ValueError(invalid("Blend", "blur_sigma", blur_sigma, "a finite number > 0, in pixels"))
         own = baseline if isinstance(baseline, str) else np.array(baseline, dtype=np.float64)

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from legstat._core.checks import check_within
+from legstat._core.checks import check_type, check_within
 from legstat._core.conventions import Conventions, ConventionsName, MomentKind, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
@@ -335,6 +335,7 @@ class QuerySample:
             stopped by its widths.
         """
         for other in others:
+            check_type("QuerySample.merge", "others", other, QuerySample, "which `QuerySample.load` reads from a file")
             check_mergeable(self._parts(), other._parts())
         samples = (self, *others)
         segments = merge_segments(segment for one in samples for segment in one.segments)

@@ -15,7 +15,7 @@ import numpy as np
 
 from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
-from legstat._core.errors import LegstatWarning
+from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.files import json_text, write_text
 from legstat._core.typing import AnyArray
 from legstat.designs.grid import Grid
@@ -110,6 +110,8 @@ def _measure(
     response: Response, recipe: Recipe, planes: int, candidates: Sequence[int], seconds: float
 ) -> BatchTimings:
     """Time the way from z to scores at several batch sizes."""
+    if not len(candidates):
+        raise ValueError(invalid("measure_batch_sizes", "candidates", candidates, "at least one batch size"))
     start = time.perf_counter()
     sizes: list[int] = []
     evaluations = 0

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from types import NoneType
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 
-from legstat._core.checks import check_count, is_number
+from legstat._core.checks import check_count, check_rng, check_type, is_number
 from legstat._core.conventions import Conventions, ConventionsName, clash, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.pictures import check_picture
@@ -96,10 +95,10 @@ class Experiment:
             Where an argument cannot be right.
         """
         picture = check_picture("query", image)
-        _check_type("design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
-        _check_type("perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
-        _check_type("resume", resume, QuerySample | None, "an earlier result, or `error.sample`")
-        _check_type("antithetic", antithetic, bool | np.bool_ | None, "True or False")
+        check_type("query", "design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
+        check_type("query", "perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
+        check_type("query", "resume", resume, QuerySample | None, "an earlier result, or `error.sample`")
+        check_type("query", "antithetic", antithetic, bool | np.bool_ | None, "True or False")
         if not is_number(n_queries) or not float(n_queries).is_integer():
             raise TypeError(invalid("query", "n_queries", n_queries, "a whole number"))
         first_block = check_count("query", "first_block", first_block, 0, 2**63 - 1)
@@ -238,7 +237,7 @@ class Experiment:
 
 def key_of(rng: Any) -> Key:
     """The generator's key that `rng` (anything `numpy.random.default_rng` takes) stands for."""
-    words = np.random.default_rng(rng).integers(0, 2**64, size=2, dtype=np.uint64)
+    words = check_rng("query", rng).integers(0, 2**64, size=2, dtype=np.uint64)
     return int(words[0]), int(words[1])
 
 
@@ -248,7 +247,8 @@ def _key(rng: Any, key: Key | None) -> Key:
         return key_of(rng)
     if rng is not None:
         raise ValueError(invalid("query", "rng, key", (rng, key), "not given together"))
-    if not all(0 <= word < 2**64 for word in key):
+    words: tuple[object, ...] = tuple(key)
+    if len(words) != 2 or not all(isinstance(word, int) and 0 <= word < 2**64 for word in words):
         raise ValueError(invalid("query", "key", key, "two integers of 64 bits", "Or give a seed as `rng`."))
     return key[0], key[1]
 
@@ -283,9 +283,3 @@ def _pairing(given: bool | None, rules: Conventions, resume: QuerySample | None)
     if resume is not None and given != implied:
         raise ValueError(invalid("query", "antithetic", given, f"{implied}, as in the resumed sample"))
     return bool(given)
-
-
-def _check_type(name: str, value: object, kind: Any, valid: str) -> None:
-    if not isinstance(value, kind):
-        wanted = "a " + " or ".join(t.__name__ for t in get_args(kind) or (kind,) if t is not NoneType)
-        raise TypeError(invalid("query", name, value, f"{wanted}, {valid}"))

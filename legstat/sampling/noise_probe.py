@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from legstat._core.checks import check_count
+from legstat._core.checks import check_count, check_rng, check_type
 from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
@@ -150,11 +150,13 @@ def noise_probe(
     """
     n_inputs = check_count("noise_probe", "n_inputs", n_inputs, 1)
     repeats = check_count("noise_probe", "repeats", repeats, 2)
+    check_type("noise_probe", "design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
+    check_type("noise_probe", "perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
+    generator = check_rng("noise_probe", rng)
     picture, response = check_picture("noise_probe", image), as_response(f)
     operator = Additive() if perturbation is None else perturbation
     operator.check(picture, design.grid, design.channels)
     settled, _ = response.bind(picture)
-    generator = np.random.default_rng(rng)
     planes = planes_of(design, picture)
     z = design.sample(generator, max(n_inputs - 1, 0) * planes)
     compose = operator.composer(picture, design.grid, settled.dtype)

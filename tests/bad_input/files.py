@@ -48,7 +48,7 @@ ARCHIVES = [
     Row("no such sample", lambda w: ls.QuerySample.load(w.folder / "s.npz"), FileNotFoundError, ("s.npz",)),
     Row("sample of 0 bytes", lambda w: ls.QuerySample.load(w.file("s.npz")), V, ("QuerySample.save",)),
     Row("sample is a text", lambda w: ls.QuerySample.load(w.file("s.npz", "hello")), V, ("QuerySample.save",)),
-    Row("sample is a folder", lambda w: ls.QuerySample.load(w.folder), V, ("QuerySample.save",)),
+    Row("sample is a folder", lambda w: ls.QuerySample.load(w.folder), IsADirectoryError, ("directory",)),
     Row("arrays of somebody else", lambda w: ls.QuerySample.load(w.archive("s.npz", a=[1])), V, ("QuerySample.save",)),
     Row(
         "a result for a sample",

@@ -12,14 +12,6 @@ from tests.bad_input.world import Finished, Row, World
 onnxruntime = pytest.importorskip("onnxruntime", reason="many rows are about ONNX files")
 
 ROWS = [*arguments.ROWS, *models.ROWS, *files.ROWS]
-UNTOLD = {
-    *("ragged picture", "channels last", "rng a word", "rng below 0", "rng a fraction", "--seed below 0"),
-    *("key of one word", "L True", "mask level a word", "fit at L True", "fit at L a word", "merge with a path"),
-    *("probe of 0..255", "probe without a law", "probe by a word", "no candidates", "shape of two"),
-    *("no certificates", "headers of a list", "line break in a header", "sample without its parts"),
-    *("header is no mapping", "record without its results", "record without its experiment"),
-}
-"""Known faults: an error of somebody else's, or none."""
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +19,7 @@ def finished() -> Finished:
     return Finished()
 
 
-def _param(row: Row) -> object:
-    marks = [pytest.mark.xfail(reason="known fault", strict=False)] if row.name in UNTOLD else []
-    return pytest.param(row, id=row.name, marks=marks)
-
-
-@pytest.mark.parametrize("row", [_param(row) for row in ROWS])
+@pytest.mark.parametrize("row", ROWS, ids=[row.name for row in ROWS])
 def test_told_before_anything_is_evaluated(
     row: Row, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote, urlsplit
 
-import numpy as np
-
+from legstat._core.checks import check_count, check_within
 from legstat._core.errors import BackendUnavailableError, invalid
 from legstat._core.typing import JSON
 from legstat.responses.http.protocol import ProtocolError
@@ -67,6 +66,17 @@ class _Call:
                 socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
 
+def _checked_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """What is sent with every request; no error shows a value."""
+    given: object = {} if headers is None else headers
+    if not isinstance(given, Mapping):
+        raise TypeError(invalid(WHERE, "headers", type(given).__name__, "a mapping of names to texts"))
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, str) or set("\r\n") & set(name + value):
+            raise ValueError(invalid(WHERE, "headers", name, "of names and texts without line breaks"))
+    return dict(given)
+
+
 class Endpoint:
     """One model behind one address: connections, retries, rate, deadlines. Safe to use from several threads.
 
@@ -107,15 +117,15 @@ class Endpoint:
             )
         numbers = [("timeout", timeout, 1e-3), ("deadline", deadline, 1e-3), ("backoff", backoff, 0.0)]
         for name, value, least in numbers + ([] if rate is None else [("rate", rate, 1e-6)]):
-            if not (np.isfinite(value) and value >= least):
-                raise ValueError(invalid(WHERE, name, value, f"a finite number >= {least:g}"))
-        if retries < 0 or retries != int(retries):
-            raise ValueError(invalid(WHERE, "retries", retries, "a whole number >= 0"))
+            check_within(WHERE, name, value, least)
+        retries = check_count(WHERE, "retries", retries, 0)
+        if ca_certs is not None and not Path(ca_certs).exists():
+            raise ValueError(invalid(WHERE, "ca_certs", str(ca_certs), "an existing file of certificates"))
         self.url, self.model, self.version = str(url).rstrip("/"), model, version
         self.path = f"v2/models/{quote(model, safe='')}"
         if version is not None:
             self.path += f"/versions/{quote(version, safe='')}"
-        self._headers = dict(headers or {})
+        self._headers = _checked_headers(headers)
         self.timeout, self._deadline, self._retries, self._backoff = timeout, deadline, retries, backoff
         self._rate, self._in_flight = rate, in_flight
         self._ca_certs = None if ca_certs is None else str(ca_certs)

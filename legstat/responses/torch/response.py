@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from legstat._core.checks import is_number
 from legstat._core.errors import BackendUnavailableError, invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
@@ -375,6 +376,10 @@ def torch_response(
         import torch
     except ImportError as error:
         raise BackendUnavailableError("torch", "torch", "torch_response") from error
+    sizes = tuple(input_shape)
+    if len(sizes) != 3 or not all(size is None or (is_number(size) and size >= 1) for size in sizes):
+        valid = "three sizes (C, H, W), None where any will do"
+        raise ValueError(invalid(where, "input_shape", input_shape, valid))
     if not isinstance(module, torch.nn.Module):
         raise TypeError(
             invalid(
