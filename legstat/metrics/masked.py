@@ -12,7 +12,8 @@ from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Blend
-from legstat.responses.base import Response, as_response
+from legstat.responses.base import Response
+from legstat.responses.function import as_response
 
 Answering = Response | Callable[[AnyArray], AnyArray]
 """What a metric takes as the black box."""
