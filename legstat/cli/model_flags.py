@@ -114,7 +114,7 @@ def headers_from(where: str, file: Path) -> Mapping[str, str]:
     They are read from a file because a command line is seen by other users of the machine, and stands in the record.
     """
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(invalid(where, "--headers", str(file), "a readable text file", f"{error}.")) from error
     headers = {}

@@ -34,7 +34,7 @@ def read_settings(path: Path) -> JSON:
         The values, files made relative to this one's folder.
     """
     try:
-        settings: JSON = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings: JSON = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"legstat.{WHERE}: {str(path)!r} is not TOML: {error}.") from error
     subject = settings.get("subject")

@@ -45,7 +45,7 @@ def read_labels(where: str, labels: str | Path | Sequence[str] | None) -> tuple[
         return names
     path = Path(labels)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         if path.suffix != ".json":
             return tuple(line.strip() for line in text.splitlines() if line.strip())
         table = json.loads(text)

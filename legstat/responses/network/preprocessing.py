@@ -230,7 +230,7 @@ class Preprocessing:
             The preprocessing.
         """
         try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ValueError(
                 invalid("Preprocessing.from_toml", "path", str(path), "a readable TOML file", f"{error}.")
