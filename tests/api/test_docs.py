@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import doctest
 import importlib
 import re
@@ -16,6 +17,9 @@ import legstat.simulate
 import legstat.studies
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
+PACKAGE = DOCS.parent / "legstat"
+SPOKEN_OF = {"rng"}
+"""Words in code that are no definitions: arguments."""
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 PAGES = sorted(path for path in DOCS.glob("*.md") if ">>>" in path.read_text(encoding="utf-8"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -52,6 +56,41 @@ def test_names_in_code_exist():
             assert hasattr(legstat, name), f"{path.name}: ls.{name}"
         for dotted in re.findall(r"(?:`~?|:: |from )(legstat(?:\.\w+)+)", text):
             assert _resolves(dotted), f"{path.name}: {dotted}"
+
+
+BUILT = DOCS / "how_it_is_built.md"
+
+
+def test_the_walks_lead_through_code_that_is_there():
+    """After a file in `folder/file.py`, each name in code up to the next file is defined in it."""
+    walks = BUILT.read_text(encoding="utf-8").split("## A picture", 1)[1]
+    pieces = re.split(r"`([\w/]+\.py)`", walks)
+    assert len(pieces) > 40
+    for file, text in zip(pieces[1::2], pieces[2::2], strict=True):
+        path = PACKAGE / file
+        assert path.is_file(), file
+        text = text.split("\n## ")[0]  # what follows is another walk, with its own call
+        names = [name for name in re.findall(r"`([A-Za-z_][\w.]*)`", text) if not name.startswith("_")]
+        missing = set(names) - _defined(path) - SPOKEN_OF
+        assert not missing, f"{file} does not define {sorted(missing)}"
+
+
+def test_every_folder_has_its_line():
+    folders = {path.parent.relative_to(PACKAGE).parts[-1] for path in PACKAGE.glob("*/**/__init__.py")}
+    lines = BUILT.read_text(encoding="utf-8").split("## Folders")[1].split("\n## ")[0]
+    named = set(re.findall(r"`(\w+)/`", lines))
+    assert named == folders
+
+
+def _defined(path: Path) -> set[str]:
+    """Functions, classes, and their methods as `Class.method`."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+    return found
 
 
 def test_the_summary_shown_is_the_one_printed():
