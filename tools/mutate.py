@@ -2,7 +2,7 @@
 
 A mutant swaps an arithmetic, comparison or boolean operator, shifts a constant, drops a sign or a `not`, or returns
 None. Each is written into a scratch copy of the tree and judged by the fast tests of its folder (`TESTS`, or --tests)
-in a forked process of its own, which starts with numpy, scipy and pytest loaded; the first failing test, or the
+in a forked process of its own, in which all but legstat itself is loaded; the first failing test, or the
 timeout, kills it. A survivor is either equivalent to the code (a tolerance, a speed-up, a bound never met) or stands
 for a test that is missing.
 
@@ -125,6 +125,18 @@ def likeliest(path: Path) -> tuple[str, ...]:
     return (str(named),) if (ROOT / named).exists() else ()
 
 
+def preload() -> None:
+    """Load pytest and all that legstat loads, once for all forks, and forget legstat itself."""
+    import pytest  # noqa: F401
+
+    sys.path.insert(0, str(ROOT))
+    import legstat  # noqa: F401
+
+    sys.path.pop(0)
+    for name in [name for name in sys.modules if name.split(".")[0] == "legstat"]:
+        del sys.modules[name]
+
+
 def run(scratch: Path, tests: tuple[str, ...], timeout: float) -> str:
     """Run tests in a fork, in the scratch copy: "passed", "failed" or "timeout"."""
     child = os.fork()
@@ -170,10 +182,7 @@ def main() -> int:
     if given.list:
         print("\n".join(map(str, chosen)))
         return 0
-    import numpy  # noqa: F401  # loaded once, before the forks
-    import pytest  # noqa: F401
-    import scipy.stats  # noqa: F401
-
+    preload()
     survivors: list[Mutant] = []
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)

@@ -7,7 +7,7 @@ import pytest
 
 from legstat._core.errors import SolverError
 from legstat.solvers import FlowProgram, GeneralProgram, Status, solve, solve_path
-from legstat.solvers.optimum.certificate import flow_certificate, general_certificate
+from legstat.solvers.optimum.certificate import Certificate, flow_certificate, general_certificate, slope_of_flow
 from legstat.solvers.programs import graph
 from tests.lp_bank import FLOWS, GENERALS, RATIOS, node_form_value
 
@@ -171,6 +171,67 @@ def test_each_part_of_the_certificate_counts() -> None:
     unbalanced = flow_certificate(program, np.array([0.0, 0.5, 1.0]), np.array([0.1, 0.0]), 0.5)
     assert unbalanced.dual_residual == pytest.approx(0.1, rel=1e-12)
     assert not unbalanced.passed
+
+
+def _edge_by_edge(program: FlowProgram, g: np.ndarray, f: np.ndarray, L: float) -> dict[str, float]:
+    """The certificate's numbers in the program's own units, by loops over edges and nodes."""
+    c, w = program.centre / program.scale, program.weights / program.weight_scale
+    objective = dual = violation = apart = 0.0
+    imbalance = np.zeros(program.n_nodes)
+    for e, (a, b) in enumerate(zip(program.tail, program.head, strict=True)):
+        h = g[b] - g[a]
+        candidates = np.append(np.linspace(c[e] - L, c[e] + L, 3), [0.0] if abs(c[e]) <= L else [])
+        least = min(w[e] * abs(x) - f[e] * x for x in candidates)  # linear between these
+        objective, dual = objective + w[e] * abs(h), dual + least
+        violation = max(violation, abs(h - c[e]) - L)
+        apart = max(apart, w[e] * abs(h) - f[e] * h - least)
+        imbalance[b] += f[e]
+        imbalance[a] -= f[e]
+    largest, heaviest = np.abs(c).max(), w.max()
+    hidden = float(np.abs(imbalance * g).sum())
+    return {
+        "primal_residual": violation / max(largest, L),
+        "dual_residual": float(np.abs(imbalance).max() / heaviest),
+        "dual_value": dual * program.scale * program.weight_scale,
+        "gap": (abs(objective - dual) + hidden) / max(objective, 1e-3 * largest * heaviest),
+        "complementarity": apart / (largest * heaviest),
+    }
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-5])
+def test_certificate_edge_by_edge(size: float) -> None:
+    rng = np.random.default_rng(0)
+    weights = rng.uniform(0.2, 3.0, graph.grid_edges((4, 5))[0].size)
+    program = FlowProgram.from_potential((4, 5), 7.0 * rng.standard_normal(20), weights)
+    unit_L = 0.4 * program.L_max / program.scale
+    for _ in range(5):
+        # the smaller g has an objective below the floor of the gap
+        g, flow = size * rng.standard_normal(20), 0.3 * rng.standard_normal(program.n_edges)
+        found = flow_certificate(program, g, flow, unit_L)
+        for name, value in _edge_by_edge(program, g, flow, unit_L).items():
+            # sums of 31 numbers in another order
+            assert getattr(found, name) == pytest.approx(value, rel=1e-12), name
+
+
+def test_what_passes() -> None:
+    parts = {"primal_residual": 1e-8, "dual_residual": 1e-8, "gap": 1e-8}
+    assert Certificate(dual_value=1.0, complementarity=1.0, **parts).passed
+    for name in parts:
+        assert not Certificate(dual_value=1.0, complementarity=0.0, **{**parts, name: 1.01e-8}).passed
+        assert not Certificate(dual_value=1.0, complementarity=0.0, **{**parts, name: float("nan")}).passed
+
+
+def test_slope_is_the_derivative_of_the_dual_value() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.uniform(0.2, 3.0, graph.grid_edges((5, 6))[0].size)
+    program = FlowProgram.from_potential((5, 6), rng.standard_normal(30), weights)
+    flow = 2.0 * rng.standard_normal(program.n_edges)
+    for L in rng.uniform(0.1, 2.0, 20):
+        step = 1e-6
+        values = [flow_certificate(program, np.zeros(30), flow, L + s).dual_value for s in (step, -step)]
+        unit = program.scale * program.weight_scale
+        # a difference quotient of a piecewise linear function, away from its kinks
+        assert slope_of_flow(program, flow, L) == pytest.approx((values[0] - values[1]) / (2 * step * unit), abs=1e-7)
 
 
 def _unbalanced_line() -> tuple[FlowProgram, np.ndarray, np.ndarray]:
