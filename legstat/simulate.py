@@ -35,7 +35,7 @@ class SimulatedResponse:
 
     Notes
     -----
-    Works on pictures of any size that the grid divides, as ``f(images) -> (n,)``.
+    Works on pictures of any size of at least a pixel a cell, as ``f(images) -> (n,)``.
 
     Examples
     --------

@@ -23,6 +23,7 @@ from legstat._core.conventions import Boundary
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat._core.values import read_only
+from legstat.designs.tiling import Tiling
 
 OUTSIDE = -1
 """Number of the cell of value 0 beyond the rim, in `Grid.edges` with the zero boundary."""
@@ -221,39 +222,35 @@ class Grid:
         u, s, vt = np.linalg.svd(self.D.toarray(), full_matrices=False)
         return u, s, vt.T
 
-    def lift(self, z: AnyArray, height: int, width: int) -> AnyArray:
-        """Lift cell values (..., p1, p2) to pixels (..., height, width): every pixel takes its cell's value."""
-        h, w = self.cell_size(height, width)
-        return np.repeat(np.repeat(z, h, axis=-2), w, axis=-1)
-
-    def cell_means(self, pixels: FloatArray) -> FloatArray:
-        """Means over the pixels of each cell: (..., height, width) to (..., p1, p2); it undoes `lift`."""
-        height, width = pixels.shape[-2:]
-        h, w = self.cell_size(height, width)
-        cells = pixels.reshape(*pixels.shape[:-2], self.shape[0], h, self.shape[1], w)
-        return np.asarray(cells.mean(axis=(-3, -1)), dtype=np.float64)
-
-    def cell_size(self, height: int, width: int) -> tuple[int, int]:
-        """Pixels of one cell, (rows, columns).
+    def tiling(self, height: int, width: int) -> Tiling:
+        """How a picture of that size is cut into the grid's cells.
 
         Raises
         ------
         ValueError
-            If the grid does not divide the picture; the text names the nearest grids that do.
+            If a side has more cells than pixels.
         """
-        p1, p2 = self.shape
-        if height % p1 or width % p2:
-            choices = " or ".join(f"{a}x{b}" for a, b in nearest_grids(self.shape, height, width))
-            raise ValueError(
-                invalid(
-                    "Grid.lift",
-                    "grid",
-                    self.shape,
-                    f"a grid that divides the picture of {height} x {width} pixels",
-                    f"The nearest that do: {choices}.",
-                )
-            )
-        return height // p1, width // p2
+        if height < self.shape[0] or width < self.shape[1]:
+            valid = f"a grid of at most {height} x {width} cells for a picture of that many pixels"
+            raise ValueError(invalid("Grid.tiling", "grid", self.shape, valid))
+        return Tiling.of(self.shape, height, width)
+
+    def lift(self, z: AnyArray, height: int, width: int) -> AnyArray:
+        """Lift cell values (..., p1, p2) to pixels (..., height, width): every pixel takes its cell's value."""
+        down, across = self.tiling(height, width).repeats
+        return np.repeat(np.repeat(z, down, axis=-2), across, axis=-1)
+
+    def cell_means(self, pixels: FloatArray) -> FloatArray:
+        """Means over the pixels of each cell: (..., height, width) to (..., p1, p2); it undoes `lift`."""
+        tiling = self.tiling(*pixels.shape[-2:])
+        if tiling.even:
+            h, w = tiling.size
+            cells = pixels.reshape(*pixels.shape[:-2], self.shape[0], h, self.shape[1], w)
+            return np.asarray(cells.mean(axis=(-3, -1)), dtype=np.float64)
+        sums = pixels
+        for axis, sizes in ((-2, tiling.heights), (-1, tiling.widths)):
+            sums = np.add.reduceat(sums, np.cumsum(sizes) - sizes, axis=axis)
+        return np.asarray(sums / np.outer(tiling.heights, tiling.widths), dtype=np.float64)
 
 
 def parse_shape(where: str, shape: object) -> tuple[int, int]:
@@ -264,24 +261,3 @@ def parse_shape(where: str, shape: object) -> tuple[int, int]:
             invalid(where, "grid", shape, "two integers >= 1, rows and columns of cells, such as (28, 28)")
         )
     return int(sides[0]), int(sides[1])
-
-
-def nearest_grids(shape: tuple[int, int], height: int, width: int) -> list[tuple[int, int]]:
-    """Grids nearest to `shape` whose sides divide the picture: the next finer and the next coarser on each side.
-
-    Examples
-    --------
-    >>> nearest_grids((30, 30), 224, 224)
-    [(28, 28), (32, 32)]
-    """
-
-    def neighbours(cells: int, pixels: int) -> list[int]:
-        divisors = [d for d in range(1, pixels + 1) if pixels % d == 0]
-        below = [d for d in divisors if d <= cells]
-        above = [d for d in divisors if d >= cells]
-        return sorted({(below or divisors)[-1], (above or divisors[-1:])[0]})
-
-    rows, columns = neighbours(shape[0], height), neighbours(shape[1], width)
-    if shape[0] == shape[1] and rows == columns:
-        return [(n, n) for n in rows]
-    return [(r, c) for r in rows for c in columns]

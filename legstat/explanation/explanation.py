@@ -230,8 +230,9 @@ def explain(
     image : ndarray of shape (C, H, W), or str or Path
         The picture, values in [0, 1]; or a file, which the response reads by its own resize and crop rule.
     grid : tuple of int, optional
-        (p1, p2) cells, which must divide the picture. By default the finest grid of at most 28 cells a side that
-        divides it: 28 x 28 for 224 x 224 pixels (the paper's), 8 x 8 for digits of 8 x 8.
+        (p1, p2) cells. By default the finest grid of at most 28 cells a side that divides the picture: 28 x 28 for
+        224 x 224 pixels (the paper's), 8 x 8 for digits of 8 x 8. Where it divides none, or not the one given here,
+        cells differ in size by a pixel.
     scale : float, optional
         sigma of the structured design: 0.25 (mask levels) for `Blend`, 0.02 (pixel values, the paper's) for `Additive`.
     n_queries : int, default 6000
@@ -412,7 +413,7 @@ def choose_rule(L: float | str | None, L_ratio: float | None, conventions: Conve
 
 
 def default_grid(height: int, width: int) -> tuple[int, int]:
-    """The finest grid of at most 28 cells a side that divides a picture.
+    """The finest grid of at most 28 cells a side that divides a picture, or nearly.
 
     Parameters
     ----------
@@ -422,25 +423,20 @@ def default_grid(height: int, width: int) -> tuple[int, int]:
     Returns
     -------
     tuple of int
-        (p1, p2).
-
-    Raises
-    ------
-    ValueError
-        If a side has no divisor between 4 and 28 (227 pixels, say) and is longer than that.
+        (p1, p2). A side without a divisor between 4 and 28 is cut into cells whose sizes differ by a pixel.
 
     Examples
     --------
-    >>> default_grid(224, 224), default_grid(8, 8), default_grid(32, 48)
-    ((28, 28), (8, 8), (16, 24))
+    >>> default_grid(224, 224), default_grid(8, 8), default_grid(32, 48), default_grid(227, 331)
+    ((28, 28), (8, 8), (16, 24), (26, 28))
     """
-    rows, columns = (max(d for d in range(1, MOST_CELLS + 1) if side % d == 0) for side in (height, width))
-    if rows < min(_FEWEST_CELLS, height) or columns < min(_FEWEST_CELLS, width):
-        valid = f"given: no grid of {_FEWEST_CELLS} to {MOST_CELLS} cells a side divides {height} x {width} pixels"
-        raise ValueError(
-            invalid("explain", "grid", None, valid, "Or resize the picture, if the network takes other sizes.")
-        )
-    return rows, columns
+
+    def cells(side: int) -> int:
+        divisor = max(d for d in range(1, MOST_CELLS + 1) if side % d == 0)
+        pixels = -(-side // MOST_CELLS)  # of the largest cell, where cells differ
+        return divisor if divisor >= min(_FEWEST_CELLS, side) else -(-side // pixels)
+
+    return cells(height), cells(width)
 
 
 def _size(picture: AnyArray) -> tuple[int, int]:

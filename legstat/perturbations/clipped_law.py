@@ -21,7 +21,7 @@ import scipy.special
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
 from legstat.designs.design import Design
-from legstat.perturbations.operators import CellMap
+from legstat.perturbations.cell_map import CellMap
 
 DENSE_LIMIT = 4096
 """Most unknowns for which p x p matrices are formed (128 MiB each)."""

@@ -10,7 +10,6 @@ function of that cell's z alone, which `CellMap` holds exactly; its covariance f
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
@@ -22,47 +21,10 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat._core.values import Value
 from legstat.designs.grid import Grid
+from legstat.perturbations.cell_map import CellMap, clipped_sum, joined, pixels_by_cell
 from legstat.perturbations.recipe import Composer, Recipe
 
 Baseline = Literal["blur", "mean", "black", "noise"]
-
-
-@dataclass(frozen=True, eq=False)
-class CellMap:
-    """Piecewise linear maps from each cell's z to its realised z, one per plane and cell.
-
-    Attributes
-    ----------
-    knots, values : ndarray of shape (planes, p, k)
-        Non-decreasing knots and the maps' values there; constant beyond the first and the last knot.
-    """
-
-    knots: FloatArray
-    values: FloatArray
-
-    def __call__(self, z: FloatArray) -> FloatArray:
-        """Realised z for z of shape (n, planes, p); same shape."""
-        realised = np.empty_like(z)
-        for plane in range(z.shape[1]):
-            for cell in range(z.shape[2]):
-                realised[:, plane, cell] = np.interp(
-                    z[:, plane, cell], self.knots[plane, cell], self.values[plane, cell]
-                )
-        return realised
-
-    def keeps(self, bound: float) -> bool:
-        """Whether every z within [-bound, bound] is realised as it is."""
-        # a piecewise linear map is the identity where it is at the ends and at every knot between them
-        ends = np.broadcast_to([-bound, bound], (*self.knots.shape[:2], 2))
-        z = np.moveaxis(np.concatenate([ends, np.clip(self.knots, -bound, bound)], axis=-1), -1, 0)
-        return bool(np.allclose(self(z), z, rtol=0.0, atol=1e-12 * bound))
-
-    def odd_part(self) -> CellMap:
-        """The maps z -> (phi(z) - phi(-z)) / 2: what a pair z, -z realises of its unit's direction."""
-        knots = np.sort(np.concatenate([self.knots, -self.knots], axis=-1), axis=-1)
-        n = np.moveaxis(knots, -1, 0)
-        values = (self(n) - self(-n)) / 2.0
-        return CellMap(knots, np.moveaxis(values, 0, -1))
 
 
 class Perturbation(Value):
@@ -135,8 +97,8 @@ class Additive(Perturbation):
         self._keep(clip=bool(clip), quantise=bool(quantise))
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
-        """Any picture whose size the grid divides will do."""
-        grid.cell_size(*image.shape[-2:])
+        """Any picture of at least a pixel a cell will do."""
+        grid.tiling(*image.shape[-2:])
 
     def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
         """x0 + lift(z)."""
@@ -147,25 +109,14 @@ class Additive(Perturbation):
         """Mean over the cell's pixels of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""
         if not self.clip:
             return None
-        h, w = grid.cell_size(*image.shape[-2:])
-        p1, p2 = grid.shape
-        cells = image.reshape(-1, p1, h, p2, w).transpose(1, 3, 0, 2, 4).reshape(grid.n_cells, image.shape[0], h * w)
-        if channels == "joint":
-            pixels = np.moveaxis(cells, 1, 0)
-        elif channels == "separate":
-            pixels = cells[None, :, channel]
-        else:
-            pixels = cells.reshape(1, grid.n_cells, -1)
-        knots = np.sort(np.concatenate([-pixels, 1.0 - pixels], axis=-1), axis=-1)
-        # between neighbouring knots the slope is the share of pixels that neither end clips: integrate it upwards
-        # from the lowest knot, where every pixel is black
-        n = pixels.shape[-1]
-        low, high = np.sort(-pixels, axis=-1), np.sort(1.0 - pixels, axis=-1)
-        opened = _counts(low, knots[..., :-1])
-        closed = _counts(high, knots[..., :-1])
-        steps = (opened - closed) / n * np.diff(knots, axis=-1)
-        start = -pixels.mean(axis=-1, keepdims=True)
-        return CellMap(knots, np.concatenate([start, start + np.cumsum(steps, axis=-1)], axis=-1))
+
+        def planes(cells: FloatArray) -> FloatArray:
+            # of each cell's pixels (cells, C, k) those that one number of z moves: one channel's, or all
+            if channels == "joint":
+                return np.moveaxis(cells, 1, 0)
+            return cells[None, :, channel] if channels == "separate" else cells.reshape(1, len(cells), -1)
+
+        return joined(grid.shape, [(where, clipped_sum(planes(cells))) for where, cells in pixels_by_cell(image, grid)])
 
     def parameters(self) -> JSON:
         """Constructor arguments."""
@@ -225,7 +176,7 @@ class Blend(Perturbation):
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
         """Channels must be shared and a given baseline must have the picture's shape and range."""
-        grid.cell_size(*image.shape[-2:])
+        grid.tiling(*image.shape[-2:])
         if channels != "shared":
             remedy = "A mask level has no channels; use Additive() for per-channel maps."
             raise ValueError(invalid("query", "design.channels", channels, '"shared" with Blend', remedy))
@@ -270,10 +221,3 @@ class Blend(Perturbation):
 
 PERTURBATIONS: dict[str, type[Perturbation]] = {"Additive": Additive, "Blend": Blend}
 """Perturbations by class name, as saved samples name them."""
-
-
-def _counts(sorted_values: FloatArray, at: FloatArray) -> FloatArray:
-    """For each row, how many sorted values are <= each entry of `at`; both of shape (planes, p, .)."""
-    flat_values, flat_at = sorted_values.reshape(-1, sorted_values.shape[-1]), at.reshape(-1, at.shape[-1])
-    counts = [np.searchsorted(v, a, side="right") for v, a in zip(flat_values, flat_at, strict=True)]
-    return np.asarray(counts, dtype=np.float64).reshape(at.shape)

@@ -176,9 +176,11 @@ class Composer:
     def __init__(self, recipe: Recipe, reuse: bool) -> None:
         self._recipe, self._reuse = recipe, reuse
         self._shape = recipe.base.shape
-        # rows of a cell side by side: a cell's number is constant down its rows
-        h, self._width = recipe.grid.cell_size(*self._shape[-2:])
-        self._split = (self._shape[0], recipe.grid.shape[0], h, self._shape[-1])
+        tiling = recipe.grid.tiling(*self._shape[-2:])
+        self._down, self._across = tiling.repeats
+        # rows of a cell side by side: where all have as many, broadcasting takes a cell's number down them
+        cells = (recipe.grid.shape[0], tiling.size[0]) if tiling.even else (1, self._shape[1])
+        self._split = (self._shape[0], *cells, self._shape[2])
         self._flat = (self._shape[0], -1)
         self._base = recipe.base.reshape(self._flat)
         self._gain = None if recipe.gain is None else recipe.gain.reshape(self._flat)
@@ -188,7 +190,8 @@ class Composer:
 
     def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
         """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2); `channel` as for `Recipe.cells`."""
-        rows = np.repeat(self._recipe.cells(z, channel), self._width, axis=-1)[:, :, :, None, :]
+        rows = np.repeat(self._recipe.cells(z, channel), self._across, axis=-1)
+        rows = rows[:, :, :, None] if isinstance(self._down, int) else np.repeat(rows, self._down, axis=-2)[:, :, None]
         if len(self._kept) < len(z):
             self._kept = np.empty((len(z), *self._shape), dtype=self._recipe.dtype)
         pictures = self._kept[: len(z)]

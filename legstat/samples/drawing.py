@@ -12,8 +12,8 @@ from legstat._core.typing import FloatArray
 from legstat.designs.blocks import BLOCK
 from legstat.designs.design import Design
 from legstat.moments.units import Units
+from legstat.perturbations.cell_map import CellMap
 from legstat.perturbations.clipped_law import ClippedLaw
-from legstat.perturbations.operators import CellMap
 from legstat.samples.segments import Segment
 
 CHUNK = 32 * BLOCK

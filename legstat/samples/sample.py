@@ -22,7 +22,8 @@ from legstat._core.typing import JSON, FloatArray
 from legstat.designs.design import Design
 from legstat.moments.estimate import Moments, estimate_moments
 from legstat.moments.units import Units
-from legstat.perturbations.operators import Additive, CellMap, Perturbation
+from legstat.perturbations.cell_map import CellMap
+from legstat.perturbations.operators import Additive, Perturbation
 from legstat.samples.budget import Budget, planes_of
 from legstat.samples.drawing import Stream
 from legstat.samples.files import read_parts, write_parts

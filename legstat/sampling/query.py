@@ -61,7 +61,7 @@ def query(
     image : ndarray of shape (C, H, W)
         The picture x0, values in [0, 1].
     design : Design
-        Law of z; its grid must divide the picture.
+        Law of z; where its grid does not divide the picture, cells differ in size by a pixel.
     n_queries : int, default 6000
         Ceiling on model evaluations, f(x0) and the base point of `Blend` included. Then whole draws (pairs, if
         antithetic), equally many for each channel of a "separate" design; the ledger shows what is left over.

@@ -115,12 +115,12 @@ class Subject:
         return value_sha256(self.response.fingerprint, np.asarray(self.image), *law, known)[0]
 
     def check(self, grid: Grid) -> None:
-        """ValueError where the grid does not divide the picture, or gamma lies on another one."""
+        """ValueError where the grid has more cells than the picture has pixels, or gamma lies on another one."""
         if self.gamma is not None and np.shape(self.gamma) != grid.shape:
             raise ValueError(
                 invalid("studies.Subject", "gamma", np.shape(self.gamma), f"of the grid's shape {grid.shape}")
             )
-        grid.cell_size(*self.image.shape[-2:])
+        grid.tiling(*self.image.shape[-2:])
 
     def reference_key(self, cell: Cell, seed: int) -> str:
         """Name of the reference that a cell is measured against: cells that differ in n alone share it."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
+from legstat.designs.tiling import Tiling
 from legstat.perturbations.recipe import Recipe
 from legstat.responses.onnx.edits import drop_initialised_inputs
 
@@ -79,9 +80,18 @@ class Prefix:
 
     @property
     def _rows(self) -> tuple[int, int, int, int]:
-        """(C, p1, h, W): the rows of a cell on an axis of their own, along which its number is repeated."""
+        """(C, p1, h, W): the rows of a cell on an axis of their own, along which its number is repeated.
+
+        (C, 1, H, W) where cells differ in size: their numbers are then lifted to all pixels.
+        """
         count, height, width = self.shape
-        return count, self.cells[0], height // self.cells[0], width
+        tiling = self.tiling
+        return (count, self.cells[0], tiling.size[0], width) if tiling.even else (count, 1, height, width)
+
+    @property
+    def tiling(self) -> Tiling:
+        """How the pictures are cut into cells."""
+        return Tiling.of(self.cells, *self.shape[1:])
 
     def arrays(self, recipe: Recipe) -> dict[str, NDArray[np.generic]]:
         """What the composed graph is fed beside the cells' numbers, the same for all pictures of the recipe."""
@@ -182,10 +192,15 @@ def prepend(where: str, model: onnx.ModelProto, picture: str, prefix: Prefix, op
         valid, remedy = "'outside' for a whole-numbered input below opset 11", "The operators cannot round there."
         raise ValueError(invalid(where, "compose", "inside", valid, remedy))
     count, height, width = prefix.shape
-    p1, p2 = prefix.cells
+    (p1, p2), tiling = prefix.cells, prefix.tiling
     chain = _Chain(graph, prefix.dtype)
-    chain.add("Tile", chain.constant([1, 1, 1, 1, width // p2], "int64"))
-    chain.reshape(-1, count, p1, 1, width)
+    if tiling.even:
+        chain.add("Tile", chain.constant([1, 1, 1, 1, tiling.size[1]], "int64"))
+        chain.reshape(-1, count, p1, 1, width)
+    else:
+        chain.add("Gather", chain.constant(tiling.column_of, "int64"), axis=3)
+        chain.add("Gather", chain.constant(tiling.row_of, "int64"), axis=2)
+        chain.reshape(-1, count, 1, height, width)
     if prefix.gain:
         chain.add("Mul", GAIN)
     chain.add("Add", BASE)

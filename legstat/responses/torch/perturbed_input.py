@@ -43,8 +43,13 @@ class DeviceComposer:
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._shape = recipe.base.shape
         channels, height, width = self._shape
-        h, self._width = recipe.grid.cell_size(height, width)
-        self._split = (channels, recipe.grid.shape[0], h, width)
+        tiling = recipe.grid.tiling(height, width)
+        self._width = tiling.size[1]
+        # where cells differ in size, the cell of each row and column of pixels
+        self._places = None if tiling.even else tuple(to_device(a, device) for a in (tiling.row_of, tiling.column_of))
+        self._split = (channels, recipe.grid.shape[0], tiling.size[0], width)
+        if self._places is not None:
+            self._split = (channels, 1, height, width)
         self._base = self._kept(recipe.base)
         self._gain = None if recipe.gain is None else self._kept(recipe.gain)
         self._limits, self._affine = self._pair(recipe.limits), self._pair(recipe.affine)
@@ -54,7 +59,7 @@ class DeviceComposer:
         self._pictures = torch.empty(0, device=device)
 
     def _kept(self, picture: AnyArray) -> torch.Tensor:
-        """A (C, H, W) array on the device as (C, p1, h, W)."""
+        """A (C, H, W) array on the device as (C, p1, h, W), or (C, 1, H, W) where cells differ in size."""
         placed = to_device(picture, self._device)[None].contiguous(memory_format=self._format)[0]
         return placed.view(self._split)
 
@@ -90,8 +95,12 @@ class DeviceComposer:
         pictures = pictures[:n]
         split = pictures.view(n, *self._split)
         placed = to_device(np.ascontiguousarray(cells), self._device)
-        # along a row of pixels each cell's number is repeated; down its rows broadcasting does it
-        rows = placed.repeat_interleave(self._width, dim=-1)[:, :, :, None, :]
+        if self._places is None:
+            # along a row of pixels each cell's number is repeated; down its rows broadcasting does it
+            rows = placed.repeat_interleave(self._width, dim=-1)[:, :, :, None, :]
+        else:
+            down, across = self._places
+            rows = placed.index_select(-1, across).index_select(-2, down)[:, :, None]
         if self._gain is None:
             torch.add(rows, self._base, out=split)
         else:

@@ -97,7 +97,7 @@ def test_verify_says_same_and_fails_on_a_difference(picture, tmp_path):
     ("arguments", "text"),
     [
         (("--grid", "28"), "`--grid` must be rows x columns"),
-        (("--grid", "5x5"), "nearest that do: 4x4 or 8x8"),
+        (("--grid", "9x5"), "a grid of at most 8 x 8 cells"),
         (("--n-queries", "3"), "`n_queries` must be at least"),
         (("--scale", "-1"), "`scale` must be"),
         (("--target", "10"), "target"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legstat.designs.grid import OUTSIDE, Grid, nearest_grids, parse_shape
+from legstat.designs.grid import OUTSIDE, Grid, parse_shape
 from tests.helpers import naive_D, pinv
 
 SHAPES = [(1, 1), (1, 2), (1, 7), (5, 1), (2, 2), (3, 4), (4, 3), (2, 9), (7, 5), (12, 12)]
@@ -123,36 +123,6 @@ def test_lift_and_cell_means(shape: tuple[int, int], size: tuple[int, int], rng:
 
 def test_lift_keeps_the_type() -> None:
     assert Grid((2, 2)).lift(np.zeros((2, 2), dtype=np.float32), 4, 4).dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("shape", "size", "nearest"),
-    [
-        ((30, 30), (224, 224), "28x28 or 32x32"),
-        ((28, 30), (224, 224), "28x28 or 28x32"),
-        ((5, 5), (224, 224), "4x4 or 7x7"),
-        ((300, 300), (224, 224), "224x224"),
-        ((3, 3), (8, 9), "2x3 or 4x3"),
-        ((2, 2), (7, 7), "1x1 or 7x7"),
-    ],
-)
-def test_grid_that_does_not_divide(shape: tuple[int, int], size: tuple[int, int], nearest: str) -> None:
-    grid = Grid(shape)
-    for call in (lambda: grid.lift(np.zeros(shape), *size), lambda: grid.cell_means(np.zeros(size))):
-        with pytest.raises(ValueError, match="`grid` must be a grid that divides") as caught:
-            call()
-        assert f"{size[0]} x {size[1]} pixels. Got {shape}" in str(caught.value)
-        assert str(caught.value).endswith(f"The nearest that do: {nearest}.")
-
-
-def test_nearest_grids_by_brute_force() -> None:
-    for pixels in range(1, 40):
-        divisors = [d for d in range(1, pixels + 1) if pixels % d == 0]
-        for cells in range(1, 45):
-            below, above = [d for d in divisors if d <= cells], [d for d in divisors if d >= cells]
-            expected = sorted({max(below), min(above, default=max(divisors))})
-            assert nearest_grids((cells, cells), pixels, pixels) == [(d, d) for d in expected]
-            assert {r for r, _ in nearest_grids((cells, 1), pixels, 6)} == set(expected)
 
 
 # ---------------------------------------------------------------- arguments

@@ -44,10 +44,12 @@ def test_default_grid_treats_sides_apart():
     assert default_grid(32, 48) == (16, 24)
 
 
-@pytest.mark.parametrize("side", [227, 29, 2 * 113])
-def test_picture_without_a_grid_is_refused(side):
-    with pytest.raises(ValueError, match=rf"`grid` must be given.*{side} x {side}"):
-        default_grid(side, side)
+@pytest.mark.parametrize(("side", "cells"), [(227, 26), (29, 15), (2 * 113, 26), (331, 28), (1009, 28)])
+def test_default_grid_cuts_what_it_cannot_divide_as_finely(side, cells):
+    assert default_grid(side, side) == (cells, cells)
+    sizes = [len(part) for part in np.array_split(np.arange(side), cells)]
+    assert max(sizes) == -(-side // 28)  # no grid of 28 cells or fewer has smaller largest cells
+    assert default_grid(side, 224) == (cells, 28)
 
 
 def test_same_numbers_as_the_calls_it_composes():
@@ -91,7 +93,7 @@ def test_additive_perturbation_gets_the_papers_scale():
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"grid": (5, 5)}, "nearest that do: 4x4 or 6x6"),
+        ({"grid": (13, 5)}, "`grid` must be a grid of at most 12 x 12 cells"),
         ({"n_queries": 20}, "`n_queries` must be at least 21"),
         ({"n_queries": 5, "L_ratio": 0.1}, "`n_queries` must be at least 17"),
         ({"L": "bootstrap"}, '`L` must be "heldout", "theory" or a number'),

@@ -14,8 +14,9 @@ from legstat.designs.general import GaussianDesign
 from legstat.designs.grid import Grid
 from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.structured import StructuredGaussian
+from legstat.perturbations.cell_map import CellMap
 from legstat.perturbations.clipped_law import ClippedLaw
-from legstat.perturbations.operators import Additive, Blend, CellMap
+from legstat.perturbations.operators import Additive, Blend
 from tests.helpers import z_limit
 
 Function = Callable[[np.ndarray], np.ndarray]
@@ -74,7 +75,7 @@ def odd(function: Function) -> Function:
 
 def cells_of(image: np.ndarray, grid: Grid) -> list[np.ndarray]:
     """Pixels of all channels, cell by cell."""
-    h, w = grid.cell_size(*image.shape[-2:])
+    h, w = grid.tiling(*image.shape[-2:]).size
     return [image[:, i * h : (i + 1) * h, j * w : (j + 1) * w].ravel() for i in range(grid.shape[0])
             for j in range(grid.shape[1])]  # fmt: skip
 

@@ -176,7 +176,7 @@ def test_what_the_user_has_to_give_is_said(data_dir: Path, tmp_path: Path) -> No
         ("leg_mnist_cnn", ("--preprocessing", "imagenet"), "'unit', 'raw' and 'tf' fit any"),
         ("mnist_cntk", ("--target", "seven"), "Pass `labels=`"),
         ("squeezenet1.1", ("--preprocessing", "vgg"), "one of the presets"),
-        ("cifar10_resnet20", ("--grid", "5x5"), "nearest that do: 4x4 or 8x8"),
+        ("cifar10_resnet20", ("--grid", "33x5"), "a grid of at most 32 x 32 cells"),
     ]:
         code, _, wrong = command(data_dir, tmp_path, name, *more)
         assert code == 2

@@ -419,7 +419,7 @@ def test_bad_arguments_are_refused_before_anything_runs(changes, wrong, monkeypa
 
 
 def test_subject_that_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="nearest that do"):
+    with pytest.raises(ValueError, match="at most 4 x 4 cells"):
         SampleSizeStudy(401, grid=(5, 5), response=Subject(bent, np.full((1, 4, 4), 0.5)))
     with pytest.raises(ValueError, match="`gamma` must be"):
         SampleSizeStudy(401, grid=(2, 2), response=Subject(bent, np.full((1, 4, 4), 0.5), gamma=GAMMA))
