@@ -51,7 +51,7 @@ class MaskedPicture:
         black_box = as_response(response)
         black_box.check_image(picture, where)
         self.where, self.image, self.grid = where, picture, Grid(shape)
-        self.grid.cell_size(*picture.shape[-2:])
+        self.grid.tiling(*picture.shape[-2:])
         self.opened, self.n_queries = black_box.as_probability(), 0
 
     @cached_property

@@ -138,7 +138,7 @@ def test_mask_level_makes_no_sense_for_additive(picture, tmp_path):
 
 
 def test_debug_shows_where(picture, tmp_path):
-    done = explain(picture, tmp_path / "out", "--grid", "5x5", "--debug")
+    done = explain(picture, tmp_path / "out", "--grid", "9x5", "--debug")
     assert isinstance(done.exception, ValueError)
 
 
