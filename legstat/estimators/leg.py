@@ -106,6 +106,9 @@ class LEG:
             use_t=use_t,
         )
 
+    def __repr__(self) -> str:
+        return f"<LEG on {self._kind} moments of {self._data!r}>"
+
     def _kind_for(self, cov_type: str | None) -> MomentKind:
         """The kind of moments that has that estimate of variance."""
         if cov_type is None:

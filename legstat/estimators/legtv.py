@@ -341,6 +341,9 @@ class LEGTV:
         solutions = [self._solve_row(row, [result.L_per_row[row]], solving, None)[0] for row in rows]
         return result.replace(face_width=self._width(solutions))
 
+    def __repr__(self) -> str:
+        return f"<LEGTV on {self._kind} moments of {self._data!r}>"
+
     def _width(self, solutions: Sequence[Solution]) -> float | None:
         if self._moments.design.grid.n_cells > _FACE_LIMIT:
             return None

@@ -71,6 +71,9 @@ class EndpointReport:
         plain: JSON = json.loads(json.dumps(asdict(self)))
         return plain
 
+    def __repr__(self) -> str:
+        return f"<EndpointReport {self.model} at {self.url}: {len(self.problems)} problems>"
+
     def __str__(self) -> str:
         """The report as text, one fact per line."""
         about = self.response

@@ -92,6 +92,9 @@ class ModelReport:
         plain: JSON = json.loads(json.dumps(asdict(self)))
         return plain
 
+    def __repr__(self) -> str:
+        return f"<ModelReport {self.file}: {self.n_parameters:,} parameters, {len(self.problems)} problems>"
+
     def __str__(self) -> str:
         """The report as text, one fact per line."""
         about = self.response

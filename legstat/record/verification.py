@@ -77,6 +77,9 @@ class Verification:
             verdict = f"VERIFIED: all {len(self.results)} numbers are the same, bit for bit."
         return "\n".join([*lines, verdict])
 
+    def __repr__(self) -> str:
+        return f"<Verification {self.as_text().splitlines()[-1]}>"
+
     def to_dict(self) -> JSON:
         """The same as JSON."""
         return {

@@ -1,0 +1,78 @@
+"""What an interpreter shows of each public class: one line that says what it is, without an array in it."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+
+import legstat as ls
+from legstat.data import digits_model_path, load_digit
+from tests.helpers_http import serving
+
+LONGEST = 200
+"""Characters: wider than a terminal, narrower than two."""
+
+
+def _instances(folder: Any) -> dict[str, Any]:
+    """One of each public class, by name."""
+    torch = pytest.importorskip("torch", reason="TorchResponse is among the classes")
+    image = load_digit(0)[0]
+    network = ls.onnx_response(digits_model_path())
+    design = ls.StructuredGaussian(grid=(8, 8), scale=0.25)
+    found = ls.explain(network, image, n_queries=801, rng=0, progress=False)
+    sample, leg, tv = found.sample, found.leg, found.tv
+    stopped = ls.query(network, image, design, n_queries=2001, until=1e9, rng=0, progress=False)
+    region = leg.region((0, 2, 0, 4))
+    with torch.random.fork_rng():
+        module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    with serving() as server:
+        behind = ls.http_response(server.url, "digits")
+        told = ls.inspect_endpoint(server.url, "digits", repeats=2)
+    files = found.save(folder)
+    return {
+        "LEG": ls.LEG(sample),
+        "LEGTV": ls.LEGTV(sample),
+        "Additive": ls.Additive(),
+        "BatchTimings": ls.BatchTimings({1: 0.1, 2: 0.05}, 9),
+        "Blend": ls.Blend(np.zeros((1, 8, 8))),
+        "CallableResponse": ls.as_response(lambda images: images.mean(axis=(1, 2, 3))),
+        "Certificate": tv.certificate,
+        "Contrasts": region,
+        "EndpointReport": told,
+        "Explanation": found,
+        "GaussianDesign": ls.GaussianDesign(np.eye(16), grid=(4, 4)),
+        "Grid": ls.Grid((4, 4)),
+        "HalfWidth": ls.HalfWidth(0.1, contrasts=np.ones((3, 64))),
+        "HttpResponse": behind,
+        "IsotropicGaussian": ls.IsotropicGaussian(grid=(4, 4)),
+        "LEGResults": leg,
+        "LEGTVPath": found.path,
+        "LEGTVResults": tv,
+        "ModelReport": ls.inspect_model(digits_model_path(), seconds=0),
+        "Moments": leg.moments,
+        "MultipleTest": leg.test(fdr=0.1),
+        "MultiscaleBlocks": None if not hasattr(ls, "MultiscaleBlocks") else ls.MultiscaleBlocks(grid=(4, 4)),
+        "NoiseProbe": ls.noise_probe(network, image, design, rng=0),
+        "OnnxResponse": network,
+        "Preprocessing": ls.Preprocessing(),
+        "QueryCache": ls.QueryCache(folder / "cache"),
+        "QuerySample": sample,
+        "RegionInference": ls.region_inference(sample, L_ratio=0.3),
+        "Stopping": stopped.stopping,
+        "StructuredGaussian": design,
+        "TorchResponse": ls.torch_response(module),
+        "Verification": ls.verify(files[-1], progress=False),
+        "WaldTest": region.wald_test(),
+    }
+
+
+def test_a_repr_is_one_line(tmp_path: Any) -> None:
+    shown = {name: repr(one) for name, one in _instances(tmp_path).items()}
+    kinds = {name: getattr(ls, name) for name in ls.__all__ if inspect.isclass(getattr(ls, name))}
+    made = {name for name, kind in kinds.items() if not (issubclass(kind, BaseException) or inspect.isabstract(kind))}
+    assert not made - set(shown), "add one to the table above"
+    wrong = {name: text for name, text in shown.items() if "\n" in text or len(text) > LONGEST or " at 0x" in text}
+    assert not wrong, "\n".join(f"{name}: {text[:150]}" for name, text in wrong.items())
