@@ -260,8 +260,9 @@ def picture_for(response: NetworkResponse, image: str | Path | AnyArray | None) 
         return response.load_image(image)
     if image is not None:
         return np.asarray(image, dtype=np.float64)
+    usual = (3, *(response.preprocessing.size or (224, 224)))
     channels, rows, columns = (
-        size or free for size, free in zip(response.input_shape or (None, None, None), (3, 224, 224), strict=True)
+        size or free for size, free in zip(response.input_shape or (None, None, None), usual, strict=True)
     )
     return np.random.default_rng(0).random((channels, rows, columns))
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from legstat._core.errors import invalid
+from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import FloatArray
 
 INTERPOLATIONS = {
@@ -30,12 +31,14 @@ def open_picture(path: str | Path, channels: int) -> Image.Image:
     Returns
     -------
     PIL.Image.Image
-        Mode "RGB" or "L", or "F" in [0, 255] for a 16-bit grey file; upright by its EXIF orientation.
+        Mode "RGB" or "L", or "F" in [0, 255] for a 16-bit grey file; upright by its EXIF orientation. Of an
+        animation or of several pages the first, with a warning.
 
     Raises
     ------
     ValueError
-        Missing, corrupt or truncated file, no picture, transparent pixels, a number of channels other than 1 or 3.
+        Missing, corrupt or truncated file, no picture, transparent pixels, levels of unknown range, colours that Pillow
+        cannot convert, a number of channels other than 1 or 3.
     """
     if channels not in (1, 3):
         raise ValueError(
@@ -46,6 +49,7 @@ def open_picture(path: str | Path, channels: int) -> Image.Image:
         raise ValueError(invalid("load_image", "path", str(path), "an existing picture file", "Check the path."))
     try:
         with Image.open(path) as opened:
+            frames, kind = getattr(opened, "n_frames", 1), opened.format
             picture = ImageOps.exif_transpose(opened)
             picture.load()
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
@@ -70,20 +74,31 @@ def open_picture(path: str | Path, channels: int) -> Image.Image:
                     "Flatten it onto a background of your choice first: which one is up to you, not to us.",
                 )
             )
+    if frames > 1 and kind != "MPO":  # the further pictures of a camera's MPO file are previews of the first
+        _warn(path, f"holds {frames} pictures; the first is taken")
+    if picture.mode == "F" or (picture.mode == "I" and kind != "PNG"):
+        remedy = "Its range is unknown: save it with 8 or 16 bits per channel, or pass an array in [0, 1]."
+        raise ValueError(invalid("load_image", "path", str(path), "a picture of 8 or 16 bits per channel", remedy))
     if picture.mode.startswith("I"):
         levels = np.asarray(picture, dtype=np.float64)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ValueError(
-                invalid("load_image", "path", str(path), "a picture of at most 16 bits per channel", "Save it as PNG.")
-            )
+        if levels.max() < _TWELVE_BITS:
+            _warn(path, f"has levels up to {levels.max():.0f} of 65535; if they mean full brightness, scale them first")
         return Image.fromarray((levels * (255.0 / 65535.0)).astype(np.float32))
-    if picture.mode == "F":
+    try:
+        colours = picture.convert("RGB") if picture.mode in ("LAB", "HSV") else picture  # to grey by way of RGB only
+        return colours.convert("L" if channels == 1 else "RGB")
+    except (ValueError, ImportError) as error:  # of a Pillow without colour profiles the latter
         raise ValueError(
-            invalid(
-                "load_image", "path", str(path), "a picture of integer levels", "Its range is unknown: pass an array."
-            )
-        )
-    return picture.convert("L" if channels == 1 else "RGB")
+            invalid("load_image", "path", str(path), "a picture in grey, RGB or CMYK", f"Pillow says: {error}.")
+        ) from error
+
+
+_TWELVE_BITS = 4096
+"""Levels below that in a file of 16 bits are those of a camera of 12, or of a scanner of 8."""
+
+
+def _warn(path: Path, text: str) -> None:
+    warnings.warn(f"load_image: {path.name} {text}.", LegstatWarning, stacklevel=4)
 
 
 def to_array(picture: Image.Image, channels: int) -> FloatArray:

@@ -12,7 +12,7 @@ import numpy as np
 from legstat._core.errors import invalid
 
 Target = int | str | tuple[int | str, int | str]
-"""A class index, a label, "top", or a pair of the first two."""
+"""A class index, a label, "top", or a pair of the first two; "index:7" and "label:7" where a label is a number."""
 
 
 def read_labels(where: str, labels: str | Path | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -86,7 +86,8 @@ def find_class(where: str, target: int | str, labels: tuple[str, ...] | None, n_
     where : str
         Call to name in an error.
     target : int or str
-        Index, label (case and underscores do not matter), or an index in digits.
+        Index, label (case and underscores do not matter), or an index in digits. "index:7" and "label:7" say which one
+        is meant.
     labels : tuple of str or None
         Class names.
     n_classes : int or None
@@ -102,23 +103,57 @@ def find_class(where: str, target: int | str, labels: tuple[str, ...] | None, n_
     TypeError
         Neither a whole number nor a string.
     ValueError
-        Out of range, unknown or ambiguous label.
+        Out of range, unknown or ambiguous label, or digits that are the index of one class and the label of another.
     """
-    if isinstance(target, str) and target.strip().isdigit():
-        target = int(target)
     if isinstance(target, bool) or not isinstance(target, int | str | np.integer):
         raise TypeError(invalid(where, "target", target, "a class index, a label or 'top'"))
-    if isinstance(target, str):
-        return _find_label(where, target, labels)
     count = n_classes if n_classes is not None else None if labels is None else len(labels)
+    if not isinstance(target, str):
+        return _check_index(where, int(target), count)
+    kind, _, rest = target.partition(":")
+    if kind == "label" and rest:
+        return _find_label(where, rest, labels)
+    digits = rest if kind == "index" else target
+    if not digits.strip().isdecimal():
+        return _find_label(where, target, labels)
+    index, named = int(digits), [] if kind == "index" else _named(target, labels)
+    if named and named != [index]:
+        if count is None or index < count:
+            raise ValueError(_ambiguous(where, target, f"the class of index {index}", f"index:{index}", named))
+        return _find_label(where, target, labels)
+    return _check_index(where, index, count)
+
+
+def check_top(where: str, labels: tuple[str, ...] | None) -> None:
+    """Refuse the target "top" where a class is called so."""
+    if named := _named("top", labels):
+        raise ValueError(_ambiguous(where, "top", "the network's first choice", "index:top", named))
+
+
+def _ambiguous(where: str, target: str, other: str, spelt: str, named: list[int]) -> str:
+    """What to say where a target is a label and something else as well."""
+    classes = "class" if len(named) == 1 else "classes"
+    remedy = (
+        f"It may be {other} (target={spelt!r}) or the label of {classes} {', '.join(map(str, named))} "
+        f"(target='label:{target.strip()}')."
+    )
+    return invalid(where, "target", target, "unambiguous", remedy)
+
+
+def _check_index(where: str, target: int, count: int | None) -> int:
     if target < 0 or (count is not None and target >= count):
         if count == 1:
             remedy = "A single-output network has one class, the positive one; the other's log-odds are the negative."
         else:
             remedy = "Class indices start at 0; 'top' takes the network's first choice."
         valid = "a class index >= 0" if count is None else f"a class index in 0..{count - 1}"
-        raise ValueError(invalid(where, "target", int(target), valid, remedy))
-    return int(target)
+        raise ValueError(invalid(where, "target", target, valid, remedy))
+    return target
+
+
+def _named(target: str, labels: tuple[str, ...] | None) -> list[int]:
+    """Indices of the classes of that name."""
+    return [index for index, name in enumerate(labels or ()) if _plain(name) == _plain(target)]
 
 
 def _find_label(where: str, target: str, labels: tuple[str, ...] | None) -> int:
@@ -127,7 +162,7 @@ def _find_label(where: str, target: str, labels: tuple[str, ...] | None) -> int:
             invalid(where, "target", target, "a class index or 'top' where no labels are given", "Pass `labels=` too.")
         )
     plain = [_plain(name) for name in labels]
-    hits = [index for index, name in enumerate(plain) if name == _plain(target)]
+    hits = _named(target, labels)
     if len(hits) > 1:
         raise ValueError(
             invalid(where, "target", target, "a label of one class", f"It names classes {hits}: pass the index.")

@@ -81,6 +81,11 @@ class Score:
             Rows in which a log-odds had to be formed from a probability that the network's precision had rounded to 0.
             There it was taken as the smallest positive number of that precision: the score is censored, not infinite.
         """
+        # exp and log reach 0 and infinity by nature, whatever the user's np.seterr says of his own arithmetic
+        with np.errstate(all="ignore"):
+            return self._of(outputs)
+
+    def _of(self, outputs: NDArray[np.generic]) -> tuple[FloatArray, int]:
         values = outputs.astype(np.float64)
         if isinstance(self.target, tuple):
             first, second = self.target
@@ -127,9 +132,8 @@ def log_sum_exp(values: FloatArray) -> FloatArray:
     scipy's logsumexp gives the same and costs ten times as much on the few rows of a batch, which is the hot path.
     """
     top = values.max(axis=1)
-    with np.errstate(invalid="ignore"):
-        total: FloatArray = np.exp(values - top[:, None]).sum(axis=1)
-    result: FloatArray = top + np.log(total)
+    with np.errstate(all="ignore"):
+        result: FloatArray = top + np.log(np.exp(values - top[:, None]).sum(axis=1))
     return result
 
 
@@ -148,15 +152,16 @@ def probabilities(values: FloatArray, kind: OutputKind) -> FloatArray:
     ndarray of shape (n, K)
         Probabilities.
     """
-    if kind == "logits":
-        return np.exp(values - log_sum_exp(values)[:, None])
-    if kind == "log_probabilities":
-        return np.exp(values)
-    if kind == "sigmoid_logits":
-        # 1/(1 + exp(-z)) without overflow on either side
-        small = np.exp(-np.abs(values))
-        return np.where(values >= 0, 1.0 / (1.0 + small), small / (1.0 + small))
-    return values
+    with np.errstate(all="ignore"):
+        if kind == "logits":
+            return np.exp(values - log_sum_exp(values)[:, None])
+        if kind == "log_probabilities":
+            return np.exp(values)
+        if kind == "sigmoid_logits":
+            # 1/(1 + exp(-z)) without overflow on either side
+            small = np.exp(-np.abs(values))
+            return np.where(values >= 0, 1.0 / (1.0 + small), small / (1.0 + small))
+        return values
 
 
 def check_score(where: str, score: object, target: object) -> ScoreName:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from legstat._core.errors import invalid
-from legstat.responses.network.labels import Target, check_labels, find_class, read_labels
+from legstat.responses.network.labels import Target, check_labels, check_top, find_class, read_labels
 from legstat.responses.network.scores import ScoreName, check_score
 
 
@@ -22,7 +22,7 @@ class Choices:
     score : str
         Name of the score.
     target : int or str or tuple
-        Index, label, "top", or a pair.
+        Index, label, "top", or a pair; "index:" and "label:" in front say which one is meant.
     labels : tuple of str or None
         Class names.
     n_classes : int or None
@@ -56,8 +56,14 @@ class Choices:
     def classes(self, top: int | None) -> int | tuple[int, int] | None:
         """The target as index or pair; None for "top" where `top` is not known yet."""
         if self.target == "top":
+            check_top(self.where, self.labels)
+        if self.target in ("top", "index:top"):
             return top
         if isinstance(self.target, tuple | list):
+            if self.n_classes == 1:
+                remedy = "Of one output p the other class has 1 - p, and p - (1 - p) moves as p does."
+                valid = "'probability', 'log_odds' or 'logit' for a network of one output"
+                raise ValueError(invalid(self.where, "score", self.score, valid, remedy))
             first, second = (find_class(self.where, one, self.labels, self.n_classes) for one in self.target)
             if first == second:
                 raise ValueError(invalid(self.where, "target", self.target, "a pair of two different classes"))

@@ -217,6 +217,16 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
                 yield from _tensors(subgraph)
 
 
+def _stays(location: PurePosixPath) -> bool:
+    """Whether a path never leaves the folder that it starts from."""
+    depth = 0
+    for part in location.parts:
+        depth += -1 if part == ".." else 1
+        if depth < 0:
+            return False
+    return True
+
+
 def _external_files(where: str, model: onnx.ModelProto, path: Path) -> tuple[str, ...]:
     """Names of external data files, refused unless they lie inside the model's folder.
 
@@ -224,7 +234,8 @@ def _external_files(where: str, model: onnx.ModelProto, path: Path) -> tuple[str
     """
     import onnx
 
-    folder = path.parent.resolve()
+    # a download cache may hold model and data as links into a folder of its own: that one counts as the model's too
+    folder, target = path.parent.resolve(), path.resolve().parent
     names: dict[str, None] = {}
     for tensor in _tensors(model.graph):
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
@@ -233,7 +244,8 @@ def _external_files(where: str, model: onnx.ModelProto, path: Path) -> tuple[str
         if location in names:
             continue
         absolute = PurePosixPath(location).is_absolute() or PureWindowsPath(location).is_absolute()
-        inside = bool(location) and not absolute and (folder / location).resolve().is_relative_to(folder)
+        named = bool(location) and not absolute and _stays(PurePosixPath(location))
+        inside = named and any((folder / location).resolve().is_relative_to(home) for home in (folder, target))
         if not inside or "\\" in location:
             raise ValueError(
                 invalid(

@@ -93,12 +93,38 @@ class OnnxResponse(NetworkResponse):
 
     def _random_pictures(self, n: int) -> AnyArray:
         """Pictures for checks that need no particular one."""
-        free = (3, 224, 224)
+        free = (3, *(self.preprocessing.size or (224, 224)))
         shape = [size or usual for size, usual in zip(self.input_shape or free, free, strict=True)]
         return np.random.default_rng(0).random((n, *shape)).astype(self.dtype)
 
     def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
         return self._runner.fetch(inputs, self._tensors)[0]
+
+    def bind(self, image: AnyArray) -> tuple[Self, float]:
+        """Evaluate x0 once and settle what depended on it; see `NetworkResponse.bind`.
+
+        Raises
+        ------
+        ValueError
+            As there; or the graph takes pictures of any size and its layers do not.
+        """
+        try:
+            return super().bind(image)
+        except RuntimeError as error:
+            if None not in (self.input_shape or ())[1:] or self._is_out_of_memory(error):
+                raise
+            rows, columns = np.asarray(image).shape[1:]
+            raise ValueError(
+                invalid(
+                    self._choices.where,
+                    "image",
+                    f"{rows} x {columns} pixels",
+                    "of the size that the network was made for",
+                    "Its input leaves rows and columns open, and its layers fail on these: name the size, "
+                    "Preprocessing(size=(rows, columns)), or size = [rows, columns] in its TOML file. "
+                    f"({str(error).strip()[:300]})",
+                )
+            ) from error
 
     # -- the perturbation inside the graph -----------------------------------------------------------------------
 

@@ -231,13 +231,25 @@ class Session:
     def run(
         self, outputs: list[str], feed: dict[str, NDArray[np.generic]], constant: Collection[str] = ()
     ) -> list[NDArray[np.generic]]:
-        """Fetch outputs for a feed; inputs named in `constant` are arrays that are never written to."""
-        if not self.bound:
-            return self._session.run(outputs, feed)
-        with self._lock:  # the buffers are one batch's at a time
-            if self._binding is None:
-                self._binding = Binding(self._session, self.memory, self._settings.device_id)
-            return self._binding.run(outputs, feed, constant)
+        """Fetch outputs for a feed; inputs named in `constant` are arrays that are never written to.
+
+        Raises
+        ------
+        RuntimeError
+            ONNX Runtime could not run it.
+        """
+        try:
+            if not self.bound:
+                return self._session.run(outputs, feed)
+            with self._lock:  # the buffers are one batch's at a time
+                if self._binding is None:
+                    self._binding = Binding(self._session, self.memory, self._settings.device_id)
+                return self._binding.run(outputs, feed, constant)
+        except Exception as error:
+            if not type(error).__module__.startswith("onnxruntime"):
+                raise
+            # the runtime's own exceptions have no common base
+            raise RuntimeError(f"legstat.{self._where}: ONNX Runtime says: {str(error).strip()}") from error
 
     def end_profiling(self) -> str:
         """Close the profile that was asked for; returns its path."""

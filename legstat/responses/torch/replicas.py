@@ -202,6 +202,8 @@ class Replicas:
             with torch.inference_mode():
                 made, size = self._replicas[i](feed(i, at, end), -(-full // k), autocast=autocast, compiled=compiled)
                 outputs = pick_output(self._where, self._output, made)
+                if end - at == 1 and not (outputs.ndim and len(outputs) == size):
+                    outputs = outputs[None]  # a module that drops axes of length 1 drops this one too
                 filled_up = size > end - at and outputs.ndim > 0 and len(outputs) == size
                 return _to_host(outputs[: end - at] if filled_up else outputs)
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from legstat.responses.network.scores import Score, check_score, probabilities, smallest_positive
+from legstat.responses.network.outputs import looks_like
+from legstat.responses.network.scores import OUTPUT_KINDS, Score, check_score, probabilities, smallest_positive
 
 getcontext().prec = 60
 
@@ -113,3 +114,14 @@ def test_score_and_target_must_fit() -> None:
         check_score("f", "difference", 3)
     with pytest.raises(ValueError, match=r"one class for score='log_odds'.*score='difference'"):
         check_score("f", "log_odds", (1, 2))
+
+
+@pytest.mark.parametrize("kind", OUTPUT_KINDS)
+@pytest.mark.parametrize("name", ["probability", "log_odds", "difference"])
+def test_scores_do_not_hang_on_the_users_error_handling(kind: str, name: str) -> None:
+    z = np.array([[800.0, -800.0, 0.0], [1e-300, 1.0, np.nan], [np.inf, 0.0, -np.inf]])
+    score = Score(name, kind, (0, 1) if name == "difference" else 0)
+    usual = score(z)[0]
+    with np.errstate(all="raise"):
+        assert np.array_equal(score(z)[0], usual, equal_nan=True)
+        looks_like(np.array([[-800.0, -1.0, -900.0]]))
