@@ -97,10 +97,12 @@ def speaking(voice: Voice, debug: bool) -> Iterator[None]:
             yield
         except BrokenPipeError:  # the reader has seen enough (`legstat demo | head`)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        except _EXPECTED as error:
+        except Exception as error:
             if debug:
                 raise
-            typer.echo(f"error: {one_line(error)}", err=True)
+            ours = isinstance(error, _EXPECTED)  # else a library's own, or a mistake of ours: say what it is
+            text = one_line(error) if ours else f"{type(error).__name__}: {one_line(error)} (--debug shows where)"
+            typer.echo(f"error: {text}", err=True)
             raise typer.Exit(FAULT) from error
         except KeyboardInterrupt as error:
             terminated = any(isinstance(one, Terminated) for one in (error, error.__cause__, error.__context__))

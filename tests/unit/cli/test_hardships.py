@@ -130,6 +130,20 @@ def test_labels_are_neither_markup_nor_commands(picture, tmp_path):
     assert "\x1b" not in page + done.stdout + (tmp_path / "out" / "summary.txt").read_text(encoding="utf-8")
 
 
+def test_faults_of_a_library_are_one_line(picture, tmp_path, monkeypatch):
+    class Fail(Exception):  # what ONNX Runtime raises is an Exception and nothing more
+        pass
+
+    def failing(*_, **__):
+        raise Fail("[ONNXRuntimeError] : 1 : FAIL\nmatmul_helper.h:59")
+
+    monkeypatch.setattr("legstat.cli.checking.inspect_model", failing)
+    done = CliRunner().invoke(app, ["inspect", "x.onnx"])
+    said = "error: Fail: [ONNXRuntimeError] : 1 : FAIL matmul_helper.h:59 (--debug shows where)\n"
+    assert (done.exit_code, done.stderr) == (FAULT, said)
+    assert isinstance(CliRunner().invoke(app, ["inspect", "x.onnx", "--debug"]).exception, Fail)
+
+
 # ---------------------------------------------------------------- how it is stopped
 
 
