@@ -20,10 +20,11 @@ from legstat.designs.grid import Grid
 from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.leg import LEG
+from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
+from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.regions import RegionInference, region_inference
-from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.explanation.explanation import Explanation, explain
 from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest

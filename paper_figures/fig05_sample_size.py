@@ -24,7 +24,7 @@ CLAIM = (
 )
 COLOURS = {"structured": BLUE, "isotropic": ORANGE}
 PRINTED, DEFAULT = "leg/printed", "leg/crossfit"
-RATIO, THEOREM = "legtv/printed/ratio", "legtv/printed/theorem"
+RATIO, THEOREM = "legtv/printed/L_ratio", "legtv/printed/theory"
 BOOTSTRAP, HELDOUT = "legtv/crossfit/bootstrap", "legtv/regression/heldout=0.005"
 
 
@@ -73,7 +73,7 @@ def compute(seed: int = 0, **size: Any) -> dict[str, Any]:
     data["feasible"] = tv.groupby("estimator")["feasible"].mean().to_dict()
     lines = data["lines"]
     numbers["smallest bound over error"] = min(
-        float((line["bound"] / line["error"]).min()) for name, line in lines.items() if "/theorem" in name
+        float((line["bound"] / line["error"]).min()) for name, line in lines.items() if "/theory" in name
     )
     data["numbers"] = numbers
     return data

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from legstat._core.errors import invalid
+from legstat._core.checks import check_count
+from legstat._core.frozen import Portable
 from legstat._core.typing import FloatArray
 from legstat.moments.units import Units
 from legstat.samples.sample import QuerySample
 
 
 @dataclass(frozen=True, eq=False)
-class HeldOut:
+class HeldOut(Portable):
     """K-fold R^2 of one or several maps fitted to the same sample.
 
     Attributes
@@ -28,6 +29,9 @@ class HeldOut:
 
     r2: FloatArray
     std_errors: FloatArray
+
+    def __repr__(self) -> str:
+        return f"<HeldOut R^2 {', '.join(f'{r2:.3f}' for r2 in self.r2[:5])}{', ...' if len(self.r2) > 5 else ''}>"
 
 
 def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray], folds: int = 5) -> HeldOut:
@@ -55,10 +59,8 @@ def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray]
     ValueError
         If there are fewer units than two for each fold.
     """
-    fewest = min(sample.n_units)
-    if folds < 2 or fewest < 2 * folds:
-        valid = f"from 2 to {fewest // 2} for {fewest} units a channel"
-        raise ValueError(invalid("heldout_r2", "folds", folds, valid, "Raise n_queries for more."))
+    most = min(sample.n_units) // 2
+    folds = check_count("heldout_r2", "folds", folds, 2, most, remedy="Raise n_queries for more.")
     errors, totals = [], []
     for fold in range(folds):
         maps = fit((fold, folds))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from legstat._core.checks import check_flag
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat.estimators.heldout import heldout_r2
-from legstat.estimators.results import LEGResults
+from legstat.estimators.leg_results import LEGResults
 from legstat.inference.covariance import no_variance
 from legstat.moments.estimate import ADAPTIVE_LIMIT, COV_TYPES, Moments
 from legstat.perturbations.clipped_law import DENSE_LIMIT
@@ -87,6 +88,7 @@ class LEG:
         No model evaluation is spent. From a sample, costs the moments once and once more for each fold of the
         out-of-sample R^2.
         """
+        check_flag("LEG.fit", "use_t", use_t)
         if isinstance(self._data, Moments):
             if cov_type not in (None, self._data.cov_type):
                 raise no_variance(self._data.kind, "LEG.fit")

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from legstat._core.checks import check_within
+from legstat._core.checks import check_count, check_flag, check_within
 from legstat._core.conventions import MomentKind
-from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.design import Design
-from legstat.designs.structured import StructuredGaussian
+from legstat.estimators.channels import Channels, ExactMaps, Solving
 from legstat.estimators.heldout import HeldOut, heldout_r2
 from legstat.estimators.leg import FOLDS, check_data
-from legstat.estimators.path import LEGTVPath, Solving
-from legstat.estimators.results import LEGTVResults
-from legstat.inference.confidence_set import bootstrap_L
-from legstat.inference.covariance import SEED, Covariance, no_variance
-from legstat.inference.intervals import N_DRAWS, check_units
-from legstat.inference.theory import structured_L, theorem_L
-from legstat.moments.estimate import COV_TYPES, Moments
+from legstat.estimators.legtv_results import LEGTVResults
+from legstat.estimators.path import LEGTVPath
+from legstat.estimators.radius import bootstrap_radius, check_rule, theory_radius
+from legstat.inference.covariance import SEED
+from legstat.inference.intervals import N_DRAWS
+from legstat.moments.estimate import Moments
 from legstat.samples.sample import QuerySample
-from legstat.solvers import ExactPath, FlowProgram, GeneralProgram, PathInterrupted, Solution, exact_path, solve_path
-
-Program = FlowProgram | GeneralProgram
-_FACE_LIMIT = 4096  # cells up to which the width of the optimal face is worth its shortest paths (seconds beyond)
 
 
 class LEGTV:
@@ -69,27 +62,31 @@ class LEGTV:
 
     def __init__(self, data: QuerySample | Moments, *, moments: MomentKind | None = None) -> None:
         self._data, self._kind = check_data("LEGTV", data, moments, "legtv_moments")
-        # results need not keep how each unit moved the moments, which is a p x p matrix
-        self._moments = (
-            data if isinstance(data, Moments) else dataclasses.replace(data.moments(self._kind), influence=None)
-        )
-        self._per_channel = isinstance(data, QuerySample) and data.convention_set.L_ratio_per_channel
+        if isinstance(data, Moments):
+            self._channels = Channels(data, None, False)
+            return
+        # results need not keep how each observation moved the moments, which is a p x p matrix
+        light = dataclasses.replace(data.moments(self._kind), influence=None)
+        self._channels = Channels(light, data.image, data.convention_set.L_ratio_per_channel)
 
-    @cached_property
-    def _programs(self) -> list[tuple[Program, float]]:
-        return [program_for(self._moments.design, row) for row in self._moments.b]
+    def __repr__(self) -> str:
+        return f"<LEGTV on {self._kind} moments of {self._data!r}>"
 
-    @cached_property
+    @property
+    def _moments(self) -> Moments:
+        return self._channels.moments
+
+    @property
     def L_max_per_row(self) -> FloatArray:
         """Smallest L with a constant solution, for each row of b."""
-        return np.array([program.L_max * unit for program, unit in self._programs])
+        return self._channels.L_max
 
     @property
     def L_max(self) -> float:
         """Smallest L at which every channel's solution is constant (LEG 5.3, with the infinity norm)."""
         return float(self.L_max_per_row.max())
 
-    def L_theory(self, probability: float = 0.95) -> float:
+    def L_theory(self, *, probability: float = 0.95) -> float:
         """L of Theorem 1 as printed (see `legstat.inference.theory.theorem_L`).
 
         Parameters
@@ -108,22 +105,9 @@ class LEGTV:
             If the score is known to be unbounded, as logits and log-odds are (that a function of your own stays within
             [-1, 1] is for you to vouch for), or the structured design's scale so large that the noise outgrows this L.
         """
-        score = self._moments.source.get("response", {}).get("score", "unknown")
-        if score not in ("probability", "difference", "custom", "unknown"):
-            remedy = "Use score='probability' or 'difference', or choose L by 'heldout'."
-            raise ValueError(invalid("LEGTV.L_theory", "score", score, "bounded by 1, as Theorem 1 assumes", remedy))
-        if self._moments.source.get("response", {}).get("bounded") is False:
-            remedy = "Choose L by 'bootstrap' or 'heldout'."
-            raise ValueError(invalid("LEGTV.L_theory", "response.bounded", False, "a score within [-1, 1]", remedy))
-        design, n = self._moments.design, self._moments.n
-        L = theorem_L(design.grid, n, probability)
-        if isinstance(design, StructuredGaussian) and structured_L(design.grid, design.scale, n, probability) > L:
-            # L has no sigma in it and the noise of the constraint has: from here on the set misses gamma more often
-            remedy = "Choose L by 'bootstrap', or give pictures and scale in [0, 1]."
-            raise ValueError(invalid("LEGTV.L_theory", "design.scale", design.scale, "small enough for that L", remedy))
-        return L
+        return theory_radius(self._moments, probability)
 
-    def L_bootstrap(self, level: float = 0.95, *, n_draws: int = N_DRAWS, rng: Any = SEED) -> float:
+    def L_bootstrap(self, *, level: float = 0.95, n_draws: int = N_DRAWS, rng: Any = SEED) -> float:
         r"""The L with which eq. 5's set holds gamma with probability `level`, by the Gaussian multiplier bootstrap.
 
         For unbiased moments ("printed", "centred", "crossfit", "least_squares") it is the quantile of
@@ -153,26 +137,14 @@ class LEGTV:
         InferenceUnavailableError
             If the estimator was made from moments alone, or from too few units.
         """
-        sample = self._data
-        if isinstance(sample, Moments):
-            raise InferenceUnavailableError(
-                "legstat.LEGTV.L_bootstrap: needs the responses; moments alone do not tell their noise. Make LEGTV "
-                "from the sample, or pass L=."
-            )
-        check_units("LEGTV.L_bootstrap", min(sample.n_units))
-        shrunken = COV_TYPES[self._kind] == ("none",)
-        unbiased = sample.moments("crossfit" if shrunken else self._kind)
-        if unbiased.influence is None:
-            raise no_variance(self._kind, "LEGTV.L_bootstrap")
-        L = bootstrap_L(Covariance(sample.units, unbiased.influence), sample.design, level, n_draws, rng)
-        away = sample.design.grid.pinv_transpose(self._moments.b - unbiased.b)
-        return L + float(np.abs(away).max(initial=0.0))
+        return bootstrap_radius(self._data, self._moments, self._kind, level, n_draws, rng)
 
     def fit(
         self,
-        L: float | None = None,
+        L: float | str | None = None,
         *,
         L_ratio: float | None = None,
+        n_regions: int | None = None,
         engine: str = "auto",
         selection: str = "closest",
         options: JSON | None = None,
@@ -182,11 +154,14 @@ class LEGTV:
 
         Parameters
         ----------
-        L : float, optional
-            Radius of the constraint, in the units of D^{+T} b (score times pixel value).
+        L : float or {"heldout", "bootstrap", "theory"}, optional
+            Radius of the constraint, in the units of D^{+T} b (score times pixel value), or how to choose it, as
+            `LEGTVPath.select` does on the path of `fit_path`.
         L_ratio : float, optional
             The same as a fraction of `L_max` in [0, 1]; of each channel's own under the paper's and the authors'
-            conventions. Exactly one of the two.
+            conventions.
+        n_regions : int, optional
+            The most detailed map of that path with at most so many regions. Exactly one of the three.
         engine : {"auto", "network", "highs", "cvxpy"}, default "auto"
             What solves; every answer is certified, whichever it is. See `legstat.solvers.solve`.
         selection : {"closest", "vertex", "interior"}, default "closest"
@@ -204,8 +179,8 @@ class LEGTV:
 
         Raises
         ------
-        ValueError
-            If not exactly one of L and L_ratio is given, or it is out of range.
+        TypeError, ValueError
+            If not exactly one of the three is given, or it is out of range.
         SolverError
             If no certified solution was found.
 
@@ -213,11 +188,18 @@ class LEGTV:
         -----
         Milliseconds at 28 x 28, seconds at 224 x 224 (benchmarks/README.md); as much again for each fold of R^2.
         """
+        check_rule("LEGTV.fit", L, L_ratio, n_regions)
         solving = Solving(engine, selection, options, time_limit)
-        radii = self._radii(L, L_ratio)
-        solutions = [self._solve_row(row, [radii[row]], solving, None)[0] for row in range(len(radii))]
-        found = self._result(radii, solutions, selection)
-        found = found.replace(face_width=self._width(solutions))
+        if L == "heldout" or n_regions is not None:
+            path = self.fit_path(progress=False, **dataclasses.asdict(solving))
+            return path.select(L, n_regions=n_regions)
+        if L == "bootstrap":
+            L = self.L_bootstrap()
+        elif L == "theory":
+            L = self.L_theory()
+        channels = self._channels
+        radii = channels.at_L("LEGTV.fit", L) if L_ratio is None else channels.at_ratio("LEGTV.fit", L_ratio)
+        (found,) = channels.along([radii], solving)
         if isinstance(self._data, Moments) or min(self._data.n_units) < 4 * FOLDS:
             return found
         return found.replace(r2_heldout=float(self.heldout([found], solving).r2[0]))
@@ -262,7 +244,8 @@ class LEGTV:
         Returns
         -------
         LEGTVPath
-            A sequence of `LEGTVResults`, L descending. Ctrl-C returns what is solved.
+            A sequence of `LEGTVResults`, L descending. Ctrl-C returns what is solved in every channel, and goes
+            on to the caller where nothing is.
 
         Raises
         ------
@@ -271,24 +254,37 @@ class LEGTV:
         SolverError
             If no certified solution was found at some L.
         """
-        where = "LEGTV.fit_path"
+        where, channels = "LEGTV.fit_path", self._channels
         solving = Solving(engine, selection, options, time_limit)
-        if n_Ls < 1 or not 0.0 < L_ratio_min <= 1.0:
-            raise ValueError(invalid(where, "n_Ls, L_ratio_min", (n_Ls, L_ratio_min), ">= 1 and within (0, 1]"))
-        if exact:
+        n_Ls = check_count(where, "n_Ls", n_Ls)
+        end = check_within(where, "L_ratio_min", L_ratio_min, 0.0, 1.0)
+        if end == 0.0:
+            raise ValueError(invalid(where, "L_ratio_min", L_ratio_min, "> 0", "LEG itself is the map at L = 0."))
+        if check_flag(where, "exact", exact):
             if Ls is not None:
                 remedy = "Its knots are found; `L_ratio_min` says where it ends."
                 raise ValueError(invalid(where, "Ls", Ls, "left out with exact=True", remedy))
-            return self._exact(L_ratio_min * self.L_max, max_solves, tol, solving, progress)
+            check_count(where, "max_solves", max_solves, 2)
+            check_within(where, "tol", tol)
+            maps = ExactMaps(channels, end * self.L_max, max_solves, tol, solving, progress)
+            return LEGTVPath(self, [maps.at(L) for L in maps.knots], solving, exact=maps)
         if Ls is None:
-            ratios = np.geomspace(1.0, L_ratio_min, n_Ls) if n_Ls > 1 else np.array([L_ratio_min])
-            radii = [self._radii(None, float(r)) for r in ratios]
+            ratios = np.geomspace(1.0, end, n_Ls) if n_Ls > 1 else np.array([end])
+            radii = [channels.at_ratio(where, float(r)) for r in ratios]
         else:
-            radii = [self._radii(L, None) for L in sorted(Ls, reverse=True)]
+            radii = sorted((channels.at_L(where, L) for L in Ls), key=lambda L: -L[0])
             if not radii:
-                remedy = "Leave it out for the default sequence."
-                raise ValueError(invalid(where, "Ls", [], "at least one L", remedy))
-        return LEGTVPath(self, self._solve(radii, solving, progress), solving)
+                raise ValueError(invalid(where, "Ls", [], "at least one L", "Leave it out for the default sequence."))
+        results: list[LEGTVResults] = []
+        bar: tqdm[Any]
+        with tqdm(total=len(radii) * len(channels), unit="L", desc="path", disable=None if progress else True) as bar:
+            try:
+                for result in channels.along(radii, solving, lambda: bar.update(1)):
+                    results.append(result)  # noqa: PERF402 - what is solved is kept where the next one is stopped
+            except KeyboardInterrupt:
+                if not results:
+                    raise
+        return LEGTVPath(self, results, solving)
 
     def heldout(self, results: Sequence[LEGTVResults], solving: Solving | None = None) -> HeldOut:
         """K-fold R^2 of the estimator at the results' L: refitted without each fold, measured on it.
@@ -317,155 +313,7 @@ class LEGTV:
 
         def fit(fold: tuple[int, int]) -> FloatArray:
             part = LEGTV(sample.moments(self._kind, leave_out=fold))
-            fitted = part._solve([r.L_per_row for r in results], solving or Solving(), progress=False)
+            fitted = part._channels.along([r.L_per_row for r in results], solving or Solving())
             return np.stack([r.params.reshape(-1, sample.design.grid.n_cells) for r in fitted])
 
         return heldout_r2(sample, fit, FOLDS)
-
-    def with_width(self, result: LEGTVResults, solving: Solving) -> LEGTVResults:
-        """The result with the width of its optimal face filled in; solves its programs once more.
-
-        Parameters
-        ----------
-        result : LEGTVResults
-            A solution of this estimator's programs.
-        solving : Solving
-            What it was solved with.
-
-        Returns
-        -------
-        LEGTVResults
-            With `face_width`, unless the grid is so large that it would take seconds.
-        """
-        rows = range(len(self._programs))
-        solutions = [self._solve_row(row, [result.L_per_row[row]], solving, None)[0] for row in rows]
-        return result.replace(face_width=self._width(solutions))
-
-    def __repr__(self) -> str:
-        return f"<LEGTV on {self._kind} moments of {self._data!r}>"
-
-    def _width(self, solutions: Sequence[Solution]) -> float | None:
-        if self._moments.design.grid.n_cells > _FACE_LIMIT:
-            return None
-        widths = [s.face_width for s in solutions]
-        return float(np.max(widths)) if np.isfinite(widths).all() else None
-
-    def _radii(self, L: float | None, ratio: float | None) -> FloatArray:
-        """L of each row."""
-        if (L is None) == (ratio is None):
-            remedy = "Or choose it on the path: LEGTV(sample).fit_path().select('heldout')."
-            raise ValueError(invalid("LEGTV.fit", "L, L_ratio", (L, ratio), "exactly one of the two", remedy))
-        if L is not None:
-            remedy = "For a fraction of L_max pass `L_ratio=`."
-            return np.full(len(self._moments.b), check_within("LEGTV.fit", "L", L, remedy=remedy))
-        ratio = check_within("LEGTV.fit", "L_ratio", ratio, 0.0, 1.0, remedy="For an absolute value pass `L=`.")
-        base = self.L_max_per_row if self._per_channel else np.full(len(self._moments.b), self.L_max)
-        return ratio * base
-
-    def _solve(self, radii: Sequence[FloatArray], solving: Solving, progress: bool) -> list[LEGTVResults]:
-        """Results at each vector of L (one for each row), which descend together; fewer after Ctrl-C."""
-        rows: list[list[Solution]] = []
-        total = len(radii) * len(self._programs)
-        bar: tqdm[Any]
-        with tqdm(total=total, unit="L", desc="path", disable=None if progress else True) as bar:
-            for row in range(len(self._programs)):
-                try:
-                    rows.append(self._solve_row(row, [float(r[row]) for r in radii], solving, bar))
-                except PathInterrupted as stopped:
-                    if row or not stopped.solutions:  # a map needs every channel
-                        raise
-                    rows += [stopped.solutions] + [[]] * (len(self._programs) - 1)
-                    break
-        solved = zip(radii, zip(*rows, strict=False), strict=False)
-        return [self._result(L, solutions, solving.selection) for L, solutions in solved]
-
-    def _solve_row(self, row: int, Ls: Sequence[float], solving: Solving, bar: tqdm[Any] | None) -> list[Solution]:
-        program, unit = self._programs[row]
-
-        def tick(done: int, total: int) -> None:
-            if bar is not None:
-                bar.update(1)
-
-        return solve_path(
-            program,
-            [L / unit for L in Ls],
-            engine=solving.engine,
-            selection=solving.selection,
-            options=solving.options,
-            time_limit=solving.time_limit,
-            progress=tick,
-        )
-
-    def _exact(self, L_min: float, max_solves: int, tol: float, solving: Solving, progress: bool) -> LEGTVPath:
-        paths: list[ExactPath | None] = []
-        with tqdm(unit="solve", desc="exact path", disable=None if progress else True) as bar:
-
-            def tick(done: int, error: float) -> None:
-                bar.update(1)
-                bar.set_postfix_str(f"error {error:.1e}")
-
-            for program, unit in self._programs:
-                if program.L_max * unit <= L_min:
-                    paths.append(None)  # this channel is constant all along the path
-                    continue
-                path = exact_path(
-                    program,
-                    L_min / unit,
-                    engine=solving.engine,
-                    selection=solving.selection,
-                    max_solves=max_solves,
-                    tol=tol,
-                    time_limit=solving.time_limit,
-                    options=solving.options,
-                    progress=tick,
-                )
-                paths.append(path)
-
-        def at(L: float) -> LEGTVResults:
-            solutions = [
-                self._solve_row(row, [L], solving, None)[0] if path is None else path.at(L / self._programs[row][1])
-                for row, path in enumerate(paths)
-            ]
-            return self._result(np.full(len(paths), L), solutions, solving.selection)
-
-        found = [(path, unit) for path, (_, unit) in zip(paths, self._programs, strict=True) if path is not None]
-        knots = sorted({float(L) * unit for path, unit in found for L in path.knots} | {L_min}, reverse=True)
-        error = max((path.error for path, _ in found), default=0.0)
-        return LEGTVPath(self, [at(L) for L in knots], solving, exact_at=at, error=error)
-
-    def _result(self, L: FloatArray, solutions: Sequence[Solution], selection: str) -> LEGTVResults:
-        design, b = self._moments.design, self._moments.b
-        g = np.stack([restore_mean(design, s.g, row) for s, row in zip(solutions, b, strict=True)])
-        engines = sorted({s.engine for s in solutions})
-        return LEGTVResults(
-            moments=self._moments,
-            params=g.ravel(),
-            image=None if isinstance(self._data, Moments) else self._data.image,
-            L_per_row=L,
-            L_max_per_row=self.L_max_per_row,
-            certificates=tuple(s.certificate for s in solutions),
-            engine=" and ".join(engines),
-            selection=selection,
-        )
-
-
-def program_for(design: Design, b: FloatArray) -> tuple[Program, float]:
-    """Eq. 5 in the sparse form that the design allows, and the unit of the program's L: L of eq. 5 = unit times it."""
-    grid = design.grid
-    if isinstance(design, StructuredGaussian):
-        variance = design.scale**2
-        if grid.boundary == "free":
-            return FlowProgram.from_potential(grid.shape, grid.laplacian_pinv(b) / variance), variance
-        column = grid.pinv_transpose(np.ones(grid.n_cells))
-        return GeneralProgram.zero_boundary(grid.D, grid.pinv_transpose(b) / variance, column), variance
-    parts = design.sparse_parts
-    if parts is not None and not parts[1].any():
-        return GeneralProgram.lifted(grid.D.T @ grid.D, grid.D, parts[0], b), 1.0
-    dense: Callable[[FloatArray], FloatArray] = lambda v: grid.pinv_transpose(design.covariance(v)).T  # noqa: E731
-    return GeneralProgram.dense(grid.D, dense(np.eye(grid.n_cells)), grid.pinv_transpose(b)), 1.0
-
-
-def restore_mean(design: Design, g: FloatArray, b: FloatArray) -> FloatArray:
-    """g with the mean that eq. 5 leaves open, 1^T b / (p lambda_1), where Sigma 1 = lambda_1 1; else g as it is."""
-    eigenvalue = design.constant_eigenvalue
-    return g if eigenvalue is None else g - g.mean() + b.mean() / eigenvalue

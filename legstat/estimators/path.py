@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 
+from legstat._core.checks import check_flag, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
+from legstat.estimators.channels import ExactMaps, Solving
 from legstat.estimators.heldout import HeldOut
-from legstat.estimators.results import LEGTVResults
+from legstat.estimators.legtv_results import LEGTVResults
+from legstat.estimators.radius import check_rule
 from legstat.inference.covariance import SEED
 
-if TYPE_CHECKING:
-    from legstat.estimators.legtv import LEGTV
 
+class Refit(Protocol):
+    """What a path asks of the estimator that made it."""
 
-@dataclass(frozen=True)
-class Solving:
-    """How programs are solved: the arguments that `LEGTV.fit` hands to `legstat.solvers.solve`.
+    def fit(
+        self,
+        L: float | str | None = None,
+        *,
+        L_ratio: float | None = None,
+        engine: str = "auto",
+        selection: str = "closest",
+        options: JSON | None = None,
+        time_limit: float | None = None,
+    ) -> LEGTVResults:
+        """The result at one L."""
 
-    Attributes
-    ----------
-    engine, selection : str
-        See `LEGTV.fit`.
-    options : dict or None
-        Passed to the engine.
-    time_limit : float or None
-        Seconds for each program.
-    """
+    def heldout(self, results: Sequence[LEGTVResults], solving: Solving | None = None) -> HeldOut:
+        """K-fold R^2 at the results' L."""
 
-    engine: str = "auto"
-    selection: str = "closest"
-    options: JSON | None = None
-    time_limit: float | None = None
+    def L_bootstrap(self, *, level: float = 0.95, rng: Any = SEED) -> float:
+        """L of "bootstrap"."""
+
+    def L_theory(self, *, probability: float = 0.95) -> float:
+        """L of "theory"."""
 
 
 class LEGTVPath(Sequence[LEGTVResults]):
@@ -46,16 +51,14 @@ class LEGTVPath(Sequence[LEGTVResults]):
 
     Parameters
     ----------
-    estimator : LEGTV
-        What was fitted.
+    estimator : Refit
+        What was fitted: a `LEGTV`.
     results : list of LEGTVResults
         The solutions; of an exact path those at its knots.
     solving : Solving
         What they were solved with.
-    exact_at : callable, optional
+    exact : ExactMaps, optional
         Of an exact path: the optimal solution at any L within it, by interpolation.
-    error : float, optional
-        Of an exact path: certified bound on the relative error of the optimal value between the knots.
 
     Examples
     --------
@@ -70,16 +73,14 @@ class LEGTVPath(Sequence[LEGTVResults]):
 
     def __init__(
         self,
-        estimator: LEGTV,
+        estimator: Refit,
         results: list[LEGTVResults],
         solving: Solving,
         *,
-        exact_at: Callable[[float], LEGTVResults] | None = None,
-        error: float | None = None,
+        exact: ExactMaps | None = None,
     ) -> None:
-        self._estimator, self._results, self._solving = estimator, results, solving
-        self._exact_at = exact_at
-        self.error = error
+        self._estimator, self._results, self._solving, self._exact = estimator, results, solving, exact
+        self._error = None if exact is None else exact.error
 
     @overload
     def __getitem__(self, index: int) -> LEGTVResults: ...
@@ -93,6 +94,11 @@ class LEGTVPath(Sequence[LEGTVResults]):
 
     def __iter__(self) -> Iterator[LEGTVResults]:
         return iter(self._results)
+
+    @property
+    def error(self) -> float | None:
+        """Of an exact path: certified bound on the relative error of the optimal value between the knots."""
+        return self._error
 
     @property
     def Ls(self) -> FloatArray:
@@ -127,15 +133,15 @@ class LEGTVPath(Sequence[LEGTVResults]):
         ValueError
             If L is negative, or below the end of an exact path.
         """
-        if self._exact_at is not None:
-            return self._exact_at(L)
+        if self._exact is not None:
+            return self._exact.at(L)
+        check_within("LEGTVPath.at", "L", L)
         return self._fit(L=L)
 
     def select(
         self,
-        rule: str | None = None,
+        L: float | str | None = None,
         *,
-        L: float | None = None,
         L_ratio: float | None = None,
         n_regions: int | None = None,
         probability: float = 0.95,
@@ -147,13 +153,13 @@ class LEGTVPath(Sequence[LEGTVResults]):
 
         Parameters
         ----------
-        rule : {"heldout", "bootstrap", "theory"}, optional
-            "heldout": the L of the path with the largest K-fold R^2. "bootstrap": the quantile of the noise in the
-            constraint (`LEGTV.L_bootstrap`). "theory": the L of Theorem 1.
-        L, L_ratio : float, optional
-            A given L, solved exactly there.
+        L : float or {"heldout", "bootstrap", "theory"}, optional
+            A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
+            "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
+        L_ratio : float, optional
+            A given fraction of L_max, solved exactly there.
         n_regions : int, optional
-            The most detailed map of the path with at most so many regions. Exactly one of rule, L, L_ratio, n_regions.
+            The most detailed map of the path with at most so many regions. Exactly one of L, L_ratio, n_regions.
         probability : float, default 0.95
             1 - eps of "theory".
         level : float, default 0.95
@@ -170,37 +176,31 @@ class LEGTVPath(Sequence[LEGTVResults]):
 
         Raises
         ------
-        ValueError
-            If not exactly one way is given, the rule is unknown, or no map of the path has so few regions.
+        TypeError, ValueError
+            If not exactly one of the three is given, the rule is unknown, or no map of the path has so few regions.
         """
-        given = {"rule": rule, "L": L, "L_ratio": L_ratio, "n_regions": n_regions}
-        if sum(x is not None for x in given.values()) != 1 or rule not in (None, "heldout", "bootstrap", "theory"):
-            valid = 'exactly one, rule being "heldout", "bootstrap" or "theory"'
-            raise ValueError(invalid("LEGTVPath.select", "rule, L, L_ratio, n_regions", given, valid))
-        if rule == "heldout":
+        where = "LEGTVPath.select"
+        check_rule(where, L, L_ratio, n_regions)
+        if L == "heldout":
             measured = self.heldout
             best = int(np.argmax(measured.r2))
-            if one_std_error:
+            if check_flag(where, "one_std_error", one_std_error):
                 best = int(np.flatnonzero(measured.r2 >= measured.r2[best] - measured.std_errors[best])[0])
-            chosen = self[best].replace(r2_heldout=float(measured.r2[best]))
-            return self._estimator.with_width(chosen, self._solving)
+            return self[best].replace(r2_heldout=float(measured.r2[best]))
         if n_regions is not None:
             counts = np.array([r.n_regions for r in self])
             if not (counts <= n_regions).any():
                 valid = f"at least {counts.min()}, the fewest regions on this path"
-                raise ValueError(invalid("LEGTVPath.select", "n_regions", n_regions, valid, "Start the path at L_max."))
+                raise ValueError(invalid(where, "n_regions", n_regions, valid, "Start the path at L_max."))
             L = self[int(np.flatnonzero(counts <= n_regions)[-1])].L
-        if rule == "bootstrap":
-            L = self._estimator.L_bootstrap(level, rng=rng)
-        elif rule == "theory":
-            L = self._estimator.L_theory(probability)
+        elif L == "bootstrap":
+            L = self._estimator.L_bootstrap(level=level, rng=rng)
+        elif L == "theory":
+            L = self._estimator.L_theory(probability=probability)
         return self._fit(L=L, L_ratio=L_ratio)
 
-    def _fit(self, *, L: float | None, L_ratio: float | None = None) -> LEGTVResults:
-        s = self._solving
-        return self._estimator.fit(
-            L, L_ratio=L_ratio, engine=s.engine, selection=s.selection, options=s.options, time_limit=s.time_limit
-        )
+    def _fit(self, *, L: float | str | None, L_ratio: float | None = None) -> LEGTVResults:
+        return self._estimator.fit(L, L_ratio=L_ratio, **dataclasses.asdict(self._solving))
 
     def __repr__(self) -> str:
         kind = "" if self.error is None else f", exact within {self.error:.0e}"

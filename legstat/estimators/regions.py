@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from legstat._core.checks import check_count
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
+from legstat._core.frozen import Portable
 from legstat._core.typing import FloatArray, IntArray
 from legstat.estimators.leg import LEG
+from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
-from legstat.estimators.results import LEGResults, LEGTVResults
+from legstat.estimators.legtv_results import LEGTVResults
+from legstat.estimators.radius import check_rule
 from legstat.inference.contrasts import Contrasts
 from legstat.inference.multiplicity import MultipleTest
 from legstat.samples.sample import QuerySample
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RegionInference:
+class RegionInference(Portable):
     """Regions that LEG-TV found, with estimates, intervals and tests from draws that did not choose them.
 
     Attributes
@@ -57,31 +61,31 @@ class RegionInference:
         """Number of regions."""
         return len(self.contrasts.labels)
 
-    def conf_int(self, level: float = 0.95, simultaneous: bool = False) -> FloatArray:
+    def conf_int(self, *, level: float = 0.95, simultaneous: bool = False) -> FloatArray:
         """Intervals of the regions' means, shape (regions, 2), each for itself or all at once."""
-        return self.contrasts.conf_int(level, simultaneous)
+        return self.contrasts.conf_int(level=level, simultaneous=simultaneous)
 
     def test(self, *, fdr: float | None = None, fwer: float | None = None, method: str | None = None) -> MultipleTest:
         """Which regions' means differ from 0 (see `Contrasts.test`)."""
         return self.contrasts.test(fdr=fdr, fwer=fwer, method=method)
 
-    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+    def to_frame(self, *, level: float = 0.95) -> pd.DataFrame:
         """One row a region: cells, mean, standard error, z, p-value, interval."""
-        frame = self.contrasts.to_frame(level)
+        frame = self.contrasts.to_frame(level=level)
         frame.insert(0, "cells", np.bincount(self.labels[self.labels >= 0], minlength=self.n_regions))
         return frame
 
     def __repr__(self) -> str:
-        units = f"found on {self.selection.n} units, tested on {self.contrasts.n}"
-        return f"<RegionInference {self.n_regions} regions, {units}>"
+        parts = f"found on {self.selection.n} observations, tested on {self.contrasts.n}"
+        return f"<RegionInference {self.n_regions} regions, {parts}>"
 
 
 def region_inference(
     sample: QuerySample,
     *,
-    L: float | None = None,
+    L: float | str | None = None,
     L_ratio: float | None = None,
-    rule: str | None = None,
+    n_regions: int | None = None,
     share: float = 0.5,
     smallest: int = 2,
     moments: MomentKind | None = None,
@@ -96,10 +100,9 @@ def region_inference(
     ----------
     sample : QuerySample
         The sample; split by `split_sample`.
-    L, L_ratio : float, optional
-        Penalty of LEG-TV on the first part, as for `LEGTV.fit`.
-    rule : {"heldout", "bootstrap", "theory"}, optional
-        Or how to choose it there, as for `LEGTVPath.select`; "heldout" where none of the three is given.
+    L, L_ratio, n_regions : optional
+        Penalty of LEG-TV on the first part, or how to choose it there, as for `LEGTV.fit`; ``L="heldout"`` where none
+        of the three is given.
     share : float, default 0.5
         Share of the draws that chooses.
     smallest : int, default 2
@@ -118,9 +121,10 @@ def region_inference(
     Raises
     ------
     ValueError
-        If the sample is too small to split, no region is large enough, or more than one of L, L_ratio, rule is given.
+        If the sample is too small to split, no region is large enough, or more than one of the three ways to L is
+        given.
     InferenceUnavailableError
-        If the second part has too few units for intervals.
+        If the second part has too few observations for intervals.
 
     Notes
     -----
@@ -138,23 +142,19 @@ def region_inference(
     >>> bool(found.test(fwer=0.05).reject[found.labels[0, 2, 2]])
     True
     """
-    given = {"L": L, "L_ratio": L_ratio, "rule": rule}
-    if sum(v is not None for v in given.values()) > 1:
-        raise ValueError(invalid("region_inference", "L, L_ratio, rule", given, "at most one of the three"))
-    if smallest < 1:
-        raise ValueError(invalid("region_inference", "smallest", smallest, "a number of cells >= 1"))
+    if L is None and L_ratio is None and n_regions is None:
+        L = "heldout"
+    check_rule("region_inference", L, L_ratio, n_regions)
+    smallest = check_count("region_inference", "smallest", smallest, what=" cells")
     chooser, tester = split_sample(sample, share)
-    estimator = LEGTV(chooser, moments=moments)
-    if L is None and L_ratio is None:
-        selection = estimator.fit_path(progress=False).select(rule or "heldout")
-    else:
-        selection = estimator.fit(L, L_ratio=L_ratio)
+    selection = LEGTV(chooser, moments=moments).fit(L, L_ratio=L_ratio, n_regions=n_regions)
     labels = selection.regions
     sizes = np.bincount(labels.ravel())
     kept = np.flatnonzero(sizes >= smallest)
     if not kept.size:
         valid = f"such that some region has {smallest} cells"
-        raise ValueError(invalid("region_inference", "L, smallest", given, valid, "Raise L, or lower `smallest`."))
+        got, remedy = (selection.L, smallest), "Raise L, or lower `smallest`."
+        raise ValueError(invalid("region_inference", "L, smallest", got, valid, remedy))
     number = np.full(len(sizes), -1, dtype=np.int64)
     number[kept] = np.arange(len(kept))
     labels = number[labels]

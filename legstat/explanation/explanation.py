@@ -17,9 +17,10 @@ from legstat._core.typing import JSON, AnyArray
 from legstat.designs.design import Design
 from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.leg import FOLDS, LEG
+from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
+from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.moments.estimate import CROSSFIT_MINIMUM
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import make_record, save_run
@@ -404,12 +405,12 @@ def choose_rule(L: float | str | None, L_ratio: float | None, conventions: Conve
     if isinstance(L, str):
         if L not in ("heldout", "theory"):
             raise ValueError(invalid("explain", "L", L, '"heldout", "theory" or a number >= 0'))
-        return {"rule": L}
+        return {"L": L}
     if L is not None:
         return {"L": check_within("explain", "L", L, remedy='Or the name of a rule: "heldout", "theory".')}
     if L_ratio is not None:
         return {"L_ratio": check_within("explain", "L_ratio", L_ratio, 0.0, 1.0, remedy="For L itself pass `L=`.")}
-    return {"rule": "heldout"} if conventions == "default" else {"L_ratio": _PUBLISHED_L_RATIO}
+    return {"L": "heldout"} if conventions == "default" else {"L_ratio": _PUBLISHED_L_RATIO}
 
 
 def default_grid(height: int, width: int) -> tuple[int, int]:
@@ -454,7 +455,7 @@ def _operator(given: Perturbation | None, rules: Conventions) -> Perturbation:
 
 def _units_needed(choice: Mapping[str, Any], rules: Conventions) -> int:
     """Draws (or pairs) of each channel without which the estimators would refuse the sample that was paid for."""
-    if choice.get("rule") == "heldout":
+    if choice.get("L") == "heldout":
         return 2 * FOLDS
     return CROSSFIT_MINIMUM if rules.leg_moments == "crossfit" else 2
 

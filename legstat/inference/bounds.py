@@ -155,8 +155,8 @@ def error_bound(
     design: Design,
     sparsity: int,
     n: int,
-    probability: float = 0.95,
     *,
+    probability: float = 0.95,
     form: BoundForm = "proof",
     L: float | Literal["theorem", "structured"] = "theorem",
     bound: float = 1.0,
@@ -201,11 +201,11 @@ def error_bound(
     check_count(where, "sparsity", sparsity, 0, grid.n_edges, what=" edges")
     check_positive(where, "n", n)
     if L == "theorem":
-        radius = theorem_L(grid, n, probability)
+        radius = theorem_L(grid, n, probability=probability)
     elif L == "structured":
         if not isinstance(design, StructuredGaussian):
             raise ValueError(invalid(where, "L", L, '"theorem" or a number, for this design'))
-        radius = structured_L(grid, design.scale, n, probability, bound)
+        radius = structured_L(grid, design.scale, n, probability=probability, bound=bound)
     else:
         radius = check_within(where, "L", L, remedy='Or "theorem", or "structured".')
     value = 4.0 * radius * np.sqrt(sparsity) / (kappa(design).lower * C_d(grid))

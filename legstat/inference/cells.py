@@ -1,4 +1,4 @@
-"""What LEG's results can say about their error: standard errors, intervals, tests, regions."""
+"""What LEG's results can say about their cells: standard errors, intervals and tests, contrasts, regions."""
 
 from __future__ import annotations
 
@@ -8,43 +8,50 @@ from typing import Any, cast
 
 import numpy as np
 
-from legstat._core.checks import check_level
+from legstat._core.checks import check_count, check_flag, check_level
 from legstat._core.conventions import MomentKind, get_conventions
-from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.contrasts import Box, Contrasts, WaldTest, region_weights
 from legstat.inference.covariance import SEED, Covariance, contrast_matrix, covariance_of, no_variance
+from legstat.inference.estimates import Basis, Inferring
 from legstat.inference.intervals import (
     N_DRAWS,
     absolute_sum_intervals,
     bonferroni_quantile,
-    check_kind,
     contrast_df,
     joint_df,
-    joint_quantile,
-    max_t_draws,
-    normal_quantile,
     sequential_df,
     symmetric,
     t_quantiles,
-    two_sided_pvalues,
 )
-from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
 from legstat.moments.estimate import Moments
 from legstat.samples.sample import QuerySample
 
 
-class Inferring:
-    """Inference on gamma from `params`, `moments` and, for anything between cells, the `sample`.
-
-    All of it is asymptotic in the number of units, over repeated draws of z, for the estimand gamma of this picture
-    and this network. Noise of the network's own is part of the responses and thereby of every standard error.
-    """
+class Cells(Inferring):
+    """Inference on gamma from `params`, `moments` and, for anything between cells, the `sample`."""
 
     params: FloatArray
     moments: Moments
     sample: QuerySample | None
     use_t: bool
+
+    @property
+    def _basis(self) -> Basis:
+        """Its joint law comes from how each observation moved the estimate: the Gaussian multiplier bootstrap."""
+        return Basis(
+            estimates=self.params,
+            std_errors=self.std_errors,
+            df=self.df,
+            # a half, for which the third of a run that stopped by widths makes up
+            joint_df=self.df if self._stopped else joint_df(self.df),
+            cov_type=self.cov_type,
+            n=self.moments.n,
+            unknowns=self._unknowns,
+            map_shape=self.moments.design.grid.shape,
+            draws=lambda: self.covariance,
+        )
 
     @property
     def cov_type(self) -> str:
@@ -65,24 +72,11 @@ class Inferring:
         raise no_variance(self.moments.kind, "LEGResults")
 
     @property
-    def tstats(self) -> FloatArray:
-        """params / std_errors, shape (P p,)."""
-        errors = self.std_errors
-        return np.divide(self.params, errors, out=np.zeros_like(errors), where=errors > 0)
-
-    @property
-    def pvalues(self) -> FloatArray:
-        """Two-sided p-values of params = 0, each for itself, shape (P p,)."""
-        tstats = self.tstats
-        self._check("LEGResults.pvalues")
-        return two_sided_pvalues(tstats, self.df)
-
-    @property
     def df(self) -> FloatArray:
         """Degrees of freedom of each standard error, shape (P p,); infinite with ``use_t=False``.
 
-        Satterthwaite's, from the fourth moments of what the units contribute: about a quarter of the units. A third of
-        that where the run chose its own n by widths (`query` with `until`), which makes up for the choice.
+        Satterthwaite's, from the fourth moments of what the observations contribute: about a quarter of their number. A
+        third of that where the run chose its own n by widths (`query` with `until`), which makes up for the choice.
         """
         if not self.use_t or self.moments.df is None:
             return np.full(self.params.size, np.inf)
@@ -94,24 +88,6 @@ class Inferring:
 
     def _df_after_stopping(self, df: FloatArray) -> FloatArray:
         return sequential_df(df) if self._stopped else df
-
-    @property
-    def _joint_df(self) -> FloatArray:
-        """Of bands and familywise tests: a half, for which the third of a run that stopped by widths makes up."""
-        return self.df if self._stopped else joint_df(self.df)
-
-    @property
-    def has_intervals(self) -> bool:
-        """Whether `conf_int` and `pvalues` are offered: the moments carry variances and the units are enough."""
-        try:
-            check_kind("LEGResults", self.cov_type, self.moments.n, self._unknowns, False)
-        except InferenceUnavailableError:
-            return False
-        return self.moments.variances is not None
-
-    def _check(self, where: str, joint: bool = False) -> None:
-        """InferenceUnavailableError where intervals would not hold what they say."""
-        check_kind(where, self.cov_type, self.moments.n, self._unknowns, joint)
 
     @property
     def _unknowns(self) -> int:
@@ -142,59 +118,8 @@ class Inferring:
         """Covariance matrix of params, shape (P p, P p); O(p^2) memory, one pass over the draws."""
         return self.covariance.matrix()
 
-    def conf_int(
-        self,
-        level: float = 0.95,
-        simultaneous: bool = False,
-        *,
-        method: str = "max-t",
-        n_draws: int = N_DRAWS,
-        rng: Any = SEED,
-    ) -> FloatArray:
-        """Intervals by Student's t, each for itself or all at once.
-
-        Parameters
-        ----------
-        level : float, default 0.95
-            Coverage of each interval by itself, or (simultaneous) of all cells together.
-        simultaneous : bool, default False
-            Whether the intervals hold for all cells at once.
-        method : {"max-t", "bonferroni"}, default "max-t"
-            Of simultaneous bands: the Gaussian multiplier bootstrap of the largest |t|, or Bonferroni, which needs no
-            covariance and is a little wider.
-        n_draws : int, default 2000
-            Multiplier draws.
-        rng : None, int, Generator or anything `numpy.random.default_rng` takes
-            Source of the multipliers; the same by default, so that the band is a function of the sample.
-
-        Returns
-        -------
-        ndarray of shape (P p, 2)
-            Lower and upper ends.
-
-        Raises
-        ------
-        ValueError
-            If the level is not inside (0, 1) or the method unknown.
-        InferenceUnavailableError
-            As `std_errors`; for "max-t" also where the sample is not at hand.
-        """
-        checked = check_level("LEGResults.conf_int", "level", level)
-        errors = self.std_errors
-        self._check("LEGResults.conf_int", simultaneous)
-        if method not in ("max-t", "bonferroni"):
-            raise ValueError(invalid("LEGResults.conf_int", "method", method, '"max-t" or "bonferroni"'))
-        if not simultaneous:
-            quantile = normal_quantile(checked)
-        elif method == "bonferroni":
-            quantile = bonferroni_quantile(checked, self.params.size)
-        else:
-            quantile = joint_quantile(max_t_draws(self.covariance, errors, n_draws, rng), checked)
-        df = self._joint_df if simultaneous else self.df
-        return symmetric(self.params, t_quantiles(quantile, df) * errors)
-
     def saliency_conf_int(
-        self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED
+        self, *, level: float = 0.95, simultaneous: bool = False, n_draws: int = N_DRAWS, rng: Any = SEED
     ) -> FloatArray:
         """Intervals of the saliency map: of gamma itself, or of its absolute values combined over channels.
 
@@ -213,65 +138,20 @@ class Inferring:
             With several channels conservative: the sum of absolute values is not normal, so its interval is the image
             of bands that hold for the cell's channels together (Bonferroni), or for everything (max-t).
         """
-        maps = self.params.reshape(-1, self.moments.design.grid.n_cells)
-        if len(maps) == 1:
-            return self.conf_int(level, simultaneous, n_draws=n_draws, rng=rng)
-        if simultaneous:
-            flat = self.conf_int(level, True, n_draws=n_draws, rng=rng)
+        where, channels = "LEGResults.saliency_conf_int", self.params.size // self.moments.design.grid.n_cells
+        checked = check_level(where, "level", level)
+        if channels == 1 or check_flag(where, "simultaneous", simultaneous):
+            flat = self.conf_int(level=checked, simultaneous=simultaneous, n_draws=n_draws, rng=rng)
         else:
-            quantile = bonferroni_quantile(check_level("LEGResults.saliency_conf_int", "level", level), len(maps))
-            self._check("LEGResults.saliency_conf_int")
-            flat = symmetric(self.params, t_quantiles(quantile, self._joint_df) * self.std_errors)
-        summed = absolute_sum_intervals(flat.reshape(len(maps), -1, 2))
+            basis = self._basis
+            basis.check(where, False)
+            quantile = bonferroni_quantile(checked, channels)
+            flat = symmetric(basis.estimates, t_quantiles(quantile, basis.joint_df) * basis.std_errors)
+        if channels == 1:
+            return flat
+        summed = absolute_sum_intervals(flat.reshape(channels, -1, 2))
         rules = get_conventions(self.moments.source.get("conventions", "default"), "LEGResults")
-        return summed / len(maps) if rules.aggregation == "mean" else summed
-
-    def test(
-        self,
-        *,
-        fdr: float | None = None,
-        fwer: float | None = None,
-        method: str | None = None,
-        n_draws: int = N_DRAWS,
-        rng: Any = SEED,
-    ) -> MultipleTest:
-        """Which cells differ from 0, with control over all of them.
-
-        Parameters
-        ----------
-        fdr, fwer : float
-            Level of the false discovery rate or of the familywise error rate; exactly one of the two.
-        method : str, optional
-            For `fdr` "BH" (default) or "BY"; for `fwer` "step-down" (default), "max-t", "Holm" or "Bonferroni".
-        n_draws, rng : optional
-            Of the multiplier bootstrap behind "max-t" and "step-down".
-
-        Returns
-        -------
-        MultipleTest
-            Decisions, adjusted p-values and the map of significant cells.
-
-        Raises
-        ------
-        ValueError
-            If not exactly one rate is given, or the method does not control it.
-        InferenceUnavailableError
-            As `conf_int`.
-        """
-        rate = rate_and_method("LEGResults.test", fdr, fwer, method)
-        errors = self.std_errors
-        joint = rate[0] == "fwer"
-        self._check("LEGResults.test", joint)
-        return multiple_test(
-            self.params,
-            errors,
-            two_sided_pvalues(self.tstats, self._joint_df) if joint else self.pvalues,
-            rate,
-            self.moments.design.grid.shape,
-            covariance=lambda: self.covariance,
-            n_draws=n_draws,
-            rng=rng,
-        )
+        return summed / channels if rules.aggregation == "mean" else summed
 
     def contrasts(self, C: AnyArray, labels: tuple[str, ...] | None = None) -> Contrasts:
         """Linear contrasts C gamma with their covariance.
@@ -388,8 +268,7 @@ class Inferring:
         wanted = range(channels) if channel is None else [channel]
         rows, names = [], []
         for c in wanted:
-            if not isinstance(c, int | np.integer) or not 0 <= c < channels:
-                raise ValueError(invalid(where, "channel", channel, f'a channel from 0 to {channels - 1}, or "sum"'))
+            c = check_count(where, "channel", c, 0, channels - 1, remedy='Or "sum".')
             block = np.zeros((len(weights), channels, grid.n_cells))
             block[:, c] = weights
             rows.append(block.reshape(len(weights), -1))

@@ -17,7 +17,7 @@ from legstat.inference.covariance import SEED, Covariance
 from legstat.inference.intervals import N_DRAWS
 
 
-def noise_draws(covariance: Covariance, design: Design, n_draws: int = N_DRAWS, rng: Any = SEED) -> FloatArray:
+def noise_draws(covariance: Covariance, design: Design, *, n_draws: int = N_DRAWS, rng: Any = SEED) -> FloatArray:
     r"""Multiplier bootstrap draws of :math:`\|D^{+T}(b - E b)\|_\infty`, the largest over all channels.
 
     Parameters
@@ -48,7 +48,7 @@ def noise_draws(covariance: Covariance, design: Design, n_draws: int = N_DRAWS, 
 
 
 def bootstrap_L(
-    covariance: Covariance, design: Design, level: float = 0.95, n_draws: int = N_DRAWS, rng: Any = SEED
+    covariance: Covariance, design: Design, *, level: float = 0.95, n_draws: int = N_DRAWS, rng: Any = SEED
 ) -> float:
     """The `level` quantile of `noise_draws`: the L with which eq. 5's set holds E[gamma-hat] with that probability.
 
@@ -69,4 +69,4 @@ def bootstrap_L(
         L.
     """
     checked = check_level("LEGTV.L_bootstrap", "level", level)
-    return float(np.quantile(noise_draws(covariance, design, n_draws, rng), checked))
+    return float(np.quantile(noise_draws(covariance, design, n_draws=n_draws, rng=rng), checked))

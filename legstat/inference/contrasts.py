@@ -10,21 +10,12 @@ import numpy as np
 import scipy.linalg
 import scipy.stats
 
-from legstat._core.checks import check_level, check_rng
+from legstat._core.checks import check_choice, check_count, check_rng, is_number
 from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.frozen import Portable
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.inference.covariance import SEED
-from legstat.inference.intervals import (
-    N_DRAWS,
-    check_kind,
-    joint_quantile,
-    normal_quantile,
-    studentised,
-    symmetric,
-    t_quantiles,
-    two_sided_pvalues,
-)
-from legstat.inference.multiplicity import MultipleTest, multiple_test, rate_and_method
+from legstat.inference.estimates import Basis, Inferring
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +61,7 @@ class WaldTest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Contrasts:
+class Contrasts(Portable, Inferring):
     """Estimates of linear contrasts of gamma with their covariance.
 
     Attributes
@@ -84,9 +75,10 @@ class Contrasts:
     df : ndarray of shape (k,)
         Degrees of freedom of their variances.
     n : int
-        Units behind them.
+        Observations (draws, or pairs) behind them.
     cov_type : str
-        Which estimate of variance stands behind the covariance; it decides from how many units inference is offered.
+        Which estimate of variance stands behind the covariance; it decides from how many observations inference is
+        offered.
     unknowns : int
         Unknowns of a stream, for the same.
     joint_df : ndarray of shape (k,), optional
@@ -101,7 +93,7 @@ class Contrasts:
     >>> inner = ls.LEG(sample).fit().compare_regions((1, 3, 1, 3), (0, 1, 0, 4))
     >>> inner
     <Contrasts 1: rows 1:3, columns 1:3 - rows 0:1, columns 0:4>
-    >>> bool(inner.conf_int(0.99)[0, 0] > 0)
+    >>> bool(inner.conf_int(level=0.99)[0, 0] > 0)
     True
     """
 
@@ -115,10 +107,11 @@ class Contrasts:
     joint_df: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        for name in ("estimates", "covariance", "df"):
-            array = np.array(getattr(self, name), dtype=np.float64)
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+        for name in ("estimates", "covariance", "df", "joint_df"):
+            if getattr(self, name) is not None:
+                array = np.array(getattr(self, name), dtype=np.float64)
+                array.flags.writeable = False
+                object.__setattr__(self, name, array)
 
     @cached_property
     def std_errors(self) -> FloatArray:
@@ -126,111 +119,26 @@ class Contrasts:
         return np.sqrt(np.diag(self.covariance))
 
     @property
-    def tstats(self) -> FloatArray:
-        """estimates / std_errors, shape (k,)."""
-        errors = self.std_errors
-        return np.divide(self.estimates, errors, out=np.zeros_like(errors), where=errors > 0)
-
-    @property
-    def pvalues(self) -> FloatArray:
-        """Two-sided p-values of each contrast being 0, by itself, shape (k,)."""
-        self._check("Contrasts.pvalues")
-        return two_sided_pvalues(self.tstats, self.df)
-
-    def _df(self, joint: bool) -> FloatArray:
-        """Degrees of freedom of each contrast by itself, or where all are to hold at once; one alone is never joint."""
-        return self.joint_df if joint and len(self.estimates) > 1 and self.joint_df is not None else self.df
-
-    def _check(self, where: str, joint: bool = False) -> None:
-        """InferenceUnavailableError where it would not hold what it says; one contrast alone is never joint."""
-        check_kind(where, self.cov_type, self.n, self.unknowns, joint and len(self.estimates) > 1)
-
-    def conf_int(
-        self, level: float = 0.95, simultaneous: bool = False, *, n_draws: int = N_DRAWS, rng: Any = SEED
-    ) -> FloatArray:
-        """Intervals of each contrast by itself, or of all at once by max-t.
-
-        Parameters
-        ----------
-        level : float, default 0.95
-            Coverage of each, or (simultaneous) of all together.
-        simultaneous : bool, default False
-            Whether all hold at once.
-        n_draws, rng : optional
-            Draws of the estimates' normal law and their source.
-
-        Returns
-        -------
-        ndarray of shape (k, 2)
-            Lower and upper ends.
-
-        Raises
-        ------
-        ValueError
-            If the level is not inside (0, 1).
-        InferenceUnavailableError
-            Where the units are too few, as for the cells' intervals and bands (`LEGResults.conf_int`).
-        """
-        checked = check_level("Contrasts.conf_int", "level", level)
-        self._check("Contrasts.conf_int", simultaneous)
-        quantile = normal_quantile(checked)
-        if simultaneous and len(self.estimates) > 1:
-            maxima = np.concatenate([studentised(b, self.std_errors).max(axis=1) for b in self.draws(n_draws, rng)])
-            quantile = joint_quantile(maxima, checked)
-        df = self._df(simultaneous)
-        return symmetric(self.estimates, t_quantiles(quantile, df) * self.std_errors)
+    def _basis(self) -> Basis:
+        """Its joint law is the normal one with this covariance."""
+        return Basis(
+            estimates=self.estimates,
+            std_errors=self.std_errors,
+            df=self.df,
+            joint_df=self.df if self.joint_df is None else self.joint_df,
+            cov_type=self.cov_type,
+            n=self.n,
+            unknowns=self.unknowns,
+            map_shape=(1, len(self.estimates)),
+            draws=lambda: self,
+        )
 
     def draws(self, n_draws: int, rng: Any = SEED) -> list[FloatArray]:
         """Normal draws with the estimated covariance, as one batch of shape (n_draws, k)."""
+        check_count("Contrasts.draws", "n_draws", n_draws, what="; 2000 is usual")
         values, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
         return [check_rng("Contrasts.draws", rng).standard_normal((n_draws, len(values))) @ root.T]
-
-    def test(
-        self,
-        *,
-        fdr: float | None = None,
-        fwer: float | None = None,
-        method: str | None = None,
-        n_draws: int = N_DRAWS,
-        rng: Any = SEED,
-    ) -> MultipleTest:
-        """Which contrasts differ from 0, with control over all of them (see `MultipleTest`).
-
-        Parameters
-        ----------
-        fdr, fwer : float
-            Level of the false discovery rate or of the familywise error rate; exactly one of the two.
-        method : str, optional
-            "BH" or "BY" for the first; "step-down", "max-t", "Holm" or "Bonferroni" for the second.
-        n_draws, rng : optional
-            As for `conf_int`.
-
-        Returns
-        -------
-        MultipleTest
-            The decisions.
-
-        Raises
-        ------
-        ValueError
-            If not exactly one rate is given, or the method does not control it.
-        InferenceUnavailableError
-            As `conf_int`; FWER as bands.
-        """
-        rate = rate_and_method("Contrasts.test", fdr, fwer, method)
-        joint = rate[0] == "fwer"
-        self._check("Contrasts.test", joint)
-        return multiple_test(
-            self.estimates,
-            self.std_errors,
-            two_sided_pvalues(self.tstats, self._df(joint)),
-            rate,
-            (1, len(self.estimates)),
-            covariance=lambda: self,
-            n_draws=n_draws,
-            rng=rng,
-        )
 
     def wald_test(self, r: FloatArray | float = 0.0) -> WaldTest:
         """Test all contrasts against r at once.
@@ -252,7 +160,7 @@ class Contrasts:
         InferenceUnavailableError
             If the covariance of so many contrasts is not known well enough.
         """
-        self._check("wald_test")
+        self._basis.check("wald_test", False)
         k = len(self.estimates)
         try:
             target = np.array(r, dtype=np.float64)
@@ -287,11 +195,11 @@ class Contrasts:
         rest = nu - k + 1.0
         return WaldTest(statistic, k, rest, float(scipy.stats.f.sf(statistic * rest / (k * nu), k, rest)))
 
-    def to_frame(self, level: float = 0.95) -> pd.DataFrame:
+    def to_frame(self, *, level: float = 0.95) -> pd.DataFrame:
         """One row a contrast: estimate, standard error, z, p-value and its interval at that level."""
         import pandas as pd
 
-        low, high = self.conf_int(level).T
+        low, high = self.conf_int(level=level).T
         columns = {"estimate": self.estimates, "std_error": self.std_errors, "z": self.tstats, "pvalue": self.pvalues}
         return pd.DataFrame({**columns, "conf_low": low, "conf_high": high}, index=list(self.labels))
 
@@ -328,15 +236,14 @@ def region_weights(
     >>> region_weights("region", (0, 1, 0, 2), (2, 2), "mean")[1]
     array([[0.5, 0.5, 0. , 0. ]])
     """
-    if aggregate not in ("mean", "sum"):
-        raise ValueError(invalid(where, "aggregate", aggregate, '"mean" or "sum"'))
+    check_choice(where, "aggregate", aggregate, ("mean", "sum"))
     labels: tuple[str, ...]
     if isinstance(region, tuple):
         edges: tuple[object, ...] = region
-        if len(edges) != 4 or not all(isinstance(edge, int | np.integer) for edge in edges):
+        if len(edges) != 4 or not all(is_number(edge) and edge == int(edge) for edge in edges):
             valid = "four whole numbers: row, row after the last, column, column after the last"
             raise ValueError(invalid(where, "region", region, valid))
-        a, b, c, d = region
+        a, b, c, d = map(int, region)
         if not (0 <= a < b <= grid_shape[0] and 0 <= c < d <= grid_shape[1]):
             raise ValueError(invalid(where, "region", region, f"a box with cells, inside the grid {grid_shape}"))
         mask = np.zeros(grid_shape, dtype=np.bool_)

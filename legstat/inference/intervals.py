@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import numpy as np
 import scipy.stats
 
 from legstat._core.errors import InferenceUnavailableError
 from legstat._core.typing import FloatArray
-from legstat.inference.covariance import SEED, Covariance
+from legstat.inference.covariance import SEED
 
 MINIMUM_UNITS = 100
 """Units from which intervals and tests are offered."""
@@ -21,6 +22,13 @@ HC_JOINT_UNITS_PER_UNKNOWN = 20
 """Units an unknown from which HC1 and HC2 offer bands and familywise tests: at 6 they were 0.5 to 1.5 % short."""
 N_DRAWS = 2000
 """Multiplier draws: the 95 % quantile of the maximum is then known to within 0.5 % of probability."""
+
+
+class DrawSource(Protocol):
+    """What draws the joint law of the estimates' errors: `Covariance` or `Contrasts`."""
+
+    def draws(self, n_draws: int, rng: Any = ..., /) -> Iterable[FloatArray]:
+        """Batches of draws of shape (b, Q)."""
 
 
 def check_units(where: str, n: int) -> None:
@@ -132,16 +140,18 @@ def bonferroni_quantile(level: float, size: int) -> float:
     return float(scipy.stats.norm.isf((1.0 - level) / (2.0 * size)))
 
 
-def max_t_draws(covariance: Covariance, std_errors: FloatArray, n_draws: int = N_DRAWS, rng: Any = SEED) -> FloatArray:
-    r"""Draws of :math:`\max_j |\sum_u e_u \phi_{uj}| / se_j` by the Gaussian multiplier bootstrap.
+def max_t_draws(source: DrawSource, std_errors: FloatArray, n_draws: int = N_DRAWS, rng: Any = SEED) -> FloatArray:
+    r"""Draws of the largest |error| / standard error.
+
+    From a `Covariance` :math:`\max_j |\sum_u e_u \phi_{uj}| / se_j`, the Gaussian multiplier bootstrap.
 
     Their quantile is the critical value of bands that cover all parameters at once (Chernozhukov, Chetverikov and
     Kato, 2013: valid for many more parameters than units, where every single interval is).
 
     Parameters
     ----------
-    covariance : Covariance
-        Of the estimates.
+    source : Covariance or Contrasts
+        Draws the joint law of the estimates' errors.
     std_errors : ndarray of shape (Q,)
         Their standard errors; parameters with 0 are left out.
     n_draws : int, default 2000
@@ -154,7 +164,7 @@ def max_t_draws(covariance: Covariance, std_errors: FloatArray, n_draws: int = N
     ndarray of shape (n_draws,)
         The maxima. O(n_draws Q) time for each unit, at most 64 MiB at once.
     """
-    return np.concatenate([studentised(batch, std_errors).max(axis=1) for batch in covariance.draws(n_draws, rng)])
+    return np.concatenate([studentised(batch, std_errors).max(axis=1) for batch in source.draws(n_draws, rng)])
 
 
 def studentised(draws: FloatArray, std_errors: FloatArray) -> FloatArray:

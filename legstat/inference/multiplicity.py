@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.stats
 
 from legstat._core.checks import check_level
 from legstat._core.errors import invalid
+from legstat._core.frozen import Portable
 from legstat._core.typing import BoolArray, FloatArray
 from legstat.inference.covariance import SEED
-from legstat.inference.intervals import N_DRAWS, normal_equivalents, studentised
+from legstat.inference.intervals import N_DRAWS, DrawSource, normal_equivalents, studentised
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,15 +24,8 @@ METHODS = {"fdr": ("BH", "BY"), "fwer": ("step-down", "max-t", "Holm", "Bonferro
 _STATSMODELS = {"BH": "fdr_bh", "BY": "fdr_by", "Holm": "holm", "Bonferroni": "bonferroni"}
 
 
-class DrawSource(Protocol):
-    """What draws the joint law of the estimates' errors: `Covariance` or `Contrasts`."""
-
-    def draws(self, n_draws: int, rng: Any = ...) -> Iterable[FloatArray]:
-        """Batches of draws of shape (b, Q)."""
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MultipleTest:
+class MultipleTest(Portable):
     """Which parameters differ from 0, with control over all of them together.
 
     Attributes

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 
-from legstat._core.checks import check_choice, check_count, check_level, check_positive, check_within
+from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_positive, check_within
 from legstat._core.conventions import Channels
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
@@ -99,7 +99,7 @@ def solve_queries(
     >>> solve_queries(n_queries=178469, sparsity=12, probability=0.95, grid=(6, 6), scale=0.5, L="structured") <= 0.5
     True
     """
-    where = "solve_queries"
+    where, antithetic = "solve_queries", check_flag("solve_queries", "antithetic", antithetic)
     given = {"error": error, "n_queries": n_queries, "sparsity": sparsity, "probability": probability}
     missing = _missing(where, given)
     laws: dict[str, Callable[[tuple[int, int], float], Design]]
@@ -112,7 +112,7 @@ def solve_queries(
     def bound(s: float, units: float, p: float) -> float:
         # the bound is a power of s / n times a logarithm: evaluate at one draw and scale, so that s and n may be real
         exponent = 0.5 if form == "proof" else 0.25
-        at_one = error_bound(law, 1, 1, p, form=form, L=L)
+        at_one = error_bound(law, 1, 1, probability=p, form=form, L=L)
         return float(at_one * (s / units) ** exponent)
 
     if missing != "error":
@@ -205,7 +205,7 @@ def solve_half_width(
     >>> bool(solve_half_width(n_queries=int(n), level=0.95, noise=0.01, design=design) <= 0.2)
     True
     """
-    where = "solve_half_width"
+    where, simultaneous = "solve_half_width", check_flag("solve_half_width", "simultaneous", simultaneous)
     missing = _missing(where, {"half_width": half_width, "n_queries": n_queries, "level": level})
     deviations, covariance, budget = _deviations(where, pilot, noise, design, antithetic)
     widest = float(deviations.max())
@@ -385,6 +385,7 @@ def _deviations(
     if design is None:
         raise ValueError(invalid(where, "design", design, "the design, with a noise level"))
     check_positive(where, "noise", noise)
+    check_flag(where, "antithetic", antithetic)
     if weights is None:
         p = design.grid.n_cells
         # row by row in blocks, so that no p x p matrix is held

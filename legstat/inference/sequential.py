@@ -162,4 +162,4 @@ def widest_half_width(sample: QuerySample, rule: HalfWidth) -> float:
         cov_type=moments.cov_type,
         unknowns=unknowns,
     )
-    return float(found.conf_int(rule.level, rule.simultaneous)[:, 1].max())
+    return float(found.conf_int(level=rule.level, simultaneous=rule.simultaneous)[:, 1].max())

@@ -41,7 +41,7 @@ def norm_pinv(grid: Grid) -> float:
     return largest
 
 
-def theorem_L(grid: Grid, n: int, probability: float = 0.95) -> float:
+def theorem_L(grid: Grid, n: int, *, probability: float = 0.95) -> float:
     r"""L of Theorem 1 as printed: sqrt(2 ||D^+||_1 log(p1 p2 / eps) / n), eps = 1 - probability.
 
     Parameters
@@ -72,7 +72,7 @@ def theorem_L(grid: Grid, n: int, probability: float = 0.95) -> float:
     return float(np.sqrt(2.0 * norm_pinv(grid) * np.log(grid.n_cells / epsilon) / n))
 
 
-def structured_L(grid: Grid, scale: float, n: int, probability: float = 0.95, bound: float = 1.0) -> float:
+def structured_L(grid: Grid, scale: float, n: int, *, probability: float = 0.95, bound: float = 1.0) -> float:
     r"""L in the units of the structured design: sigma B sqrt(2 log(2 m / eps) / n).
 
     Parameters

@@ -16,8 +16,9 @@ from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.files import replacing, write_text
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
+from legstat.estimators.leg_results import LEGResults
+from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.record.numbers import path_arrays
 from legstat.record.writing import write_record
 from legstat.report.page import save_page

@@ -8,8 +8,9 @@ from hashlib import sha256
 import numpy as np
 
 from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat.estimators.leg_results import LEGResults
+from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.samples.sample import QuerySample
 
 

@@ -19,8 +19,9 @@ from legstat._core.digests import file_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON
+from legstat.estimators.leg_results import LEGResults
+from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.estimators.results import LEGResults, LEGTVResults
 from legstat.record.experiment import experiment_of
 from legstat.record.numbers import array_sha256, numbers
 from legstat.samples.sample import QuerySample
@@ -156,4 +157,6 @@ def read_record(path: str | Path) -> JSON:
         raise ValueError(invalid("record", "path", str(path), f"a whole record; {lacking} are missing in it"))
     if record["legstat_record"] == 1:
         record["results"] = {_RENAMED.get(name, name): value for name, value in record["results"].items()}
+        choice = record["estimators"].get("choice", {})
+        record["estimators"]["choice"] = {"L" if name == "rule" else name: value for name, value in choice.items()}
     return record

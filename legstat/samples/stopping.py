@@ -62,7 +62,7 @@ class HalfWidth:
     >>> sample = ls.query(f, np.full((1, 4, 4), 0.5), design, n_queries=6000, until=rule, rng=0)
     >>> sample.stopping
     <Stopping reached: half-width 0.00923 <= 0.01 at 160 units, 2 looks>
-    >>> low, high = ls.LEG(sample).fit().region((0, 2, 0, 4)).conf_int(0.95)[0]
+    >>> low, high = ls.LEG(sample).fit().region((0, 2, 0, 4)).conf_int(level=0.95)[0]
     >>> bool(np.isclose((high - low) / 2, sample.stopping.half_widths[-1], rtol=1e-9, atol=0))
     True
     """

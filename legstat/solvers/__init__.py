@@ -8,13 +8,14 @@ from legstat.solvers.path import ExactPath, exact_path
 from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.general import GeneralProgram
 from legstat.solvers.session import ENGINES
-from legstat.solvers.solution import PathInterrupted, Solution, Status
-from legstat.solvers.solve import SELECTIONS, solve, solve_path
+from legstat.solvers.solution import Dual, PathInterrupted, Solution, Status, face_width
+from legstat.solvers.solve import SELECTIONS, solutions_along, solve, solve_path
 
 __all__ = [
     "ENGINES",
     "SELECTIONS",
     "Certificate",
+    "Dual",
     "ExactPath",
     "FlowProgram",
     "GeneralProgram",
@@ -22,6 +23,8 @@ __all__ = [
     "Solution",
     "Status",
     "exact_path",
+    "face_width",
+    "solutions_along",
     "solve",
     "solve_path",
 ]

@@ -36,6 +36,25 @@ class Status(Enum):
 
 
 @dataclass(frozen=True, eq=False)
+class Dual:
+    """The dual side of a solution.
+
+    Attributes
+    ----------
+    flow : ndarray of float, shape (m,)
+        Multipliers of D g, in units of the weights.
+    multipliers : ndarray of float
+        Of the constraint of a general program; empty for a flow program.
+    precision : float
+        To which they are known, relative to L_max.
+    """
+
+    flow: FloatArray
+    multipliers: FloatArray
+    precision: float
+
+
+@dataclass(frozen=True, eq=False)
 class Solution:
     """A solution of a program at one L, with its certificate.
 
@@ -103,25 +122,35 @@ class Solution:
         milliseconds at 28 x 28, up to some ten seconds at 112 x 112. For a general program from small linear programs;
         its optimum is often unique. NaN without a certificate, or where a general program has too many regions.
         """
-        program = self.program
-        if not self.ok:
-            return float("nan")
-        if isinstance(program, GeneralProgram):
-            if self.L >= program.L_max:
-                return 0.0
-            try:
-                return widest_range_general(program, general_face(program, self.flow, self.multipliers, self.L))
-            except SolverError:
-                return float("nan")
-        if self.L == 0:
-            return 0.0
-        regions = regions_of_face(program, self.g / program.scale, self.flow / program.weight_scale,
-                                  self.L / program.scale, max(self.precision, 1e-10))  # fmt: skip
-        return widest_range(regions) * program.scale
+        return face_width(self.program, self.g, self.dual, self.L) if self.ok else float("nan")
+
+    @property
+    def dual(self) -> Dual:
+        """Its dual side, as plain data."""
+        return Dual(self.flow, self.multipliers, self.precision)
 
     def __repr__(self) -> str:
         return (f"Solution(L={self.L:.6g}, objective={self.objective:.6g}, {self.status.name.lower()}, "
                 f"gap={self.certificate.gap:.1e}, engine={self.engine!r}, selection={self.selection!r})")  # fmt: skip
+
+
+def face_width(program: Program, g: FloatArray, dual: Dual, L: float) -> float:
+    """Largest range of one edge of h over all optimal points, from one of them and a dual solution.
+
+    See `Solution.face_width`.
+    """
+    if isinstance(program, GeneralProgram):
+        if L >= program.L_max:
+            return 0.0
+        try:
+            return widest_range_general(program, general_face(program, dual.flow, dual.multipliers, L))
+        except SolverError:
+            return float("nan")
+    if L == 0:
+        return 0.0
+    regions = regions_of_face(program, g / program.scale, dual.flow / program.weight_scale,
+                              L / program.scale, max(dual.precision, 1e-10))  # fmt: skip
+    return widest_range(regions) * program.scale
 
 
 class PathInterrupted(KeyboardInterrupt):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from legstat._core.checks import check_positive
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.solvers.session import ENGINES, Session
@@ -117,18 +118,48 @@ def solve_path(
     >>> [round(s.objective, 9) for s in solve_path(program, [0.0, 1.0, 2.0])]
     [1.0, 2.0, 3.0]
     """
+    radii = list(Ls)
+    solutions: list[Solution] = []
+    try:
+        for solution in solutions_along(
+            program, radii, engine=engine, selection=selection, time_limit=time_limit, options=options,
+            on_failure=on_failure,
+        ):  # fmt: skip
+            solutions.append(solution)
+            if progress is not None:
+                progress(len(solutions), len(radii))
+    except KeyboardInterrupt:
+        raise PathInterrupted(solutions) from None
+    return solutions
+
+
+def solutions_along(
+    program: Program,
+    Ls: Iterable[float],
+    *,
+    engine: str = "auto",
+    selection: str = "closest",
+    time_limit: float | None = None,
+    options: JSON | None = None,
+    on_failure: str = "raise",
+) -> Iterator[Solution]:
+    """The solutions of `solve_path` one by one, as they are asked for.
+
+    Parameters
+    ----------
+    program, Ls, engine, selection, time_limit, options, on_failure
+        As for `solve_path`.
+
+    Yields
+    ------
+    Solution
+        L descending.
+    """
     check_arguments("solve_path", engine, selection, on_failure, time_limit)
     radii = sorted((check_L("solve_path", L, "Ls") for L in Ls), reverse=True)
     session = Session(program, engine, selection, options, keep=True)
-    solutions: list[Solution] = []
     for L in radii:
-        try:
-            solutions.append(session.solve(L, time_limit, on_failure))
-        except KeyboardInterrupt:
-            raise PathInterrupted(solutions) from None
-        if progress is not None:
-            progress(len(solutions), len(radii))
-    return solutions
+        yield session.solve(L, time_limit, on_failure)
 
 
 def check_arguments(where: str, engine: str, selection: str, on_failure: str, time_limit: float | None) -> None:
@@ -137,8 +168,8 @@ def check_arguments(where: str, engine: str, selection: str, on_failure: str, ti
                                ("on_failure", on_failure, ("raise", "return"))):  # fmt: skip
         if value not in known:
             raise ValueError(invalid(where, name, value, f"one of {list(known)}"))
-    if time_limit is not None and not time_limit > 0:
-        raise ValueError(invalid(where, "time_limit", time_limit, "a positive number of seconds, or None"))
+    if time_limit is not None:
+        check_positive(where, "time_limit", time_limit, remedy="In seconds; None for no limit.")
 
 
 def check_L(where: str, L: float, name: str = "L") -> float:

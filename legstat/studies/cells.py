@@ -16,6 +16,7 @@ from typing import Literal, Self, cast, get_args
 import numpy as np
 
 from legstat import simulate
+from legstat._core.checks import check_choice, check_positive
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
@@ -25,11 +26,11 @@ from legstat.designs.structured import StructuredGaussian
 from legstat.simulate import Link, SimulatedResponse
 
 Method = Literal["leg", "legtv"]
-Rule = Literal["theorem", "ratio", "heldout", "bootstrap"]
+Rule = Literal["theory", "L_ratio", "heldout", "bootstrap"]
 DesignName = Literal["structured", "isotropic"]
 ResponseName = Literal["linear", "probit", "logistic", "quadratic"]
 
-VALUES: dict[str, float] = {"theorem": 0.95, "ratio": 0.1, "heldout": 0.02, "bootstrap": 0.95}
+VALUES: dict[str, float] = {"theory": 0.95, "L_ratio": 0.1, "heldout": 0.02, "bootstrap": 0.95}
 """What a rule's value is where it is not given: probability, L_ratio, smallest L_ratio of the path, level."""
 
 
@@ -43,11 +44,11 @@ class Estimator:
         `LEG` or `LEGTV`.
     moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}
         How b is estimated; see `QuerySample.moments`.
-    rule : {"theorem", "ratio", "heldout", "bootstrap"}, optional
-        How LEG-TV's L is chosen: Theorem 1, a fraction of L_max, held-out R^2 on a path of 20, the multiplier
-        bootstrap. Left out for LEG.
+    rule : {"theory", "L_ratio", "heldout", "bootstrap"}, optional
+        How LEG-TV's L is chosen, by the names of `LEGTV.fit`: Theorem 1, a fraction of L_max, held-out R^2 on a path of
+        20, the multiplier bootstrap. Left out for LEG.
     value : float, optional
-        Of "theorem" and "bootstrap" the probability (0.95), of "ratio" L / L_max (0.1), of "heldout" the smallest
+        Of "theory" and "bootstrap" the probability (0.95), of "L_ratio" L / L_max (0.1), of "heldout" the smallest
         L / L_max of the path (0.02).
 
     Raises
@@ -57,8 +58,8 @@ class Estimator:
 
     Examples
     --------
-    >>> Estimator.parse("legtv/regression/ratio=0.2")
-    Estimator(method='legtv', moments='regression', rule='ratio', value=0.2)
+    >>> Estimator.parse("legtv/regression/L_ratio=0.2")
+    Estimator(method='legtv', moments='regression', rule='L_ratio', value=0.2)
     >>> Estimator("leg", "crossfit").name
     'leg/crossfit'
     """
@@ -70,18 +71,16 @@ class Estimator:
 
     def __post_init__(self) -> None:
         where = "studies.Estimator"
-        for name, kind in (("method", Method), ("moments", MomentKind)):
-            if getattr(self, name) not in get_args(kind):
-                valid = "one of " + ", ".join(map(repr, get_args(kind)))
-                raise ValueError(invalid(where, name, getattr(self, name), valid))
+        check_choice(where, "method", self.method, get_args(Method))
+        check_choice(where, "moments", self.moments, get_args(MomentKind))
         if (self.method == "legtv") != (self.rule is not None) or self.rule not in (None, *get_args(Rule)):
             valid = "one of " + ", ".join(map(repr, get_args(Rule))) + " for 'legtv', left out for 'leg'"
             raise ValueError(invalid(where, "rule", self.rule, valid))
         if self.rule is None and self.value is not None:
             raise ValueError(invalid(where, "value", self.value, "left out for 'leg'"))
         if self.rule is not None:
-            value = VALUES[self.rule] if self.value is None else float(self.value)
-            if not 0.0 < value <= 1.0 or (value == 1.0 and self.rule in ("theorem", "bootstrap")):
+            value = check_positive(where, "value", VALUES[self.rule] if self.value is None else self.value)
+            if value > 1.0 or (value == 1.0 and self.rule in ("theory", "bootstrap")):
                 raise ValueError(invalid(where, "value", self.value, f"inside (0, 1) for {self.rule!r}"))
             object.__setattr__(self, "value", value)
 
@@ -92,7 +91,7 @@ class Estimator:
         Parameters
         ----------
         text : str
-            Such as "leg/crossfit", "legtv/regression/heldout", "legtv/printed/ratio=0.3".
+            Such as "leg/crossfit", "legtv/regression/heldout", "legtv/printed/L_ratio=0.3".
 
         Returns
         -------
@@ -105,7 +104,7 @@ class Estimator:
         try:
             number = float(value) if equals else None
         except ValueError:
-            remedy = "Such as legtv/regression/ratio=0.2."
+            remedy = "Such as legtv/regression/L_ratio=0.2."
             raise ValueError(invalid("studies.Estimator", "value", value, "a number", remedy)) from None
         return cls(cast("Method", method), cast("MomentKind", moments), cast("Rule", rule) if rule else None, number)
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from legstat._core.checks import check_choice, check_count, check_flag, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray
 from legstat.designs.design import Design
@@ -83,11 +84,13 @@ def leg_mse(
     where = "studies.leg_mse"
     if design.channels != "shared":
         raise ValueError(invalid(where, "design.channels", design.channels, '"shared"'))
-    if moments not in ("printed", "centred"):
-        remedy = "The others depend on the noise of their pilots."
-        raise ValueError(invalid(where, "moments", moments, '"printed" or "centred"', remedy))
-    if up_to_mean and design.constant_eigenvalue is None:
+    remedy = "The others depend on the noise of their pilots."
+    check_choice(where, "moments", moments, ("printed", "centred"), remedy=remedy)
+    if check_flag(where, "up_to_mean", up_to_mean) and design.constant_eigenvalue is None:
         raise ValueError(invalid(where, "up_to_mean", True, "False for a design whose Sigma 1 is no multiple of 1"))
+    n = check_count(where, "n", n)
+    noise = check_within(where, "noise", noise)
+    antithetic = check_flag(where, "antithetic", antithetic)
     grid, gamma = design.grid, response.gamma.ravel()
     precision = float(np.trace(design.solve(np.eye(grid.n_cells))))
     length = float(gamma @ gamma)

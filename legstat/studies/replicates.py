@@ -10,7 +10,7 @@ import numpy as np
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
-from legstat.estimators.results import LEGTVResults
+from legstat.estimators.legtv_results import LEGTVResults
 from legstat.perturbations.operators import Additive
 from legstat.samples.sample import QuerySample
 from legstat.sampling.query import query
@@ -163,8 +163,8 @@ def _legtv(sample: QuerySample, estimator: Estimator) -> LEGTVResults:
         path = LEGTV(sample, moments=estimator.moments).fit_path(n_Ls=PATH_LENGTH, L_ratio_min=value, progress=False)
         return path.select("heldout")
     light = LEGTV(sample.moments(estimator.moments))  # no folds: nothing but the map is measured
-    if estimator.rule == "ratio":
+    if estimator.rule == "L_ratio":
         return light.fit(L_ratio=value)
-    if estimator.rule == "theorem":
-        return light.fit(light.L_theory(value))
-    return light.fit(LEGTV(sample, moments=estimator.moments).L_bootstrap(value, n_draws=BOOTSTRAP_DRAWS))
+    if estimator.rule == "theory":
+        return light.fit(light.L_theory(probability=value))
+    return light.fit(LEGTV(sample, moments=estimator.moments).L_bootstrap(level=value, n_draws=BOOTSTRAP_DRAWS))

@@ -13,11 +13,12 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
+from legstat._core.frozen import Portable
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.structured import StructuredGaussian
 from legstat.inference.bounds import BoundForm, error_bound
-from legstat.studies.slopes import Covariance, slopes_of
+from legstat.studies.slopes import GROUPS, Covariance, slopes_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ _MARK = "# legstat.StudyResults "
 
 
 @dataclass(frozen=True, eq=False)
-class StudyResults:
+class StudyResults(Portable):
     """Results of a `SampleSizeStudy`.
 
     Parameters
@@ -177,9 +178,35 @@ class StudyResults:
         statsmodels.iolib.summary.Summary
             What to print.
         """
-        from legstat.studies.tables import study_summary
+        from statsmodels.iolib.summary import Summary
+        from statsmodels.iolib.table import SimpleTable
+        from statsmodels.iolib.tableformatting import fmt_params
 
-        return study_summary(self, measure)
+        summary, cells = Summary(), self.cells(measure)
+        frame = self.frame
+        varying = any(
+            group[column].nunique() > 1 for _, group in frame.groupby(GROUPS) for column in ("n", "p", "sparsity")
+        )
+        if varying:
+            slopes = self.slopes(measure)
+            columns = ["term", "exponent", "std_error", "low", "high", "proof", "printed", "bound", "closed_form"]
+            names = [*_varying(slopes, GROUPS), *columns]
+            summary.tables.append(
+                SimpleTable(_texts(slopes[names]), headers=names, title="Exponents of the error", txt_fmt=fmt_params)
+            )
+        wanted = ["rmse", "mse", "mse_std_error", "exact_mse", "reference_mse", "bound", "feasible", "L_ratio"]
+        measured = [name for name in wanted if cells[name].notna().any() and (cells[name] != 0.0).any()]
+        factors = ["estimator", "response", "design", "scale", "antithetic", "grid", "sparsity", "n"]
+        names = [*_varying(cells, factors), *measured]
+        summary.tables.append(
+            SimpleTable(_texts(cells[names]), headers=names, title=f"Cells: {measure}", txt_fmt=fmt_params)
+        )
+        notes = [
+            "proof, printed: Theorem 1's exponents for the norm, without logs; bound: slope of the proof's bound.",
+            f"{int(cells['replicates'].iloc[0])} replicates of each cell; mse_std_error is their Monte Carlo error.",
+        ]
+        summary.add_extra_txt([f"[{i}] {text}" for i, text in enumerate(notes, start=1)])
+        return summary
 
     def save(self, path: str | Path) -> None:
         """Write the frame as CSV; its first line, a comment that starts with #, holds the settings as JSON.
@@ -263,6 +290,21 @@ def _value(name: str, text: str) -> str | bool | int | float:
     if name in ("p", "n", "n_queries", "replicate"):
         return int(text)
     return float(text or "nan")
+
+
+def _varying(frame: pd.DataFrame, names: list[str]) -> list[str]:
+    """Columns that tell the rows apart; the first one in any case."""
+    return [name for i, name in enumerate(names) if i == 0 or frame[name].nunique(dropna=False) > 1]
+
+
+def _texts(frame: pd.DataFrame) -> list[list[str]]:
+    return [[_text(value) for value in row] for row in frame.itertuples(index=False)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float | np.floating):
+        return "-" if np.isnan(value) else f"{value:.4g}"
+    return str(value)
 
 
 _BOUND_FACTORS = ["response", "design", "sigma", "grid", "sparsity", "n"]

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 import numpy as np
 from tqdm import tqdm
 
+from legstat._core.checks import check_choice, check_count, check_flag, check_positive, check_within, is_number
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.designs.structured import StructuredGaussian
@@ -107,10 +108,10 @@ class SampleSizeStudy:
         curvature: float = 0.0,
         noise: float = 0.0,
     ) -> None:
-        self.n_queries = tuple(map(int, _several(n_queries)))
+        self.n_queries = tuple(check_count(WHERE, "n_queries", n) for n in _several(n_queries))
         self.grid = _grids(grid)
         self.design: tuple[DesignName, ...] = _several(design)
-        self.scale = tuple(map(float, _several(scale)))
+        self.scale = tuple(check_positive(WHERE, "scale", s) for s in _several(scale))
         named: tuple[str | Estimator, ...] = _several(estimators)
         self.estimators = tuple(e if isinstance(e, Estimator) else Estimator.parse(e) for e in named)
         self.subject = response if isinstance(response, Subject) else None
@@ -118,12 +119,21 @@ class SampleSizeStudy:
         self.sparsity: tuple[int | None, ...] = (None,)
         if not isinstance(response, Subject):
             self.response = _several(cast("str | Sequence[str]", response))
-            self.sparsity = tuple(map(int, _several(sparsity)))
-        self.antithetic = tuple(map(bool, _several(antithetic)))
-        self.match, self.replicates, self.seed = match, replicates, seed
+            self.sparsity = tuple(check_count(WHERE, "sparsity", s, 0) for s in _several(sparsity))
+        self.antithetic = tuple(check_flag(WHERE, "antithetic", one) for one in _several(antithetic))
+        self.match = match
+        self.replicates = check_count(WHERE, "replicates", replicates)
+        self.seed = check_count(WHERE, "seed", seed, 0)
         constants = (amplitude, offset, curvature, noise) if self.subject is None else (1.0, 0.0, 0.0, 0.0)
-        self.amplitude, self.offset, self.curvature, self.noise = map(float, constants)
+        self.amplitude = check_positive(WHERE, "amplitude", constants[0])
+        self.offset = check_within(WHERE, "offset", constants[1], -np.inf)
+        self.curvature = check_within(WHERE, "curvature", constants[2], -np.inf)
+        self.noise = check_within(WHERE, "noise", constants[3])
         self._check()
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.cells)} cells x {len(self.estimators)} estimators x {self.replicates} replicates"
+        return f"<SampleSizeStudy {counts}>"
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -277,16 +287,7 @@ class SampleSizeStudy:
         choices = (("design", self.design, DesignName), ("response", self.response, ResponseName))
         for name, values, kind in (*choices, ("match", (self.match,), Match)):
             for value in values:
-                if value not in get_args(kind):
-                    raise ValueError(invalid(WHERE, name, value, "one of " + ", ".join(map(repr, get_args(kind)))))
-        for name, fewest in (("replicates", 1), ("seed", 0)):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, int) or count < fewest:
-                raise ValueError(invalid(WHERE, name, count, f"a whole number >= {fewest}"))
-        constants = (self.amplitude, self.offset, self.curvature, self.noise)
-        if not np.isfinite(constants).all() or self.amplitude <= 0 or self.noise < 0:
-            valid = "finite, amplitude > 0 and noise >= 0"
-            raise ValueError(invalid(WHERE, "amplitude, offset, curvature, noise", constants, valid))
+                check_choice(WHERE, name, value, get_args(kind))
         names = [estimator.name for estimator in self.estimators]
         if not names or len(set(names)) < len(names):
             raise ValueError(invalid(WHERE, "estimators", names, "at least one, and none twice"))
@@ -317,9 +318,9 @@ class SampleSizeStudy:
             if estimator.rule == "bootstrap" and units < MINIMUM_UNITS:
                 valid = f"enough for the {MINIMUM_UNITS} units of 'bootstrap'"
                 raise ValueError(invalid(WHERE, "n_queries", cell.n_queries, valid))
-            if estimator.rule == "theorem" and not bounded:
+            if estimator.rule == "theory" and not bounded:
                 remedy = "Theorem 1 assumes it. Use 'bootstrap' or 'heldout'."
-                raise ValueError(invalid(WHERE, "response", cell.response, "bounded by 1 for 'theorem'", remedy))
+                raise ValueError(invalid(WHERE, "response", cell.response, "bounded by 1 for 'theory'", remedy))
 
 
 def _several(value: Value | Sequence[Value]) -> tuple[Value, ...]:
@@ -330,8 +331,10 @@ def _several(value: Value | Sequence[Value]) -> tuple[Value, ...]:
 
 
 def _grids(value: Shape | Sequence[Shape]) -> tuple[Shape, ...]:
-    shapes = [value] if len(value) == 2 and all(isinstance(side, int) for side in value) else list(value)
+    shapes = [value] if len(value) == 2 and all(is_number(side) for side in value) else list(value)
     for shape in shapes:
-        if not isinstance(shape, Sequence) or len(shape) != 2 or not all(isinstance(side, int) for side in shape):
+        if not isinstance(shape, Sequence) or len(shape) != 2 or not all(is_number(side) for side in shape):
             raise ValueError(invalid(WHERE, "grid", value, "a pair (p1, p2) or a sequence of pairs"))
-    return tuple((int(p1), int(p2)) for p1, p2 in cast("Sequence[Shape]", shapes))
+    return tuple(
+        (check_count(WHERE, "grid", p1), check_count(WHERE, "grid", p2)) for p1, p2 in cast("Sequence[Shape]", shapes)
+    )

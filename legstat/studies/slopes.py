@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import scipy.stats
 
+from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
 
@@ -52,10 +53,8 @@ def slopes_of(frame: pd.DataFrame, measure: str, cov_type: Covariance, level: fl
     """
     import pandas as pd
 
-    if cov_type not in get_args(Covariance):
-        raise ValueError(invalid(WHERE, "cov_type", cov_type, "one of " + ", ".join(map(repr, get_args(Covariance)))))
-    if not 0.0 < level < 1.0:
-        raise ValueError(invalid(WHERE, "level", level, "strictly between 0 and 1", "0.95 is usual."))
+    check_choice(WHERE, "cov_type", cov_type, get_args(Covariance))
+    level = check_level(WHERE, "level", level)
     if not (frame[measure] > 0).all():
         remedy = "An exactly linear response without noise leaves least squares no error: add noise, or a link."
         raise ValueError(invalid(WHERE, measure, 0.0, "> 0 in every row", remedy))

@@ -85,7 +85,7 @@ class Subject:
         set_ = object.__setattr__
         set_(self, "image", image)
         set_(self, "f", as_response(self.f))
-        check_count(where, "reference_queries", self.reference_queries)
+        set_(self, "reference_queries", check_count(where, "reference_queries", self.reference_queries))
         if self.gamma is not None:
             gamma = np.array(self.gamma, dtype=np.float64)
             if gamma.ndim != 2 or not np.isfinite(gamma).all():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import legstat as ls
+from legstat.estimators.legtv_results import _NotForLEGTV as N
 from tests.bad_input.world import Row
 
 NAN_PICTURE = np.full((1, 8, 8), np.nan)
@@ -189,10 +190,10 @@ ESTIMATORS = [
     Row("unknown moments", lambda w: ls.LEG(w.sample, moments="best").fit(), V, ("best", "crossfit")),
     Row("moments of moments", lambda w: ls.LEG(w.done.moments, moments="printed"), V, ("`moments`", "left out")),
     Row("unknown cov_type", lambda w: ls.LEG(w.sample).fit("HC9"), V, ("`cov_type`", "HC3")),
-    Row("fit without L", lambda w: ls.LEGTV(w.sample).fit(), V, ("`L, L_ratio`", "exactly one")),
+    Row("fit without L", lambda w: ls.LEGTV(w.sample).fit(), V, ("`L, L_ratio, n_regions`", "exactly one")),
     Row("fit at L below 0", lambda w: ls.LEGTV(w.sample).fit(L=-0.1), V, ("`L`", ">= 0", "L_ratio")),
     Row("fit at L True", lambda w: ls.LEGTV(w.sample).fit(L=True), T, ("`L`", "number")),
-    Row("fit at L a word", lambda w: ls.LEGTV(w.sample).fit(L="heldout"), T, ("`L`", "number")),
+    Row("fit at L a word", lambda w: ls.LEGTV(w.sample).fit(L="big"), V, ("`L`", "number", "heldout")),
     Row("fit at L_ratio 2", lambda w: ls.LEGTV(w.sample).fit(L_ratio=2), V, ("`L_ratio`", "`L=`")),
     Row("unknown engine", lambda w: ls.LEGTV(w.sample).fit(L_ratio=0.5, engine="simplex"), V, ("`engine`", "highs")),
     Row("unknown selection", lambda w: ls.LEGTV(w.sample).fit(L_ratio=0.5, selection="first"), V, ("selection",)),
@@ -200,8 +201,8 @@ ESTIMATORS = [
     Row("path of L below 0", lambda w: ls.LEGTV(w.sample).fit_path(Ls=[0.1, -1]), V, ("L", ">= 0")),
     Row("path of 0 points", lambda w: ls.LEGTV(w.sample).fit_path(n_Ls=0), V, ("n_Ls", ">= 1")),
     Row("exact path of given L", lambda w: ls.LEGTV(w.sample).fit_path(Ls=[0.1], exact=True), V, ("`Ls`", "left out")),
-    Row("select nothing", lambda w: w.done.path.select(), V, ("rule, L, L_ratio, n_regions", "exactly one")),
-    Row("select by two", lambda w: w.done.path.select("heldout", L=0.1), V, ("rule, L", "exactly one")),
+    Row("select nothing", lambda w: w.done.path.select(), V, ("`L, L_ratio, n_regions`", "exactly one")),
+    Row("select by two", lambda w: w.done.path.select("heldout", L_ratio=0.1), V, ("L, L_ratio", "exactly one")),
     Row("select by an unknown rule", lambda w: w.done.path.select("aic"), V, ("heldout", "bootstrap", "theory")),
     Row("select no region", lambda w: w.done.path.select(n_regions=0), V, ("`n_regions`",)),
     Row("moments of another size", lambda w: ls.Moments(b=np.zeros(9), design=w.design, n=9), V, ("`b`", "16")),
@@ -264,9 +265,9 @@ RESULTS = [
     Row("unknown channel", lambda w: w.done.leg.region((0, 1, 0, 1), channel=7), V, ("`channel`", "sum")),
     Row("contrast of another size", lambda w: w.done.leg.contrasts(np.ones(5)), V, ("(k, 16)",)),
     Row("hypothesis of another size", lambda w: w.done.leg.wald_test(np.ones((1, 5))), V, ("(k, 16)",)),
-    Row("intervals of a map", lambda w: w.done.tv.conf_int(), I, ("LEG", "region_inference")),
+    Row("intervals of a map", lambda w: w.done.tv.conf_int(), N, ("LEG", "region_inference")),
     Row("intervals of moments", lambda w: ls.LEG(w.done.moments).fit().conf_int(), I, ("sample",)),
-    Row("regions by two rules", lambda w: ls.region_inference(w.sample, L=0.1, rule="theory"), V, ("at most one",)),
+    Row("regions by two rules", lambda w: ls.region_inference(w.sample, L="theory", n_regions=3), V, ("exactly one",)),
     Row("regions of 0 cells", lambda w: ls.region_inference(w.sample, smallest=0), V, ("`smallest`", ">= 1")),
     Row("regions of an array", lambda w: ls.region_inference(np.zeros(3)), T, ("`sample`", "QuerySample")),
 ]

@@ -45,7 +45,7 @@ def run(kind: str, units: int, replicates: int, *, score: str = "logistic", seed
         estimator = ls.LEGTV(sample, moments=kind)
         path = estimator.fit_path(n_Ls=12, progress=False)
         chosen = {
-            "bootstrap": estimator.L_bootstrap(0.95, n_draws=500, rng=replicate),
+            "bootstrap": estimator.L_bootstrap(level=0.95, n_draws=500, rng=replicate),
             "theorem": theorem_L(design.grid, units),
             "structured": structured_L(design.grid, design.scale, units),
             "heldout": path.select("heldout").L,

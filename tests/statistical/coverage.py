@@ -208,7 +208,7 @@ def measure(sample: ls.QuerySample, kind: str, truth: np.ndarray, seed: int) -> 
         few = contrasts(slice(k))
         allowed = k <= size and float(few.df.min()) > k  # as `wald_test` asks
         row.append(float(few.wald_test(truth[:k]).pvalue <= 0.05) if allowed else float("nan"))
-    low, high = contrasts(slice(size, size + 2)).conf_int(0.95).T
+    low, high = contrasts(slice(size, size + 2)).conf_int(level=0.95).T
     row += ((low <= C[size:] @ truth) & (C[size:] @ truth <= high)).astype(float).tolist()
     return np.array(row)
 

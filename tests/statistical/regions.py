@@ -37,7 +37,7 @@ def judge(found: Contrasts, weights: np.ndarray, truth: np.ndarray) -> list[floa
     row = []
     for simultaneous in (False, True):
         for level in LEVELS:
-            low, high = found.conf_int(level, simultaneous).T
+            low, high = found.conf_int(level=level, simultaneous=simultaneous).T
             inside = (low <= means) & (means <= high)
             row.append(float(inside.all() if simultaneous else inside.mean()))
     reject = found.test(fwer=0.05).reject
@@ -113,8 +113,8 @@ def several_channels(replicates: int, *, seed: int = 0) -> list[dict[str, Any]]:
                 f, image, design, n, perturbation=ls.Additive(clip=False), rng=seed + replicate, progress=False
             )
             result = ls.LEG(sample).fit()
-            low, high = result.saliency_conf_int(0.95).T
-            below, above = result.saliency_conf_int(0.95, simultaneous=True, n_draws=500).T
+            low, high = result.saliency_conf_int(level=0.95).T
+            below, above = result.saliency_conf_int(level=0.95, simultaneous=True, n_draws=500).T
             inside = (low <= truth) & (truth <= high)
             hits.append(
                 [*(inside[truth > 0].mean(), inside[truth == 0].mean()), ((below <= truth) & (truth <= above)).all()]
@@ -135,7 +135,7 @@ def pilots(half_width: float, replicates: int, *, seed: int = 0) -> dict[str, An
         pilot = ls.query(f, image, design, 201, perturbation=still, rng=seed + replicate, progress=False)
         n = max(201, int(ls.solve_half_width(pilot, half_width=half_width, level=0.95)))
         sample = ls.query(f, image, design, n, perturbation=still, resume=pilot, progress=False)
-        low, high = ls.LEG(sample).fit().conf_int(0.95).T
+        low, high = ls.LEG(sample).fit().conf_int(level=0.95).T
         widest = float((high - low).max()) / 2.0
         found.append([float(((low <= truth) & (truth <= high)).mean()), n, widest, float(widest <= half_width)])
     covered, queries, widest, reached = np.mean(found, axis=0).tolist()

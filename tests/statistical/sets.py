@@ -66,9 +66,9 @@ def run(
             distance = float(np.abs(chosen.grid.pinv_transpose(moments.b[0]) - target).max())
             estimator = ls.LEGTV(sample, moments=kind)
             radii = [estimator.L_bootstrap(c, n_draws=1000, rng=replicate) for c in LEVELS]
-            radii += [theorem_L(chosen.grid, units, c) for c in LEVELS]
+            radii += [theorem_L(chosen.grid, units, probability=c) for c in LEVELS]
             if design == "structured":
-                radii += [structured_L(chosen.grid, scale, units, c) for c in LEVELS]
+                radii += [structured_L(chosen.grid, scale, units, probability=c) for c in LEVELS]
             held[kind].append([float(distance <= L) for L in radii])
     names = [f"{rule}_{c:g}" for rule in ("bootstrap", "theorem", "structured") for c in LEVELS]
     return [

@@ -73,7 +73,7 @@ def coverage(
     gamma, hits = truth(response, perturbation, antithetic), []
     for seed in range(runs):
         moments = experiment(response, perturbation, antithetic, n, seed).moments(kind)
-        low, high = ls.LEG(moments).fit().conf_int(0.95).T
+        low, high = ls.LEG(moments).fit().conf_int(level=0.95).T
         hits.append(np.mean((low <= gamma) & (gamma <= high)))
     return float(np.mean(hits)), float(np.std(hits) / np.sqrt(runs))
 

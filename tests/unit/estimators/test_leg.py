@@ -142,7 +142,7 @@ def test_r2_on_fresh_draws_agrees_with_the_folds() -> None:
 @pytest.mark.parametrize("folds", [1, 0, 60])
 def test_impossible_folds(folds: int) -> None:
     sample = take()
-    with pytest.raises(ValueError, match="`folds` must be from 2 to 45 for 90 units a channel"):
+    with pytest.raises(ValueError, match="`folds` must be a whole number from 2 to 45"):
         heldout_r2(sample, lambda fold: sample.moments("printed", leave_out=fold).gamma[None], folds)
 
 

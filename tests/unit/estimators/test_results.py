@@ -12,7 +12,9 @@ import pytest
 import scipy.stats
 
 import legstat as ls
-from legstat.estimators.results import LEGResults, LEGTVResults, Results
+from legstat.estimators.leg_results import LEGResults
+from legstat.estimators.legtv_results import LEGTVResults
+from legstat.estimators.results import Results
 from tests.helpers import naive_D, smooth
 
 IMAGE = np.random.default_rng(1).uniform(0.05, 0.95, (3, 4, 6))
@@ -235,7 +237,7 @@ def test_intervals_are_centred_and_widen_with_the_level() -> None:
     result = ls.LEG(take("draws", n_queries=2001)).fit()
     widths = []
     for level in (0.5, 0.9, 0.95, 0.999):
-        low, high = result.conf_int(level).T
+        low, high = result.conf_int(level=level).T
         np.testing.assert_allclose((low + high) / 2, result.params, rtol=0, atol=1e-12)
         normal = scipy.stats.norm.ppf(0.5 + level / 2) * result.std_errors
         # Student's quantile on many degrees of freedom: a little wider than the normal one
@@ -245,14 +247,14 @@ def test_intervals_are_centred_and_widen_with_the_level() -> None:
     assert (np.diff(widths, axis=0) > 0).all()
     np.testing.assert_allclose(result.tstats, result.params / result.std_errors, rtol=1e-14)
     # a p-value below 5 % and an interval without 0 are one thing
-    low, high = result.conf_int(0.95).T
+    low, high = result.conf_int(level=0.95).T
     np.testing.assert_array_equal(result.pvalues < 0.05, (low > 0) | (high < 0))
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95, -0.5, np.nan])
 def test_bad_level(level: float) -> None:
     with pytest.raises(ValueError, match="`level` must be strictly between 0 and 1"):
-        ls.LEG(take()).fit().conf_int(level)
+        ls.LEG(take()).fit().conf_int(level=level)
 
 
 def test_shrunken_moments_refuse_intervals() -> None:
@@ -279,7 +281,7 @@ def test_few_units_refuse_intervals_but_not_standard_errors() -> None:
 
 def test_legtv_refuses_intervals_and_names_what_is_valid() -> None:
     result = ls.LEGTV(take()).fit(L_ratio=0.2)
-    for ask in (result.conf_int, lambda: result.conf_int(0.9, simultaneous=True)):
+    for ask in (lambda: result.conf_int(), lambda: result.conf_int(level=0.9, simultaneous=True)):
         with pytest.raises(ls.InferenceUnavailableError, match=r"biased by its penalty.*LEG\(sample\)\.fit\(\)"):
             ask()
 

@@ -79,7 +79,7 @@ def test_defaults_follow_the_conventions(conventions, perturbation, scale, ratio
     assert found.sample.perturbation == perturbation
     assert found.sample.design.scale == scale
     if ratio is None:
-        assert found.choice == {"rule": "heldout"}
+        assert found.choice == {"L": "heldout"}
     else:
         # the ratio is taken in each channel by itself; two roundings apart at most
         assert np.allclose(found.tv.L_per_row, ratio * found.tv.L_max_per_row, rtol=1e-14, atol=0.0)
@@ -126,7 +126,7 @@ def test_smallest_budget_named_in_the_error_suffices():
 
 
 @pytest.mark.parametrize(("L", "L_ratio", "rule"),
-    [(None, None, {"rule": "heldout"}), ("theory", None, {"rule": "theory"}), (2, None, {"L": 2.0}),
+    [(None, None, {"L": "heldout"}), ("theory", None, {"L": "theory"}), (2, None, {"L": 2.0}),
      (None, 0.3, {"L_ratio": 0.3})],
 )  # fmt: skip
 def test_rule(L, L_ratio, rule):

@@ -107,7 +107,7 @@ def test_the_bound_holds() -> None:
     for seed in range(5):
         sample = ls.query(f, image, design, 1001, perturbation=ls.Additive(clip=False), rng=seed)
         estimator = ls.LEGTV(sample, moments="crossfit")
-        L = estimator.L_bootstrap(0.99, n_draws=500)
+        L = estimator.L_bootstrap(level=0.99, n_draws=500)
         residual = design.grid.pinv_transpose(sample.moments("crossfit").b[0] - design.covariance(truth))
         if np.abs(residual).max() <= L:  # 99 times in 100
             error = estimator.fit(L).params - truth

@@ -77,8 +77,8 @@ def test_hc0_is_refused_for_contrasts_as_for_cells(call: Callable[[ls.Contrasts]
 def test_bands_of_contrasts_are_never_narrower_than_their_intervals() -> None:
     """Even where few draws put the quantile of the largest |t| too low."""
     regions = fitted(MINIMUM_JOINT_UNITS).region(HALVES)
-    single = np.diff(regions.conf_int(0.95))
+    single = np.diff(regions.conf_int(level=0.95))
     for draws in range(1, 12):
-        assert (np.diff(regions.conf_int(0.95, simultaneous=True, n_draws=draws)) >= single * (1 - 1e-12)).all()
-    assert (np.diff(regions.conf_int(0.95, simultaneous=True)) > 1.02 * single).all()
+        assert (np.diff(regions.conf_int(level=0.95, simultaneous=True, n_draws=draws)) >= single * (1 - 1e-12)).all()
+    assert (np.diff(regions.conf_int(level=0.95, simultaneous=True)) > 1.02 * single).all()
     assert normal_quantile(0.95) < 2

@@ -49,7 +49,7 @@ def test_least_squares_is_statsmodels_ols(cov_type: str, antithetic: bool) -> No
     np.testing.assert_allclose(fitted.cov_params(), reference.cov_params()[first:, first:], rtol=1e-7, atol=1e-9)
     if cov_type != "HC0":  # whose intervals need more units than these
         np.testing.assert_allclose(fitted.pvalues, reference.pvalues[first:], rtol=1e-7, atol=1e-12)
-        np.testing.assert_allclose(fitted.conf_int(0.9), reference.conf_int(0.1)[first:], rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(fitted.conf_int(level=0.9), reference.conf_int(0.1)[first:], rtol=1e-8, atol=1e-9)
         R = np.eye(12)[3:6]
         wald = fitted.wald_test(R)
         restriction = np.hstack([np.zeros((3, first)), R])
@@ -124,7 +124,7 @@ def test_intervals_and_pvalues_are_students() -> None:
     fitted = ls.LEG(sample()).fit()
     df = fitted.df
     assert ((df >= 1) & (df < 400)).all()
-    low, high = fitted.conf_int(0.9).T
+    low, high = fitted.conf_int(level=0.9).T
     half = scipy.stats.t.ppf(0.95, df) * fitted.std_errors
     np.testing.assert_allclose(high - low, 2 * half, rtol=1e-10, atol=0)
     np.testing.assert_allclose(fitted.pvalues, 2 * scipy.stats.t.sf(np.abs(fitted.tstats), df), rtol=1e-12, atol=0)
@@ -146,12 +146,14 @@ def test_multiplier_draws_have_the_estimated_covariance_and_the_seed() -> None:
 def test_bands_lie_between_pointwise_and_bonferroni() -> None:
     fitted = ls.LEG(sample()).fit()
     widths = [
-        np.ptp(fitted.conf_int(0.95, simultaneous, method=method), axis=1)
+        np.ptp(fitted.conf_int(level=0.95, simultaneous=simultaneous, method=method), axis=1)
         for simultaneous, method in ((False, "max-t"), (True, "max-t"), (True, "bonferroni"))
     ]
     assert (widths[0] < widths[1]).all()
     assert (widths[1] < 1.02 * widths[2]).all()  # the bootstrap's own noise
-    np.testing.assert_array_equal(fitted.conf_int(0.95, True), fitted.conf_int(0.95, True))
+    np.testing.assert_array_equal(
+        fitted.conf_int(level=0.95, simultaneous=True), fitted.conf_int(level=0.95, simultaneous=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -219,7 +221,7 @@ def test_regions_of_several_channels() -> None:
     assert each.labels == ("rows 0:2, columns 0:2, channel 0", "rows 0:2, columns 0:2, channel 1")
     np.testing.assert_allclose(fitted.region((0, 2, 0, 2), channel="sum").estimates, [each.estimates.sum()], rtol=1e-12)
     np.testing.assert_array_equal(fitted.region((0, 2, 0, 2), channel=1).estimates, each.estimates[1:])
-    bands = fitted.saliency_conf_int(0.95)
+    bands = fitted.saliency_conf_int(level=0.95)
     inside = (bands[:, 0] <= fitted.saliency.ravel()) & (fitted.saliency.ravel() <= bands[:, 1])
     assert inside.all()
     assert (bands[:, 0] >= 0).all()
@@ -245,7 +247,8 @@ def test_wald_test_of_one_contrast_is_its_t_test() -> None:
 
 
 @pytest.mark.parametrize("call", [
-    lambda r: r.conf_int(0.0), lambda r: r.conf_int(1.0), lambda r: r.conf_int(float("nan")), lambda r: r.conf_int(95),
+    lambda r: r.conf_int(level=0.0), lambda r: r.conf_int(level=1.0), lambda r: r.conf_int(level=float("nan")),
+    lambda r: r.conf_int(level=95),
     lambda r: r.conf_int(method="bootstrap"), lambda r: r.test(), lambda r: r.test(fdr=0.1, fwer=0.1),
     lambda r: r.test(fdr=0.1, method="Holm"), lambda r: r.test(fwer=2.0), lambda r: r.contrasts(np.ones(5)),
     lambda r: r.contrasts(np.full(12, np.nan)), lambda r: r.region((0, 9, 0, 1)), lambda r: r.region((2, 2, 0, 1)),
@@ -290,17 +293,18 @@ def test_a_saved_result_keeps_pointwise_inference(tmp_path: object) -> None:
     np.testing.assert_array_equal(loaded.conf_int(), fitted.conf_int())
     np.testing.assert_array_equal(loaded.test(fdr=0.1).reject, fitted.test(fdr=0.1).reject)
     np.testing.assert_array_equal(
-        loaded.conf_int(0.9, True, method="bonferroni"), fitted.conf_int(0.9, True, method="bonferroni")
+        loaded.conf_int(level=0.9, simultaneous=True, method="bonferroni"),
+        fitted.conf_int(level=0.9, simultaneous=True, method="bonferroni"),
     )
     with pytest.raises(ls.InferenceUnavailableError, match="bonferroni"):
-        loaded.conf_int(0.9, True)
+        loaded.conf_int(level=0.9, simultaneous=True)
     with pytest.raises(ls.InferenceUnavailableError, match="Fit again"):
         loaded.cov_params()
 
 
 def test_a_result_does_not_keep_the_draws() -> None:
     fitted = ls.LEG(sample()).fit()
-    fitted.conf_int(0.9, True)
+    fitted.conf_int(level=0.9, simultaneous=True)
     assert fitted.moments.influence is None
     assert all("_kept" not in vars(u) or u._kept is None for u in fitted.covariance._units)
 
@@ -308,10 +312,10 @@ def test_a_result_does_not_keep_the_draws() -> None:
 @pytest.mark.parametrize(
     ("call", "names"),
     [
-        (lambda leg: leg.conf_int(95), "level` must be strictly between 0 and 1. Got 95"),
-        (lambda leg: leg.conf_int(float("nan")), "level` must be strictly between 0 and 1"),
-        (lambda leg: leg.conf_int("0.95"), "level` must be strictly between 0 and 1"),
-        (lambda leg: leg.conf_int(0.9, True, n_draws=2.5), "n_draws` must be a whole number"),
+        (lambda leg: leg.conf_int(level=95), "level` must be strictly between 0 and 1. Got 95"),
+        (lambda leg: leg.conf_int(level=float("nan")), "level` must be strictly between 0 and 1"),
+        (lambda leg: leg.conf_int(level="0.95"), "level` must be strictly between 0 and 1"),
+        (lambda leg: leg.conf_int(level=0.9, simultaneous=True, n_draws=2.5), "n_draws` must be a whole number"),
         (lambda leg: leg.test(fdr=2.0), "0.1 is usual"),
         (lambda leg: leg.test(fdr=0.1, method=3), "one of BH, BY"),
         (lambda leg: leg.wald_test(np.ones((2, 12))), "linearly independent contrasts"),
@@ -367,9 +371,9 @@ def test_a_response_without_error_has_intervals_of_rounding() -> None:
     fitted = ls.LEG(ls.query(f, image, design, n_queries=801, perturbation=still, rng=0)).fit(cov_type="HC3")
     truth = f.leg(image, design)[0]
     for low, high in (
-        fitted.conf_int(0.9).T,
-        fitted.conf_int(0.9, True).T,
-        fitted.contrasts(np.eye(12)).conf_int(0.9).T,
+        fitted.conf_int(level=0.9).T,
+        fitted.conf_int(level=0.9, simultaneous=True).T,
+        fitted.contrasts(np.eye(12)).conf_int(level=0.9).T,
     ):
         assert ((low <= truth) & (truth <= high)).all()
         assert (high - low < 1e-10).all()

@@ -59,7 +59,9 @@ def test_theorem_questions_invert_each_other(L: str, form: str) -> None:
     n = ls.solve_queries(error=0.8, sparsity=9, probability=0.9, **law)
     assert n == int(n)
     reached = ls.solve_queries(n_queries=int(n), sparsity=9, probability=0.9, **law)
-    np.testing.assert_allclose(reached, error_bound(DESIGN, 9, int(n) - 1, 0.9, L=L, form=form), rtol=1e-9, atol=0)
+    np.testing.assert_allclose(
+        reached, error_bound(DESIGN, 9, int(n) - 1, probability=0.9, L=L, form=form), rtol=1e-9, atol=0
+    )
     assert reached <= 0.8 < ls.solve_queries(n_queries=int(n) - 1, sparsity=9, probability=0.9, **law)
     assert ls.solve_queries(error=0.8, n_queries=int(n), probability=0.9, **law) == 9
     np.testing.assert_allclose(ls.solve_queries(error=reached, n_queries=int(n), sparsity=9, **law), 0.9, rtol=1e-6)
@@ -90,7 +92,7 @@ def test_a_pilot_predicts_the_width_of_a_larger_sample() -> None:
     n = 8001
     predicted = ls.solve_half_width(small, n_queries=n, level=0.95)
     large = ls.LEG(ls.query(ls.simulate.logistic(_gamma()), small.image, DESIGN, n_queries=n, rng=1)).fit()
-    widest = float(np.ptp(large.conf_int(0.95), axis=1).max()) / 2
+    widest = float(np.ptp(large.conf_int(level=0.95), axis=1).max()) / 2
     # on the safe side, since the larger sample's pilot maps are better, but not by more than half
     assert widest <= predicted * 1.05
     assert predicted <= 1.5 * widest

@@ -108,7 +108,7 @@ def widest(sample: ls.QuerySample, simultaneous: bool) -> float:
 
 @pytest.mark.parametrize(("more", "intervals"), [
     ({}, lambda r: r.conf_int()),
-    ({"level": 0.8}, lambda r: r.conf_int(0.8)),
+    ({"level": 0.8}, lambda r: r.conf_int(level=0.8)),
     ({"simultaneous": True}, lambda r: r.conf_int(simultaneous=True)),
     ({"region": (0, 1, 0, 2)}, lambda r: r.region((0, 1, 0, 2)).conf_int()),
     ({"region": GAMMA > 0}, lambda r: r.region(GAMMA > 0).conf_int()),

@@ -56,8 +56,8 @@ def test_structured_L_holds_with_its_probability() -> None:
 @pytest.mark.parametrize("probability", [0.0, 1.0, -0.1, 95, np.nan])
 def test_bad_probability(probability: float) -> None:
     for call in (
-        lambda: theorem_L(Grid((3, 3)), 10, probability),
-        lambda: structured_L(Grid((3, 3)), 1, 10, probability),
+        lambda: theorem_L(Grid((3, 3)), 10, probability=probability),
+        lambda: structured_L(Grid((3, 3)), 1, 10, probability=probability),
     ):
         with pytest.raises(ValueError, match="`probability` must be strictly between 0 and 1"):
             call()

@@ -141,7 +141,7 @@ def test_regions_are_tested_on_the_other_part(channels: str) -> None:
 
 def test_region_inference_refuses() -> None:
     with pytest.raises(ValueError, match="at most one"):
-        ls.region_inference(sample(), L=0.1, rule="theory")
+        ls.region_inference(sample(), L=0.1, L_ratio=0.1)
     with pytest.raises(ValueError, match="some region"):
         ls.region_inference(sample(), L=0.0, smallest=20)
     with pytest.raises(ls.InferenceUnavailableError, match="below 100"):
@@ -151,7 +151,7 @@ def test_region_inference_refuses() -> None:
 
 
 def test_regions_rule() -> None:
-    assert ls.region_inference(sample(), rule="bootstrap").selection.L > 0
+    assert ls.region_inference(sample(), L="bootstrap").selection.L > 0
 
 
 @pytest.mark.parametrize("kind", ["centred", "crossfit", "least_squares", "regression"])
@@ -159,7 +159,7 @@ def test_bootstrap_L_is_the_quantile_of_dense_noise(kind: str) -> None:
     data = sample(2001)
     moments = data.moments(kind)
     covariance = Covariance(data.units, moments.influence)
-    draws = noise_draws(covariance, data.design, 8000, rng=1)
+    draws = noise_draws(covariance, data.design, n_draws=8000, rng=1)
     # the same law, drawn from the dense covariance of D^{+T} b
     T = pinv(naive_D(*SHAPE)).T @ data.design.covariance_matrix()
     root = np.linalg.cholesky(covariance.matrix())
@@ -169,7 +169,7 @@ def test_bootstrap_L_is_the_quantile_of_dense_noise(kind: str) -> None:
         np.testing.assert_allclose(np.quantile(draws, level), np.quantile(dense, level), rtol=0.04, atol=0)
     estimator = ls.LEGTV(data, moments=kind)
     chosen = estimator.fit_path(n_Ls=2, progress=False).select("bootstrap", level=0.9, rng=1)
-    np.testing.assert_allclose(chosen.L, estimator.L_bootstrap(0.9, rng=1), rtol=1e-12, atol=0)
+    np.testing.assert_allclose(chosen.L, estimator.L_bootstrap(level=0.9, rng=1), rtol=1e-12, atol=0)
     if kind != "regression":
         np.testing.assert_allclose(chosen.L, np.quantile(dense, 0.9), rtol=0.06, atol=0)  # 2,000 draws
 
@@ -179,9 +179,9 @@ def test_bootstrap_L_of_shrunken_moments_reaches_the_unbiased_set(kind: str) -> 
     """Every g in the set of the crossfit moments is in that of the shrunken ones, and one is on its rim."""
     data = sample(401)
     apart = pinv(naive_D(*SHAPE)).T @ (data.moments(kind).b - data.moments("crossfit").b)[0]
-    inner = ls.LEGTV(data, moments="crossfit").L_bootstrap(0.9, rng=1)
+    inner = ls.LEGTV(data, moments="crossfit").L_bootstrap(level=0.9, rng=1)
     # the pseudo-inverse of 25 cells is exact to some 1e-14
-    L = ls.LEGTV(data, moments=kind).L_bootstrap(0.9, rng=1)
+    L = ls.LEGTV(data, moments=kind).L_bootstrap(level=0.9, rng=1)
     np.testing.assert_allclose(L, inner + np.abs(apart).max(), rtol=1e-9, atol=0)
     assert L > 1.001 * inner
 
@@ -189,7 +189,7 @@ def test_bootstrap_L_of_shrunken_moments_reaches_the_unbiased_set(kind: str) -> 
 def test_bootstrap_L_refuses() -> None:
     data = sample()
     with pytest.raises(ValueError, match="strictly between"):
-        ls.LEGTV(data).L_bootstrap(1.0)
+        ls.LEGTV(data).L_bootstrap(level=1.0)
     with pytest.raises(ls.InferenceUnavailableError, match="needs the responses"):
         ls.LEGTV(data.moments("centred")).L_bootstrap()
     with pytest.raises(ls.InferenceUnavailableError, match="below 100"):

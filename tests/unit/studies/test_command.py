@@ -15,7 +15,16 @@ from legstat.data import digits_model_path, load_digit
 from legstat.studies import SampleSizeStudy, StudyResults
 from legstat.studies.settings import read_settings, study_from
 
-SMALL = ("--grid", "4x4", "--sparsity", "6", "--replicates", "2", "--estimators", "leg/printed,legtv/printed/ratio=0.2")
+SMALL = (
+    "--grid",
+    "4x4",
+    "--sparsity",
+    "6",
+    "--replicates",
+    "2",
+    "--estimators",
+    "leg/printed,legtv/printed/L_ratio=0.2",
+)
 
 
 def run(*arguments):
@@ -29,7 +38,7 @@ def test_writes_frame_and_summary_and_goes_on(tmp_path, monkeypatch):
     assert (tmp_path / "summary.txt").read_text(encoding="utf-8").strip() in done.stdout
     assert "log n" in done.stdout
     study = SampleSizeStudy(
-        (101, 201), grid=(4, 4), sparsity=6, replicates=2, estimators=("leg/printed", "legtv/printed/ratio=0.2")
+        (101, 201), grid=(4, 4), sparsity=6, replicates=2, estimators=("leg/printed", "legtv/printed/L_ratio=0.2")
     )
     first = StudyResults.load(tmp_path / "replicates.csv").frame
     assert first.equals(study.run(progress=False).frame)

@@ -24,7 +24,7 @@ STUDY = {
     "sparsity": 6,
     "scale": 0.5,
     "replicates": 15,
-    "estimators": ("leg/printed", "legtv/crossfit/ratio"),
+    "estimators": ("leg/printed", "legtv/crossfit/L_ratio"),
 }
 SCRIPT = """
 import os, sys, time
