@@ -38,6 +38,7 @@ from legstat.responses.base import Response
 from legstat.responses.function import CallableResponse, as_response
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
+from legstat.responses.http.transport import Transport
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.response import OnnxResponse
@@ -96,6 +97,7 @@ __all__ = [
     "StructuredGaussian",
     "TargetNotReachedWarning",
     "TorchResponse",
+    "Transport",
     "Verification",
     "WaldTest",
     "as_response",

@@ -9,7 +9,7 @@ import typer
 
 from legstat._core.typing import JSON
 from legstat.cli.common import DEBUG, DIFFERENT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
-from legstat.cli.model_flags import check_flags, constants_from, headers_from
+from legstat.cli.model_flags import check_flags, constants_from, transport_from
 from legstat.cli.model_options import (
     CA_CERTS,
     CONSTANT,
@@ -75,8 +75,8 @@ def inspect(
         if url is None:
             report = inspect_model(model, threads=threads, provider=provider or "cpu", **common)
         else:
-            sent = None if headers is None else headers_from("inspect", headers)
-            report = inspect_endpoint(url, model, version=model_version, headers=sent, ca_certs=ca_certs, **common)
+            transport = transport_from("inspect", headers, {"ca_certs": ca_certs})
+            report = inspect_endpoint(url, model, version=model_version, transport=transport, **common)
         voice.say(str(report))
         voice.data(report.to_dict())
 
@@ -107,8 +107,7 @@ def verify(
             picture=picture,
             constants=constants_from("verify", constant or ()),
             url=url,
-            headers=None if headers is None else headers_from("verify", headers),
-            ca_certs=ca_certs,
+            transport=transport_from("verify", headers, {"ca_certs": ca_certs}),
             progress=voice.progress,
         )
         voice.say(outcome.as_text())

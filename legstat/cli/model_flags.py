@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from legstat._core.errors import invalid
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
+from legstat.responses.http.transport import Transport
 from legstat.responses.network.labels import Target
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
@@ -78,8 +80,9 @@ def response_from(
     }
     if url is None:
         return onnx_response(model, **{**common, **given})  # type: ignore[arg-type]
-    given |= {} if headers is None else {"headers": headers_from(where, headers)}
-    return http_response(url, model, **{**common, **given})  # type: ignore[arg-type]
+    version = given.pop("version", None)
+    common |= {"version": version, "transport": transport_from(where, headers, given)}
+    return http_response(url, model, **common)  # type: ignore[arg-type]
 
 
 def check_flags(where: str, url: str | None, flags: Mapping[str, object]) -> dict[str, object]:
@@ -106,6 +109,12 @@ def constants_from(where: str, texts: Sequence[str]) -> dict[str, float | Path]:
         except ValueError:
             found[name] = Path(value)
     return found
+
+
+def transport_from(where: str, headers: Path | None, settings: Mapping[str, object]) -> Transport:
+    """How an endpoint is reached, by flags; None where one was left out."""
+    given: dict[str, Any] = {k: value for k, value in settings.items() if value is not None and k != "headers"}
+    return Transport(headers=None if headers is None else headers_from(where, headers), **given)
 
 
 def headers_from(where: str, file: Path) -> Mapping[str, str]:

@@ -134,7 +134,7 @@ def inspect_endpoint(
     repeats : int, default 5
         Requests of the same picture, to see whether it is answered alike.
     **settings
-        Further arguments of `http_response`: version, input, output, headers, ...
+        Further arguments of `http_response`: version, input, output, transport, ...
 
     Returns
     -------
@@ -151,7 +151,7 @@ def inspect_endpoint(
     Examples
     --------
     >>> import legstat as ls
-    >>> ls.inspect_endpoint("http://localhost:9", "digits", retries=0, timeout=1.0)
+    >>> ls.inspect_endpoint("http://localhost:9", "digits", transport=ls.Transport(retries=0, timeout=1.0))
     Traceback (most recent call last):
     ConnectionError: legstat.http_response: no answer from http://localhost:9/v2/models/digits in 1 attempts of 1 s: ...
     """

@@ -10,6 +10,7 @@ from legstat._core.typing import JSON, AnyArray
 from legstat.record.numbers import Check
 from legstat.responses.base import Response
 from legstat.responses.http.opening import reopen_http
+from legstat.responses.http.transport import Transport
 from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.opening import reopen_onnx
 
@@ -29,8 +30,7 @@ def reopen(
     model: str | Path | None,
     constants: Mapping[str, AnyArray | float | str | Path] | None,
     url: str | None,
-    headers: Mapping[str, str] | None,
-    ca_certs: str | Path | None,
+    transport: Transport | None,
 ) -> tuple[Response | None, Check]:
     """The recorded response, nothing evaluated; None where the model is another one.
 
@@ -40,7 +40,7 @@ def reopen(
         The record.
     home : Path
         Its folder, where files are looked for too.
-    model, constants, url, headers, ca_certs : optional
+    model, constants, url, transport : optional
         As for `verify`.
 
     Returns
@@ -68,8 +68,8 @@ def reopen(
             return None, check
         return reopen_onnx(then, file, constants=constants, constant_files=files).resolved(then), check
     if then["kind"] == "http":
-        _check_address(then["url"], url, headers)
-        again = reopen_http(then, constants=constants, constant_files=files, headers=headers, ca_certs=ca_certs)
+        _check_address(then["url"], url, transport)
+        again = reopen_http(then, constants=constants, constant_files=files, transport=transport)
         now, name = again.model_sha256, "what the endpoint says of its model"
         check = Check(name, now == then["model_sha256"], then["model_sha256"], now)
         return (again.resolved(then) if check.same else None), check
@@ -78,11 +78,11 @@ def reopen(
     )
 
 
-def _check_address(recorded: str, url: str | None, headers: Mapping[str, str] | None) -> None:
+def _check_address(recorded: str, url: str | None, transport: Transport | None) -> None:
     """Refuse to send secrets, or anything, to another place than the caller names: a record may be anybody's."""
-    if url is None and headers:
+    if url is None and transport is not None and transport.headers:
         remedy = f"The record's address is {recorded}. Say url={recorded!r} if that is whom the headers are for."
-        raise ValueError(invalid("verify", "url", None, "given with `headers`, which may be a secret", remedy))
+        raise ValueError(invalid("verify", "url", None, "given with headers, which may be a secret", remedy))
     if url is not None and url.rstrip("/") != recorded.rstrip("/"):
         remedy = "Nothing was sent to either. A model at another address is another one: explain it anew."
         raise ValueError(invalid("verify", "url", url, f"the record's address, {recorded}", remedy))

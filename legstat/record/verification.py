@@ -19,6 +19,7 @@ from legstat.record.reopening import find_file, reopen
 from legstat.record.writing import environment, read_record
 from legstat.responses.base import Response
 from legstat.responses.function import as_response
+from legstat.responses.http.transport import Transport
 from legstat.samples.sample import QuerySample
 
 
@@ -100,8 +101,7 @@ def verify(
     picture: str | Path | None = None,
     constants: Mapping[str, AnyArray | float | str | Path] | None = None,
     url: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    ca_certs: str | Path | None = None,
+    transport: Transport | None = None,
     progress: bool = True,
 ) -> Verification:
     """Repeat an explanation from its record and compare every number, bit for bit.
@@ -117,11 +117,9 @@ def verify(
     constants : mapping of str to ndarray or float or path, optional
         Values of the model's other inputs, where they were too many for the record and their files are gone.
     url : str, optional
-        Address of the endpoint that may be asked: the recorded one, or nothing is sent. Needed with `headers`.
-    headers : mapping of str to str, optional
-        Sent to the endpoint with every request; a record holds none.
-    ca_certs : str or Path, optional
-        Certificates to trust.
+        Address of the endpoint that may be asked: the recorded one, or nothing is sent. Needed with headers.
+    transport : Transport, optional
+        How to reach it, headers included; a record holds none.
     progress : bool, default True
         Show progress bars if the output is a terminal.
 
@@ -134,7 +132,7 @@ def verify(
     ------
     ValueError
         If the record cannot be read, a file that it needs is missing, or the response cannot be built from a record; if
-        it is of an endpoint at another address than `url`, or `headers` come without one.
+        it is of an endpoint at another address than `url`, or headers come without one.
     ConnectionError
         If it was an endpoint, and that does not answer.
 
@@ -160,9 +158,7 @@ def verify(
     if f is not None:
         response = as_response(f).resolved(record["response"])
     else:
-        response, check = reopen(
-            record, home, model=model, constants=constants, url=url, headers=headers, ca_certs=ca_certs
-        )
+        response, check = reopen(record, home, model=model, constants=constants, url=url, transport=transport)
         checks.append(check)
     image: FloatArray | None = None
     if response is not None:

@@ -13,6 +13,7 @@ from legstat._core.typing import JSON, AnyArray
 from legstat.responses.http.endpoint import WHERE, Endpoint
 from legstat.responses.http.protocol import tensor_infos
 from legstat.responses.http.response import HttpResponse
+from legstat.responses.http.transport import Transport
 from legstat.responses.network.fixed_inputs import Constants, recorded_constants
 from legstat.responses.network.labels import Target
 from legstat.responses.network.outputs import Decision, check_output_kind
@@ -35,15 +36,8 @@ def http_response(
     constants: Mapping[str, AnyArray | float | str | Path] | None = None,
     labels: str | Path | Sequence[str] | None = None,
     batch_size: int | None = None,
-    in_flight: int = 4,
     binary: bool | None = None,
-    headers: Mapping[str, str] | None = None,
-    timeout: float = 30.0,
-    deadline: float = 300.0,
-    retries: int = 4,
-    backoff: float = 0.5,
-    rate: float | None = None,
-    ca_certs: str | Path | None = None,
+    transport: Transport | None = None,
 ) -> HttpResponse:
     """A classifier behind an HTTP endpoint as a response, by the Open Inference Protocol (Triton, KServe, ...).
 
@@ -66,28 +60,11 @@ def http_response(
     batch_size : int, optional
         Pictures in one request; a model whose batch is fixed is sent that many, the last ones repeated to fill it. A
         server that refuses a request for its size (status 413) gets half.
-    in_flight : int, default 4
-        Requests that may be under way at the same time, each on a connection and a thread of its own. Answers are put
-        in the order of the pictures; 1 makes one request after another.
     binary : bool, optional
         Whether numbers travel as bytes; by default if the server says that it takes them. As JSON they are some five
         times as long, and equally exact.
-    headers : mapping of str to str, optional
-        Sent with every request (authorisation). They appear in no record, error or representation.
-    timeout : float, default 30
-        Seconds to wait for a connection, and for each silence of the server, in one attempt.
-    deadline : float, default 300
-        Seconds for one request with all its attempts and pauses, however the server spends them: a byte now and then
-        does not extend it.
-    retries : int, default 4
-        Further attempts where there is no answer, or one of 429, 500, 502, 503, 504.
-    backoff : float, default 0.5
-        Pause before the second retry in seconds, doubled from one to the next, with a random half of it on top; a
-        server's Retry-After is obeyed up to 60 s.
-    rate : float, optional
-        Attempts in a second, at most, over all requests under way.
-    ca_certs : str or Path, optional
-        Certificates to trust, where the system's do not do.
+    transport : Transport, optional
+        Headers, certificates, times, retries, and how many requests may be under way at once.
 
     Returns
     -------
@@ -119,22 +96,9 @@ def http_response(
     Traceback (most recent call last):
     ValueError: legstat.http_response: `url` must be an address such as http://localhost:8000. Got 'localhost:8000'.
     """
-    in_flight = check_count(WHERE, "in_flight", in_flight)
     if batch_size is not None:
-        check_count(WHERE, "batch_size", batch_size)
-    endpoint = Endpoint(
-        url,
-        model,
-        version,
-        headers=headers,
-        timeout=timeout,
-        deadline=deadline,
-        retries=retries,
-        backoff=backoff,
-        rate=rate,
-        in_flight=in_flight,
-        ca_certs=ca_certs,
-    )
+        batch_size = check_count(WHERE, "batch_size", batch_size)
+    endpoint = Endpoint(url, model, version, transport or Transport())
     described = endpoint.json(endpoint.path)
     inputs, outputs = tensor_infos(described, "inputs"), tensor_infos(described, "outputs")
     fed = Constants(WHERE, constants, inputs)
@@ -159,7 +123,6 @@ def http_response(
         input_shape=shape,
         prior=None if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}"),
         batch_size=batch_size,
-        in_flight=in_flight,
         asked={"input": input, "output": output, "output_kind": output_kind, "binary": binary},
     )
 
@@ -170,8 +133,7 @@ def reopen_http(
     constants: Mapping[str, AnyArray | float | str | Path] | None = None,
     constant_files: Mapping[str, Path] | None = None,
     labels: str | Path | Sequence[str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    ca_certs: str | Path | None = None,
+    transport: Transport | None = None,
 ) -> HttpResponse:
     """The response that a record describes, built anew from its endpoint.
 
@@ -185,10 +147,8 @@ def reopen_http(
         Where else to look for them: .npy files by name of the input.
     labels : sequence of str or str or Path, optional
         Class names.
-    headers : mapping of str to str, optional
-        Sent with every request; a description holds none.
-    ca_certs : str or Path, optional
-        Certificates to trust.
+    transport : Transport, optional
+        How to reach it; of an earlier one a description says only how many requests were under way at once.
 
     Returns
     -------
@@ -215,9 +175,7 @@ def reopen_http(
         constants=recorded_constants("reopen_http", description["constants"], constants, constant_files or {}),
         labels=labels,
         batch_size=max(description["batch_size"] // in_flight, 1),
-        in_flight=in_flight,
-        headers=headers,
-        ca_certs=ca_certs,
+        transport=transport or Transport(in_flight=in_flight),
         **description["asked"],
     )
 

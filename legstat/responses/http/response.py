@@ -46,7 +46,6 @@ class HttpResponse(NetworkResponse):
         input_shape: ImageShape,
         prior: Decision | None,
         batch_size: int | None,
-        in_flight: int,
         asked: JSON,
     ) -> None:
         self._fixed = picture.size(0)
@@ -57,14 +56,18 @@ class HttpResponse(NetworkResponse):
             preprocessing_given=preprocessing_given,
             input_shape=input_shape,
             prior=prior,
-            batch_size=None if together is None else together * in_flight,
+            batch_size=None if together is None else together * endpoint.transport.in_flight,
             input_dtype=np.dtype(picture.dtype),
         )
         self._endpoint, self._described, self._picture, self._output = endpoint, described, picture, output
-        self._constants, self._binary, self._in_flight, self._asked = constants, binary, in_flight, asked
+        self._constants, self._binary, self._asked = constants, binary, asked
         self._served: str | None = None
         free = {info.name for info in tensor_infos(described, "inputs") if info.shape and info.size(0) is None}
         self._batched = {name for name, value in constants.items() if name in free and value.ndim and len(value) == 1}
+
+    @property
+    def _in_flight(self) -> int:
+        return self._endpoint.transport.in_flight
 
     def _usual_together(self, shape: Sequence[int | None]) -> int:
         return 1  # a batch is several requests already

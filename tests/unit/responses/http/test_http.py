@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,14 @@ def server() -> Iterator[Server]:
 
 
 def respond(server: Server, **more: Any) -> ls.Response:
-    given = {"timeout": 2.0, "backoff": 0.01, "in_flight": 1, **more}  # one at a time: faults come in a known order
-    return ls.http_response(server.url, "digits", **given)
+    given = {"timeout": 2.0, "backoff": 0.01, "in_flight": 1}  # one at a time: faults come in a known order
+    given |= {name: more.pop(name) for name in [*more] if name in {field.name for field in fields(ls.Transport)}}
+    return ls.http_response(server.url, "digits", transport=ls.Transport(**given), **more)
 
 
 def hurried(f: Any, timeout: float, deadline: float) -> Any:
     """The response with less patience from here on: a loaded machine may be slow in opening it."""
-    f._endpoint.timeout, f._endpoint._deadline = timeout, deadline
+    f._endpoint.transport = replace(f._endpoint.transport, timeout=timeout, deadline=deadline)
     return f
 
 
@@ -165,7 +167,7 @@ def test_endpoint_that_is_not_there() -> None:
     with serving() as server:
         url = server.url
     with pytest.raises(ConnectionError, match=r"no answer from .* in 2 attempts of 0.5 s"):
-        ls.http_response(url, "digits", timeout=0.5, retries=1, backoff=0.0)
+        ls.http_response(url, "digits", transport=ls.Transport(timeout=0.5, retries=1, backoff=0.0))
 
 
 LIES = {
@@ -399,13 +401,6 @@ def test_other_inputs_are_fed_constants(binary: bool, batch: int) -> None:
     [
         ({"url": "ftp://x"}, "`url`"),
         ({"url": "http://me:secret@localhost"}, "`url` must be without one"),
-        ({"timeout": 0.0}, "`timeout`"),
-        ({"timeout": float("nan")}, "`timeout`"),
-        ({"retries": -1}, "`retries`"),
-        ({"backoff": -1.0}, "`backoff`"),
-        ({"rate": 0.0}, "`rate`"),
-        ({"deadline": 0.0}, "`deadline`"),
-        ({"in_flight": 0}, "`in_flight`"),
         ({"batch_size": 0}, "`batch_size`"),
         ({"input": "image"}, r"`input` must be one of the graph's inputs \['input'\]"),
         ({"output": "probs"}, "`output`"),
@@ -418,6 +413,34 @@ def test_bad_arguments_cost_nothing(change: dict[str, Any], named: str, server: 
         ls.http_response(**{"url": server.url, "model": "digits", **change})
     assert "secret" not in str(caught.value)
     assert server.sizes == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout": 0.0},
+        {"timeout": float("nan")},
+        {"retries": -1},
+        {"backoff": -1.0},
+        {"rate": 0.0},
+        {"deadline": 0.0},
+        {"in_flight": 0},
+    ],
+)
+def test_bad_transport_is_named(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=rf"legstat\.Transport: `{name}` must be"):
+        ls.Transport(**wrong)
+
+
+def test_transport_is_a_value_that_hides_its_headers() -> None:
+    given = {"Authorization": "Bearer secret"}
+    one = ls.Transport(headers=given)
+    given["Authorization"] = "another"
+    assert one.headers == {"Authorization": "Bearer secret"}
+    assert "secret" not in repr(one)
+    assert one == pickle.loads(pickle.dumps(one))
+    assert len({one, ls.Transport(headers={"Authorization": "Bearer secret"})}) == 1
 
 
 def test_unknown_model(server: Server) -> None:
