@@ -22,7 +22,7 @@ from legstat.samples.budget import Budget, planes_of
 from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Ledger, Segment
 from legstat.samples.stopping import HalfWidth, Stopping
-from legstat.sampling.cache import Answers, Shelf
+from legstat.sampling.answers import Answers, Shelf
 from legstat.sampling.defaults import N_QUERIES, default_operator
 
 

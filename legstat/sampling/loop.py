@@ -23,7 +23,7 @@ from legstat.responses.base import Response
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Segment
-from legstat.sampling.cache import Shelf
+from legstat.sampling.answers import Shelf
 from legstat.sampling.experiment import Experiment
 from legstat.sampling.watch import analyse, count_towards
 

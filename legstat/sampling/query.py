@@ -22,8 +22,9 @@ from legstat.responses.function import CallableResponse, as_response
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
+from legstat.sampling.answers import Answers, Shelf
 from legstat.sampling.batch_size import tuned
-from legstat.sampling.cache import Answers, QueryCache, Shelf, as_cache
+from legstat.sampling.cache import QueryCache, as_cache
 from legstat.sampling.defaults import N_QUERIES
 from legstat.sampling.experiment import Experiment
 from legstat.sampling.loop import Loop, terminating_as_interrupt

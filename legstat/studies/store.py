@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from legstat._core.database import open_database, transaction
 from legstat._core.typing import JSON
 
 FORMAT = 1
@@ -43,24 +44,18 @@ class Store:
 
     def __init__(self, path: Path | None) -> None:
         name = ":memory:" if path is None else str(path)
-        self._connection = sqlite3.connect(name, timeout=1.0, isolation_level=None)
         try:
-            # from the first statement on and until `close`: another run of the same study must not start
-            self._connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.execute("BEGIN IMMEDIATE")
-            for table in _TABLES:
-                self._connection.execute(table)
-            found = self._connection.execute("SELECT made_by FROM made_by").fetchone()
-            if found is None:
-                self._connection.execute("INSERT INTO made_by VALUES (?)", (_made_by(),))
-            self._connection.execute("COMMIT")
+            # from here on and until `close`: another run of the same study must not start
+            self._connection = open_database(path, _TABLES, shared=False, wait=1.0)
         except sqlite3.DatabaseError as error:
-            self._connection.close()
             text = f"legstat.SampleSizeStudy.run: {name!r} cannot hold replicates: {error}."
             locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
             remedy = "Another run is writing to it: wait for that one." if locked else "Name another file."
             raise ValueError(f"{text} {remedy}") from error
+        with transaction(self._connection):
+            found = self._connection.execute("SELECT made_by FROM made_by").fetchone()
+            if found is None:
+                self._connection.execute("INSERT INTO made_by VALUES (?)", (_made_by(),))
         if found is not None and found[0] != _made_by():
             self._connection.close()
             text = f"legstat.SampleSizeStudy.run: {name!r} was begun by {found[0]}, this is {_made_by()}"
@@ -73,13 +68,8 @@ class Store:
     def add(self, cell: str, replicate: int, rows: Iterable[tuple[str, JSON]]) -> None:
         """Keep the rows (estimator, row) of a finished replicate: all of them or none."""
         values = [(cell, replicate, estimator, json.dumps(row)) for estimator, row in rows]
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection):
             self._connection.executemany("INSERT INTO replicates VALUES (?, ?, ?, ?)", values)
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
 
     def row(self, cell: str, replicate: int, estimator: str) -> JSON:
         """A row that is there."""

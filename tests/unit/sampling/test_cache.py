@@ -19,11 +19,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import legstat as ls
+from legstat._core.database import patiently
 from legstat._core.errors import LegstatWarning
 from legstat.cli import app
 from legstat.data import digits_model_path, load_digit
 from legstat.samples.faults import NonFiniteResponseError, QueryError
-from legstat.sampling.cache import _patiently
 from tests.helpers import Counting, smooth
 
 IMAGE = np.random.default_rng(3).uniform(0.02, 0.98, (3, 4, 6))
@@ -268,7 +268,7 @@ def test_broken_file_is_set_aside(damage: str, tmp_path: Path) -> None:
 
 def test_cache_that_cannot_be_written_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(smooth, 41, cache=tmp_path)
-    monkeypatch.setattr("legstat.sampling.cache._WAIT", 0.05)
+    monkeypatch.setattr("legstat.sampling.answers._WAIT", 0.05)
     busy = database(tmp_path)
     f = Counting(smooth)
 
@@ -383,9 +383,9 @@ def test_lock_that_sqlite_does_not_wait_for_is_waited_for() -> None:
         if (fault := next(answers)) is not None:
             raise fault
 
-    _patiently(work)
+    patiently(work, 30.0)
     with pytest.raises(sqlite3.OperationalError, match="disk full"):
-        _patiently(work)
+        patiently(work, 30.0)
 
 
 def test_two_processes_on_one_cache(tmp_path: Path) -> None:
