@@ -38,11 +38,11 @@ from legstat.responses.base import Response
 from legstat.responses.function import CallableResponse, as_response
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
-from legstat.responses.http.transport import Transport
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.response import OnnxResponse
 from legstat.responses.torch.response import TorchResponse, torch_response
+from legstat.responses.transport import Transport
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
 from legstat.samples.splitting import split_sample

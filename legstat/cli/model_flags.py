@@ -9,10 +9,10 @@ from typing import Any
 from legstat._core.errors import invalid
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
-from legstat.responses.http.transport import Transport
 from legstat.responses.network.labels import Target
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.transport import Transport
 
 FILE_ONLY = ("threads", "provider", "allow_fallback")
 """Settings of a model that is run here."""

@@ -10,9 +10,9 @@ from legstat._core.typing import JSON, AnyArray
 from legstat.record.numbers import Check
 from legstat.responses.base import Response
 from legstat.responses.http.opening import reopen_http
-from legstat.responses.http.transport import Transport
 from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.opening import reopen_onnx
+from legstat.responses.transport import Transport
 
 WHY_NOT = {
     "callable": "A Python function is not in its record, only its name and a SHA-256 of its code. In Python: "

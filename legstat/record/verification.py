@@ -19,7 +19,7 @@ from legstat.record.reopening import find_file, reopen
 from legstat.record.writing import environment, read_record
 from legstat.responses.base import Response
 from legstat.responses.function import as_response
-from legstat.responses.http.transport import Transport
+from legstat.responses.transport import Transport
 from legstat.samples.sample import QuerySample
 
 

@@ -87,7 +87,8 @@ TORCH = [
 
 
 def _http(w: World, url: str = "http://127.0.0.1:9", **changed: object) -> object:
-    return ls.http_response(url, "digits", **{"retries": 0, "timeout": 0.5, **changed})
+    asked = {name: changed.pop(name) for name in [*changed] if name in {"batch_size"}}
+    return ls.http_response(url, "digits", transport=ls.Transport(**{"retries": 0, "timeout": 0.5, **changed}), **asked)
 
 
 HTTP = [

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from legstat._core.errors import BackendUnavailableError
-from legstat.responses.http.transport import Transport
+from legstat.responses.transport import Transport
 
 if TYPE_CHECKING:
     import urllib3

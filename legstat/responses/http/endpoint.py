@@ -12,7 +12,7 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.responses.http.connections import AGAIN, Call, OutOfTime, pool_of
 from legstat.responses.http.protocol import ProtocolError
-from legstat.responses.http.transport import Transport
+from legstat.responses.transport import Transport
 
 WHERE = "http_response"
 """Call to name in errors."""

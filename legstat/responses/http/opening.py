@@ -13,13 +13,13 @@ from legstat._core.typing import JSON, AnyArray
 from legstat.responses.http.endpoint import WHERE, Endpoint
 from legstat.responses.http.protocol import tensor_infos
 from legstat.responses.http.response import HttpResponse
-from legstat.responses.http.transport import Transport
 from legstat.responses.network.fixed_inputs import Constants, recorded_constants
 from legstat.responses.network.labels import Target
 from legstat.responses.network.outputs import Decision, check_output_kind
 from legstat.responses.network.preprocessing import PRESETS, Preprocessing, as_preprocessing
 from legstat.responses.network.target import Choices
 from legstat.responses.network.tensors import TensorInfo, choose_input, choose_layout
+from legstat.responses.transport import Transport
 
 
 def http_response(
