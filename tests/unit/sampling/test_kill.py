@@ -29,7 +29,7 @@ kind, folder, log, n = sys.argv[1], sys.argv[2], os.open(sys.argv[3], os.O_WRONL
 def paid(pictures):
     os.write(log, b"".join(hashlib.md5(np.ascontiguousarray(p)).hexdigest().encode() + b"\\n" for p in pictures))
 
-weights = np.random.default_rng(1).normal(size=(1, 28, 28))
+weights = np.random.default_rng(1).normal(size=(1, 8, 8))
 
 def f(images):
     scores = np.tanh((images * weights).sum(axis=(1, 2, 3)) / 10)
@@ -49,8 +49,8 @@ if kind == "onnx":
         return made
 
     Runner.fetch = counted
-image = np.random.default_rng(3).uniform(0.02, 0.98, (1, 28, 28))
-design = ls.StructuredGaussian((7, 7), 0.1)
+image = np.random.default_rng(3).uniform(0.02, 0.98, (1, 8, 8))
+design = ls.StructuredGaussian((4, 4), 0.1)
 sample = ls.query(f, image, design, n, rng=5, cache=folder or None, batch_size=4, progress=False)
 print(sample.ledger.spent, sample.ledger.cached, sample.f_x0.hex(), sample.responses.tobytes().hex())
 """
