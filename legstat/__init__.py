@@ -41,7 +41,8 @@ from legstat.responses.http.response import HttpResponse
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.response import OnnxResponse
-from legstat.responses.torch.response import TorchResponse, torch_response
+from legstat.responses.torch.opening import torch_response
+from legstat.responses.torch.response import TorchResponse
 from legstat.responses.transport import Transport
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample

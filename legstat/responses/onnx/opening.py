@@ -12,6 +12,7 @@ import numpy as np
 from legstat._core.checks import check_count
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON, AnyArray
+from legstat.responses.network.composing import Compose
 from legstat.responses.network.fixed_inputs import Constants, recorded_constants
 from legstat.responses.network.labels import Target
 from legstat.responses.network.outputs import Decision, check_output_kind
@@ -20,7 +21,7 @@ from legstat.responses.network.target import Choices
 from legstat.responses.network.tensors import choose_input, choose_layout
 from legstat.responses.onnx.class_output import choose_output
 from legstat.responses.onnx.graph import load_proto, model_facts, read_model
-from legstat.responses.onnx.response import Compose, OnnxResponse
+from legstat.responses.onnx.response import OnnxResponse
 from legstat.responses.onnx.runner import Runner
 from legstat.responses.onnx.session import SessionSettings, default_threads
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +15,16 @@ from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
 from legstat.responses.network.company import ALIKE, relative_difference
+from legstat.responses.network.composing import Compose, ComposingResponse
 from legstat.responses.network.evaluation import usual_batch_size
 from legstat.responses.network.fixed_inputs import Constants
 from legstat.responses.network.outputs import Decision, Doubt, class_rows
 from legstat.responses.network.preprocessing import Preprocessing
-from legstat.responses.network.response import NetworkResponse
 from legstat.responses.network.scores import probabilities
 from legstat.responses.network.target import Choices
 from legstat.responses.onnx.perturbed_input import Prefix
 from legstat.responses.onnx.runner import Runner, is_out_of_memory
 from legstat.responses.onnx.session import CPU
-
-Compose = Literal["outside", "inside", "auto"]
-"""Where perturbed pictures are made; "auto" is outside until a measurement settles it."""
 
 _SAME = 1e-6
 """Largest difference of class outputs on the CPU, relative to their size, of pictures made inside and outside."""
@@ -37,7 +34,7 @@ _MORE_ON_A_DEVICE = 16
 """64 pictures of 224 x 224 per call where a GPU runs them and nothing was measured."""
 
 
-class OnnxResponse(NetworkResponse):
+class OnnxResponse(ComposingResponse):
     """An ONNX classifier behind one ONNX Runtime session, which lives as long as the response.
 
     Built by `onnx_response`. Sending it to another process reopens the session there.
@@ -128,10 +125,10 @@ class OnnxResponse(NetworkResponse):
 
     # -- the perturbation inside the graph -----------------------------------------------------------------------
 
-    def scorer(self, recipe: Recipe) -> Scorer:
-        """What scores perturbed pictures from their z; see `Response`.
+    def _inside_scorer(self, recipe: Recipe) -> Scorer:
+        """What scores pictures that are made inside the graph.
 
-        With ``compose="inside"`` the pictures are made by nodes in front of the graph: only the cells' numbers go into
+        They are made by nodes in front of the graph: only the cells' numbers go into
         the session, only the class outputs come back. That it changes nothing is verified on three random pictures,
         once for each form of recipe.
 
@@ -141,8 +138,6 @@ class OnnxResponse(NetworkResponse):
             The graph cannot take the perturbation, or the class outputs differ by more than 1e-6 of their size. On a
             device, where two sessions may choose different kernels: 1e-4, with TF32 or float16 1e-2.
         """
-        if self.compose != "inside":
-            return super().scorer(recipe)
         self._check_settled()
         made = self._input_recipe(recipe)
         prefix = Prefix.of(made, self.preprocessing.layout, self._written_dtype)
@@ -182,33 +177,6 @@ class OnnxResponse(NetworkResponse):
             remedy = f"They differ by {difference:.3g} of their size. Pass compose='outside'."
             valid = "'outside' where pictures made inside the graph give other outputs"
             raise ValueError(invalid(self._choices.where, "compose", "inside", valid, remedy))
-
-    def with_compose(self, compose: Literal["outside", "inside"]) -> Self:
-        """The same response with pictures made there; shares the session, not the buffers.
-
-        Parameters
-        ----------
-        compose : {"outside", "inside"}
-            As for `onnx_response`.
-
-        Returns
-        -------
-        OnnxResponse
-            A copy, with another fingerprint if it is inside now and was not.
-        """
-        other = self.with_batch_size(self.batch_size)
-        other.compose = compose
-        return other
-
-    def variants(self) -> tuple[Self, ...]:
-        """Both places to make pictures, where that was left open; see `Response`."""
-        return (self.with_compose("outside"), self.with_compose("inside")) if self.compose == "auto" else (self,)
-
-    def resolved(self, description: JSON) -> Self:
-        """The response that an earlier `describe` speaks of, pictures made where they were then; see `Response`."""
-        inside = self.compose == "auto" and description.get("compose") == "inside"
-        known = self.with_compose("inside") if inside else self
-        return super(OnnxResponse, known).resolved(description)
 
     # ------------------------------------------------------------------------------------------------------------
 
@@ -283,8 +251,7 @@ class OnnxResponse(NetworkResponse):
 
     def _backend(self) -> JSON:
         about = self._runner.describe() | {"constants": self._constants.describe()}
-        where = "inside" if self.compose == "inside" else "outside"
-        return {"kind": "onnx", **about, "compose": where, "asked": self._asked}
+        return {"kind": "onnx", **about, "compose": self._place, "asked": self._asked}
 
 
 class InsideScorer(AheadScorer):

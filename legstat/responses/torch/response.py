@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._core.checks import is_number
-from legstat._core.errors import BackendUnavailableError, invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
+from legstat.responses.network.composing import Compose, ComposingResponse
 from legstat.responses.network.evaluation import usual_batch_size
-from legstat.responses.network.labels import Target
-from legstat.responses.network.outputs import Decision, check_output_kind
-from legstat.responses.network.preprocessing import Preprocessing, as_preprocessing
-from legstat.responses.network.response import NetworkResponse
+from legstat.responses.network.outputs import Decision
+from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.scores import Score
 from legstat.responses.network.target import Choices
 from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
 from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, weight_dtype
 from legstat.responses.torch.perturbed_input import DeviceComposer
 from legstat.responses.torch.replicas import Pending, Replicas, to_device
-from legstat.responses.torch.settings import CompileMode, Compose, TorchSettings, check_settings
+from legstat.responses.torch.settings import TorchSettings
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +33,7 @@ _TOO_LARGE = ("not enough memory", "can't allocate memory", "CUDNN_STATUS_ALLOC_
 """What torch's allocator on the CPU, and the libraries on CUDA, say in place of an error of their own class."""
 
 
-class TorchResponse(NetworkResponse):
+class TorchResponse(ComposingResponse):
     """A torch classifier in evaluation mode, on one device or several.
 
     Built by `torch_response`. It works on a copy of the module's objects, so that mode, device and layout of the module
@@ -57,12 +52,13 @@ class TorchResponse(NetworkResponse):
         prior: Decision | None,
         batch_size: int | None,
         settings: TorchSettings,
-        compose_open: bool,
+        compose: Compose,
         output: Callable[[object], torch.Tensor] | str | int | None,
     ) -> None:
         import torch
 
-        self._settings, self._compose_open = settings, compose_open
+        self._settings = settings
+        self.compose = compose
         super().__init__(
             choices,
             preprocessing=preprocessing,
@@ -113,41 +109,10 @@ class TorchResponse(NetworkResponse):
         self._overwrites = not np.array_equal(handed, inputs)
         return raw
 
-    def scorer(self, recipe: Recipe) -> Scorer:
-        """What scores perturbed pictures from their z; see `Response.scorer`.
-
-        With ``compose="inside"`` only z goes there, and only the network's class outputs come back.
-        """
-        if self._settings.compose == "outside":
-            return super().scorer(recipe)
+    def _inside_scorer(self, recipe: Recipe) -> Scorer:
+        """What scores pictures that are made on the device."""
         self.check_image(recipe.base, self._choices.where)
         return DeviceScorer(self, recipe)
-
-    def with_compose(self, compose: Literal["outside", "inside"]) -> Self:
-        """The same response with pictures made there; shares the replicas.
-
-        Parameters
-        ----------
-        compose : {"outside", "inside"}
-            As for `torch_response`.
-
-        Returns
-        -------
-        TorchResponse
-            A copy, with another fingerprint if it was the other way before, though the pictures are the same.
-        """
-        other = self.with_batch_size(self.batch_size)
-        other._settings, other._compose_open = replace(self._settings, compose=compose), False
-        return other
-
-    def variants(self) -> tuple[Self, ...]:
-        """Both places to make pictures, where that was left open on the CPU; see `Response`."""
-        return (self.with_compose("outside"), self.with_compose("inside")) if self._compose_open else (self,)
-
-    @property
-    def _coarse(self) -> bool:
-        settings = self._settings
-        return settings.tf32 or settings.autocast is not None or self._weight_dtype.itemsize < 4
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch
@@ -199,10 +164,8 @@ class TorchResponse(NetworkResponse):
         return checks
 
     def resolved(self, description: JSON) -> Self:
-        """The response that an earlier `describe` speaks of, pictures made where they were then; see `Response`."""
-        inside = self._compose_open and description.get("compose") == "inside"
-        known = self.with_compose("inside") if inside else self
-        settled = super(TorchResponse, known).resolved(description)
+        """The response that an earlier `describe` speaks of, with what was measured then; see `Response`."""
+        settled = super().resolved(description)
         settled._checks = dict(description.get("checks") or {})
         return settled
 
@@ -214,7 +177,7 @@ class TorchResponse(NetworkResponse):
         return self._sha256
 
     def _identity(self) -> tuple[object, ...]:
-        return (self._code.sha256, *self._settings.identity)
+        return (self._code.sha256, *self._settings.identity, self._place)
 
     def _backend(self) -> JSON:
         import torch
@@ -231,6 +194,7 @@ class TorchResponse(NetworkResponse):
             "output": self._output if isinstance(self._output, str | int | None) else repr(self._output),
             "weight_dtype": str(self._weight_dtype),
             **self._settings.describe(),
+            "compose": self._place,
             "checks": self._checks,
             "threads": torch.get_num_threads(),
             "versions": {**self._code.versions, "torch": torch.__version__, "numpy": np.__version__},
@@ -279,139 +243,3 @@ class DeviceScorer(AheadScorer):
             return response._scored(rows[0] if len(rows) == 1 else np.concatenate(rows))
 
         return finish
-
-
-def torch_response(
-    module: torch.nn.Module,
-    *,
-    target: Target = "top",
-    score: str = "log_odds",
-    preprocessing: Preprocessing | str | Path | Mapping[str, object] | None = None,
-    input_shape: tuple[int | None, int | None, int | None] = (None, None, None),
-    output: Callable[[object], torch.Tensor] | str | int | None = None,
-    output_kind: str | None = None,
-    labels: str | Path | Sequence[str] | None = None,
-    batch_size: int | None = None,
-    device: str | torch.device | Sequence[str | torch.device] = "cpu",
-    channels_last: bool = False,
-    autocast: Literal["bfloat16", "float16"] | None = None,
-    compile_mode: CompileMode | None = None,
-    tf32: bool = False,
-    compose: Compose = "auto",
-) -> TorchResponse:
-    """A torch classifier as a response; only its forward pass is used.
-
-    The module's mode, device, type and layout stay as they are: what runs is a copy of it in evaluation mode, which
-    shares the weights where these are on the device already. Weights that change while it serves are an error.
-
-    Parameters
-    ----------
-    module : torch.nn.Module
-        Takes a batch of pictures, returns class outputs.
-    target : int or str or tuple, optional
-        Class index, label, "top" (the first choice at x0), or a pair for ``score="difference"``.
-    score : {"log_odds", "probability", "logit", "difference"}
-        What is explained, in float64; as for `onnx_response`.
-    preprocessing : Preprocessing or str or Path or mapping, optional
-        As for `onnx_response`; without it the module is taken to want RGB in [0, 1].
-    input_shape : tuple of (int or None)
-        (C, H, W) that the module takes, None where any; `load_image` crops to it.
-    output : str or int or callable, optional
-        Where the module returns several tensors: key, attribute, index, or a function of what it returns.
-    output_kind : str, optional
-        "logits", "log_probabilities", "probabilities", "sigmoid_logits" or "sigmoid_probabilities"; by default judged
-        by the values at x0 (non-negative and summing to 1: probabilities; within [0, 1] otherwise: asked for).
-    labels : sequence of str or str or Path, optional
-        Class names, as for `onnx_response`.
-    batch_size : int, optional
-        Images per call, over all devices. Unless given, 4 of 224 x 224 on the CPU and 64 a device elsewhere;
-        `tune_batch_size` measures.
-    device : str or torch.device or sequence of either
-        Where the network runs. Of several devices (of one type) each gets a replica and an equal share of every batch.
-    channels_last : bool
-        Lay out filters and pictures with the channels side by side, which convolutions on many devices are faster with.
-    autocast : {"bfloat16", "float16"}, optional
-        Let torch compute in that precision what it holds to be safe. The error is measured at x0 and seven perturbed
-        pictures by 16 evaluations outside the ledger, and stands under ``checks`` in `describe` and in records.
-    compile_mode : {"default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"}, optional
-        Compile the network with ``torch.compile`` in that mode. Partial batches are filled up to a compiled size. The
-        compiled network may differ from the module by 1e-4 of the outputs' size (5e-2 with autocast), which is measured
-        likewise; more is an error.
-    tf32 : bool
-        Allow TF32, 10 bits of mantissa, in float32 products on CUDA. Without it torch's own switches are turned off
-        while the network runs (for convolutions torch has them on), and turned back afterwards.
-    compose : {"auto", "outside", "inside"}
-        Where perturbed pictures are made: with numpy, or on the device, so that only z crosses. The pictures are equal
-        to the bit. "auto": on the device, unless that is the CPU, where `tune_batch_size` and
-        ``query(batch_size="auto")`` measure both ways.
-
-    Returns
-    -------
-    TorchResponse
-        The response.
-
-    Raises
-    ------
-    TypeError
-        `module` is no torch module.
-    ValueError
-        Anything that can be found wrong without an evaluation.
-    BackendUnavailableError
-        torch is missing.
-
-    Examples
-    --------
-    A "network" whose logits are the pixels:
-
-    >>> import numpy as np
-    >>> import torch
-    >>> from legstat.responses.torch.response import torch_response
-    >>> f = torch_response(torch.nn.Flatten(), score="logit", output_kind="logits")
-    >>> f, value = f.bind(np.array([[[0.25, 0.75, 0.5]]]))
-    >>> f.target, value, f.describe()["output_kind_source"]
-    (1, 0.75, 'stated')
-    """
-    where = "torch_response"
-    try:
-        import torch
-    except ImportError as error:
-        raise BackendUnavailableError("torch", "torch", "torch_response") from error
-    sizes = tuple(input_shape)
-    if len(sizes) != 3 or not all(size is None or (is_number(size) and size >= 1) for size in sizes):
-        valid = "three sizes (C, H, W), None where any will do"
-        raise ValueError(invalid(where, "input_shape", input_shape, valid))
-    if not isinstance(module, torch.nn.Module):
-        raise TypeError(
-            invalid(
-                where,
-                "module",
-                module,
-                "a torch.nn.Module",
-                "A plain function is a response by itself: as_response(f).",
-            )
-        )
-    stated = check_output_kind(where, output_kind)
-    prior = None if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
-    settings = check_settings(
-        where,
-        device=device,
-        channels_last=channels_last,
-        autocast=autocast,
-        compile_mode=compile_mode,
-        tf32=tf32,
-        compose=compose,
-        weight_dtype=weight_dtype(module),
-    )
-    rule = as_preprocessing(preprocessing)
-    return TorchResponse(
-        module,
-        Choices.check(where, score, target, labels, None),
-        preprocessing=rule.for_layout("NCHW"),
-        preprocessing_given=preprocessing is not None,
-        input_shape=input_shape,
-        prior=prior,
-        batch_size=batch_size,
-        settings=settings,
-        compose_open=compose == "auto" and settings.devices[0].type == "cpu",
-        output=output,
-    )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import torch
 
 CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
-Compose = Literal["auto", "outside", "inside"]
 _AUTOCAST = ("bfloat16", "float16")
 
 
@@ -34,8 +33,6 @@ class TorchSettings:
         Mode of ``torch.compile``; None: not compiled.
     tf32 : bool
         Whether float32 products may be formed with 10 bits of mantissa.
-    compose : {"outside", "inside"}
-        Where perturbed pictures are made: with numpy, or on the device.
     """
 
     devices: tuple[torch.device, ...]
@@ -43,7 +40,6 @@ class TorchSettings:
     autocast: str | None
     compile_mode: CompileMode | None
     tf32: bool
-    compose: Literal["outside", "inside"]
 
     @property
     def autocast_dtype(self) -> torch.dtype | None:
@@ -55,7 +51,7 @@ class TorchSettings:
     @property
     def identity(self) -> tuple[object, ...]:
         """What of it changes scores by more than the rounding of the precision that is run in."""
-        return self.autocast, self.tf32, self.compose
+        return self.autocast, self.tf32
 
     @contextmanager
     def precision(self) -> Iterator[None]:
@@ -82,7 +78,6 @@ class TorchSettings:
             "autocast": self.autocast,
             "compile_mode": self.compile_mode,
             "tf32": self.tf32,
-            "compose": self.compose,
             "deterministic": {
                 "algorithms": torch.are_deterministic_algorithms_enabled(),
                 "cudnn_deterministic": bool(cudnn.deterministic),
@@ -122,7 +117,6 @@ def check_settings(
     autocast: object,
     compile_mode: object,
     tf32: object,
-    compose: object,
     weight_dtype: torch.dtype | None,
 ) -> TorchSettings:
     """Settings that this torch, on this machine, can follow.
@@ -133,7 +127,7 @@ def check_settings(
         Call to name in errors.
     device : str or torch.device or sequence of either
         Where the network runs.
-    channels_last, autocast, compile_mode, tf32, compose : object
+    channels_last, autocast, compile_mode, tf32 : object
         As the user gave them; see `torch_response`.
     weight_dtype : torch.dtype or None
         Of the module's first floating weight.
@@ -141,7 +135,7 @@ def check_settings(
     Returns
     -------
     TorchSettings
-        The settings; compose "auto" is settled: on the device, unless that is the CPU.
+        The settings.
 
     Raises
     ------
@@ -158,7 +152,6 @@ def check_settings(
     choices = {
         "autocast": (autocast, (*_AUTOCAST, None)),
         "compile_mode": (compile_mode, (*get_args(CompileMode), None)),
-        "compose": (compose, get_args(Compose)),
     }
     for name, (value, allowed) in choices.items():
         if value not in allowed:
@@ -173,8 +166,7 @@ def check_settings(
     if len({place.type for place in devices}) > 1:
         remedy = "The devices' rounding differs, so a score would depend on its place in the batch."
         raise ValueError(invalid(where, "device", [str(place) for place in devices], "devices of one type", remedy))
-    settled = ("outside" if devices[0].type == "cpu" else "inside") if compose == "auto" else compose
-    return TorchSettings(devices, channels_last, autocast, compile_mode, tf32, settled)  # type: ignore[arg-type]
+    return TorchSettings(devices, channels_last, autocast, compile_mode, tf32)  # type: ignore[arg-type]
 
 
 def _usable(where: str, device: str | torch.device) -> torch.device:

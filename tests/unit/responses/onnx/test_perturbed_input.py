@@ -211,7 +211,7 @@ def test_an_open_target_is_not_scored(tmp_path: Path) -> None:
 
 
 def test_unknown_place() -> None:
-    with pytest.raises(ValueError, match=r"`compose` must be one of \['outside', 'inside', 'auto'\]. Got 'within'"):
+    with pytest.raises(ValueError, match=r"`compose` must be one of \['auto', 'outside', 'inside'\]. Got 'within'"):
         onnx_response(digits_model_path(), compose="within")  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from legstat.inspection.onnx_file import inspect_model
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response
-from legstat.responses.torch.response import torch_response
+from legstat.responses.torch.opening import torch_response
 from tests.helpers_onnx import linear_model, save
 
 SHAPE = (3, 4, 4)

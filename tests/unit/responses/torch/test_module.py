@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.responses.torch.response import torch_response
+from legstat.responses.torch.opening import torch_response
 
 torch = pytest.importorskip("torch")
 
@@ -212,9 +212,9 @@ def test_tensors_that_are_not_saved_are_watched(name: str) -> None:
             return made
 
     module = Drifting()
-    f, _ = torch_response(module, target=1, score="logit", output_kind="logits").bind(X0)
+    f = torch_response(module, target=1, score="logit", output_kind="logits")
     with pytest.raises(RuntimeError, match=rf"'{name}' of the module has changed.*run it once before"):
-        f(X0[None].astype(np.float32))
+        f.bind(X0)[0](X0[None].astype(np.float32))
 
 
 def test_a_buffer_of_the_user_s_that_is_not_saved_is_watched() -> None:
@@ -231,9 +231,9 @@ def test_a_buffer_that_is_replaced_while_it_serves_is_watched() -> None:
             self.shift = self.shift + 1.0
             return super().forward(x)
 
-    f, _ = torch_response(Replacing(), target=1, score="logit", output_kind="logits").bind(X0)
+    f = torch_response(Replacing(), target=1, score="logit", output_kind="logits")
     with pytest.raises(RuntimeError, match="'shift' of the module has changed"):
-        f(X0[None].astype(np.float32))
+        f.bind(X0)[0](X0[None].astype(np.float32))
 
 
 def test_a_binary_module_that_ends_in_squeeze_gives_one_score_for_one_picture() -> None:

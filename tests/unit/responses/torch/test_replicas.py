@@ -13,8 +13,8 @@ import pytest
 import legstat as ls
 from legstat._core.errors import LegstatWarning
 from legstat.responses.network.preprocessing import Preprocessing
-from legstat.responses.torch.response import torch_response
-from legstat.responses.torch.settings import TorchSettings, _switches
+from legstat.responses.torch.opening import torch_response
+from legstat.responses.torch.settings import _switches
 from legstat.samples.faults import NonFiniteResponseError, QueryError
 
 torch = pytest.importorskip("torch")
@@ -429,8 +429,6 @@ def test_the_default_is_to_compose_on_the_device_unless_it_is_the_cpu(ready: obj
     about = torch_response(ready).describe()
     assert (about["compose"], about["tf32"], about["autocast"], about["provider"]) == ("outside", False, None, "cpu")
     assert about["deterministic"]["algorithms"] is False
-    other = TorchSettings((torch.device("cuda", 0),), False, None, None, False, "inside")
-    assert other.identity[-1] == "inside"
 
 
 # -- another runtime ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from legstat._core.errors import LegstatWarning
 from legstat.responses.network.response import NetworkResponse
 from legstat.responses.onnx.opening import onnx_response
-from legstat.responses.torch.response import torch_response
+from legstat.responses.torch.opening import torch_response
 from tests.helpers_onnx import linear_model, softmax
 
 torch = pytest.importorskip("torch")
