@@ -8,7 +8,10 @@ from sklearn.linear_model import Ridge
 
 import legstat as ls
 from legstat.designs.grid import Grid
+from legstat.moments.crossfit import ridge_pilot
 from legstat.moments.ridge import adaptive_ridge, gcv_ridge
+from legstat.moments.units import summed
+from tests.helpers import naive_D
 
 
 def moments_of(z: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray, float, int]:
@@ -125,3 +128,64 @@ def test_candidates_of_too_high_a_leverage_are_passed_over(noisy: tuple[np.ndarr
     # GCV has one minimum here: of those allowed the smallest penalty is the best
     assert held == min(c for c in candidates if leverage(c) < allowed)
     assert float(np.einsum("ij,ij->", z @ hat, z)) / len(y) < allowed
+
+
+def test_adaptive_by_its_definition(rng: np.random.Generator) -> None:
+    shape, n = (4, 5), 70
+    z = rng.normal(size=(n, 20))
+    y = z @ np.repeat([0.0, 1.0, 0.0, 0.5], 5) + rng.normal(size=n)
+    D = naive_D(*shape, "free")
+    values, vectors = np.linalg.eigh(D.T @ D)
+    smooth = vectors @ np.diag((values + 0.05) ** -0.25) @ vectors.T
+
+    def fit(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        design = z @ factor
+        gram = design.T @ design / n
+        best = (np.inf, np.empty(0), np.empty(0))
+        for candidate in np.geomspace(1e-4, 30.0, 45) * np.trace(gram) / 20:
+            inverse = np.linalg.inv(gram + candidate * np.eye(20))
+            H = design @ inverse @ design.T / n
+            score = np.mean((y - H @ y) ** 2) / (1 - np.trace(H) / n) ** 2
+            if score < best[0]:
+                best = (score, factor @ inverse @ design.T @ y / n, factor @ inverse @ factor.T / n)
+        return best[1], best[2]
+
+    gamma, hat = fit(smooth)
+    for _ in range(2):
+        # a Gaussian window with a standard deviation of 1.5 cells, cut at four of them, edge values repeated
+        weights = np.exp(-0.5 * (np.arange(-6, 7) / 1.5) ** 2)
+        weights /= weights.sum()
+        energy = gamma.reshape(shape) ** 2
+        for axis, size in enumerate(shape):
+            window = np.zeros((size, size))
+            for here in range(size):
+                for step, weight in zip(range(-6, 7), weights, strict=True):
+                    window[here, min(max(here + step, 0), size - 1)] += weight
+            energy = np.moveaxis(np.tensordot(window, energy, axes=(1, axis)), 0, axis)
+        gamma, hat = fit(np.diag(np.sqrt(energy.ravel() + 0.05 * energy.mean())) @ smooth)
+    found = adaptive_ridge(*moments_of(z, y), Grid(shape), 1)
+    # the same numbers by inverses in place of decompositions
+    np.testing.assert_allclose(found[0], gamma, rtol=0, atol=1e-9 * np.abs(gamma).max())
+    np.testing.assert_allclose(found[1], hat, rtol=0, atol=1e-9 * np.abs(hat).max())
+
+
+def test_the_pilot_of_crossfit_by_its_definition(rng: np.random.Generator) -> None:
+    n, held = 25, 0
+    for _ in range(6):
+        z = 0.3 * rng.normal(size=(n, 20))
+        y = z @ rng.normal(size=20) + 0.05 * rng.normal(size=n)
+        sample = ls.QuerySample.from_arrays(z.reshape(n, 4, 5), y, ls.IsotropicGaussian((4, 5), 0.3))
+        (sums,) = summed(sample.units[0], None, gram=True)
+        pilot, _ = ridge_pilot(sample.units[0], sums)
+        zc, yc = z - z.mean(axis=0), y - y.mean()
+        scores = {}
+        for candidate in np.geomspace(1e-3, 1e3, 25):
+            # the law of z is 0.09 I: whitened, the penalty is on 0.3 times the map
+            inverse = np.linalg.inv(zc.T @ zc / n + candidate * 0.09 * np.eye(20))
+            H = zc @ inverse @ zc.T / n
+            score = np.mean((yc - H @ yc) ** 2) / (1 - np.trace(H) / n) ** 2
+            scores[score] = np.trace(H) / n, inverse @ zc.T @ yc / n
+        held += scores[min(scores)][0] >= 0.65  # a pilot that the bound on the mean leverage takes away
+        best = min(score for score, (leverage, _) in scores.items() if leverage < 0.65)
+        np.testing.assert_allclose(pilot, scores[best][1], rtol=0, atol=1e-9 * np.abs(pilot).max())
+    assert held > 0
