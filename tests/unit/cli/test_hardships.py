@@ -156,7 +156,7 @@ def test_sigterm_keeps_what_was_paid_for(picture, tmp_path, stage):
         f"owner = pkgutil.resolve_name({owner!r}); inner, calls = owner.{method}, []\n"
         "def slow(*given):\n"
         "    calls.append(0)\n"
-        f"    if len(calls) > {3 if stage == 'query' else 0}:\n"
+        f"    if len(calls) > {10 if stage == 'query' else 0}:\n"
         f"        pathlib.Path({str(tmp_path / 'now')!r}).touch(); time.sleep(60)\n"
         "    return inner(*given)\n"
         f"owner.{method} = slow; sys.argv[0] = 'legstat'; main()"
