@@ -14,6 +14,9 @@ from legstat._core.errors import (
     SolverError,
     TargetNotReachedWarning,
 )
+from legstat.comparison.compare import compare
+from legstat.comparison.method import Method, MethodMap
+from legstat.comparison.results import Comparison
 from legstat.designs.design import Design
 from legstat.designs.general import GaussianDesign
 from legstat.designs.grid import Grid
@@ -63,6 +66,7 @@ __all__ = [
     "Blend",
     "CallableResponse",
     "Certificate",
+    "Comparison",
     "ConstantScoreWarning",
     "Contrasts",
     "Design",
@@ -78,6 +82,8 @@ __all__ = [
     "LEGTVPath",
     "LEGTVResults",
     "LegstatWarning",
+    "Method",
+    "MethodMap",
     "ModelReport",
     "Moments",
     "MultipleTest",
@@ -102,6 +108,7 @@ __all__ = [
     "Verification",
     "WaldTest",
     "as_response",
+    "compare",
     "explain",
     "http_response",
     "inspect_endpoint",

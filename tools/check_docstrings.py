@@ -62,6 +62,8 @@ def faults(path: str, value: object, is_member: bool, checks: frozenset[str]) ->
             wanted -= {"EX01", "PR01"}  # raised or listed by the package, not built by its users
         if maker(value):
             wanted -= {"EX01", "PR01"}  # only that function builds it: its text has the arguments and the example
+        if getattr(value, "_is_protocol", False):
+            wanted.discard("PR01")  # nobody calls its constructor
         if inspect.isabstract(value):
             wanted.discard("EX01")  # there is no instance to show: its subclasses do
         texts = [NumpyDocString(inspect.cleandoc(base.__doc__ or "")) for base in value.__mro__[:-1]]

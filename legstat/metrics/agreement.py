@@ -11,6 +11,7 @@ import numpy as np
 
 from legstat._core.checks import check_count, check_positive
 from legstat._core.errors import BackendUnavailableError, invalid
+from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.metrics.faithfulness import rank_correlation
 from legstat.metrics.masked import check_map
@@ -136,7 +137,7 @@ def max_sensitivity(
     check_positive("max_sensitivity", "radius", radius)
     check_count("max_sensitivity", "draws", draws)
     generator = np.random.default_rng(rng)  # type: ignore[arg-type]
-    picture = np.asarray(image, dtype=np.float64)
+    picture = check_picture("max_sensitivity", image)
     start = check_map("max_sensitivity", explain(picture))
     norm = float(np.linalg.norm(start))
     if norm == 0.0:

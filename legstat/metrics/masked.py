@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Blend
@@ -42,12 +43,7 @@ class MaskedPicture:
     """
 
     def __init__(self, where: str, response: Answering, image: AnyArray, shape: tuple[int, int]) -> None:
-        picture = np.asarray(image, dtype=np.float64)
-        if picture.ndim != 3 or not picture.size or not np.isfinite(picture).all():
-            raise ValueError(invalid(where, "image", picture.shape, "a finite array of shape (C, H, W)"))
-        if picture.min() < 0.0 or picture.max() > 1.0:
-            got = f"values from {picture.min():g} to {picture.max():g}"
-            raise ValueError(invalid(where, "image", got, "within [0, 1]", "Divide 0..255 pictures by 255."))
+        picture = check_picture(where, image)
         black_box = as_response(response)
         black_box.check_image(picture, where)
         self.where, self.image, self.grid = where, picture, Grid(shape)
