@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -56,6 +57,26 @@ def test_names_in_code_exist():
             assert hasattr(legstat, name), f"{path.name}: ls.{name}"
         for dotted in re.findall(r"(?:`~?|:: |from )(legstat(?:\.\w+)+)", text):
             assert _resolves(dotted), f"{path.name}: {dotted}"
+
+
+def test_the_readme_states_the_defaults():
+    """Its calls, one by one, are `explain` with nothing said."""
+    pytest.importorskip("onnxruntime", reason="the digits' network is an ONNX file")
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    signature = inspect.signature(legstat.explain).parameters
+    assert f"{signature['n_queries'].default:,}" in text
+    lines = text.split("## From Python")[1]
+    # the README's own words for law and operator, on the grid of the shipped digits
+    law = eval(re.search(r"ls\.StructuredGaussian\(.*?\)(?=  #)", lines)[0].replace("28, 28", "8, 8"), {"ls": legstat})
+    operator = eval(re.search(r"perturbation=(ls\.Blend\(.*?\))", lines)[1], {"ls": legstat})
+    image, _ = legstat.data.load_digit(5)
+    f = legstat.onnx_response(legstat.data.digits_model_path())
+    found = legstat.explain(f, image, n_queries=300, rng=0, progress=False)
+    sample = legstat.query(f, image, law, perturbation=operator, n_queries=300, rng=0, progress=False)
+    assert (sample.design, sample.perturbation) == (found.sample.design, found.sample.perturbation)
+    assert (sample.responses == found.sample.responses).all()
+    tv = legstat.LEGTV(sample).fit_path(progress=False).select("heldout")
+    assert (tv.params == found.tv.params).all()
 
 
 BUILT = DOCS / "how_it_is_built.md"
