@@ -22,6 +22,7 @@ from legstat.designs.general import GaussianDesign
 from legstat.designs.grid import Grid
 from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.structured import StructuredGaussian
+from legstat.estimators.heldout import HeldOut
 from legstat.estimators.leg import LEG
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
@@ -49,6 +50,7 @@ from legstat.responses.torch.response import TorchResponse
 from legstat.responses.transport import Transport
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
+from legstat.samples.segments import Ledger, Segment
 from legstat.samples.splitting import split_sample
 from legstat.samples.stopping import HalfWidth, Stopping
 from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes, tune_batch_size
@@ -75,12 +77,14 @@ __all__ = [
     "GaussianDesign",
     "Grid",
     "HalfWidth",
+    "HeldOut",
     "HttpResponse",
     "InferenceUnavailableError",
     "IsotropicGaussian",
     "LEGResults",
     "LEGTVPath",
     "LEGTVResults",
+    "Ledger",
     "LegstatWarning",
     "Method",
     "MethodMap",
@@ -98,6 +102,7 @@ __all__ = [
     "QuerySample",
     "RegionInference",
     "Response",
+    "Segment",
     "SmallSampleWarning",
     "SolverError",
     "Stopping",

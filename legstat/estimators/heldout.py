@@ -25,6 +25,11 @@ class HeldOut(Portable):
         moved.
     std_errors : ndarray of shape (models,)
         Standard deviation of the folds' R^2 over the square root of their number.
+
+    Examples
+    --------
+    >>> HeldOut(r2=np.array([0.1, 0.72, 0.7]), std_errors=np.array([0.02, 0.03, 0.03]))
+    <HeldOut R^2 0.100, 0.720, 0.700>
     """
 
     r2: FloatArray

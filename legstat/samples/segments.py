@@ -29,6 +29,12 @@ class Segment:
         Answers beyond the last whole observation of a run that was stopped, NaN where one is missing: half a pair, or
         what came after a NaN in its batch. They are not part of the sample, but a resumed run does not pay for them
         again.
+
+    Examples
+    --------
+    >>> part = Segment(key=(1, 2), channel=0, first_block=3, responses=np.zeros((40, 2)))
+    >>> part, part.blocks
+    (<Segment 40 of stream 0 from block 3>, range(3, 5))
     """
 
     key: Key
@@ -96,6 +102,12 @@ class Ledger:
     tuning : int
         Evaluations that measured the batch size (``batch_size="auto"``). They give no answers and come on top of
         `n_queries`: how many there are depends on the machine, and the sample must not.
+
+    Examples
+    --------
+    >>> ledger = Ledger(n_queries=100, x0=1, base=1, perturbed=96)
+    >>> ledger.spent, ledger.unused
+    (98, 2)
     """
 
     n_queries: int
