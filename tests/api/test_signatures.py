@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import legstat
 
 BY_NAME = {"rng", "progress", "level", "n_draws", "cache", "antithetic", "batch_size", "until", "resume"}
-SUBJECT = {"with_batch_size"}
-"""What is said is the one argument."""
+SUBJECT = {"with_batch_size", "draws"}
+"""What is said is the one argument; `draws` is called through a protocol without names."""
 OTHER_WORDS = {"random_state", "verbose", "alpha_level", "n_samples", "confidence", "budget", "show_progress"}
 
 
