@@ -26,7 +26,7 @@ PICTURES = [
         "picture of real numbers",
         lambda w: w.onnx().load_image(w.saved("p.tiff", np.ones((8, 8), dtype=np.float32))),
         V,
-        ("`path`", "integer levels"),
+        ("`path`", "8 or 16 bits"),
     ),
 ]
 
