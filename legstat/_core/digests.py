@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
 from legstat._core.contents import contents
+from legstat._core.typing import AnyArray
 
 
 def file_sha256(path: Path) -> str:
@@ -23,6 +26,27 @@ def file_sha256(path: Path) -> str:
     """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def array_sha256(array: AnyArray) -> str:
+    """SHA-256 of an array's numbers, as anybody can compute it.
+
+    Parameters
+    ----------
+    array : ndarray
+        Numbers, of any shape.
+
+    Returns
+    -------
+    str
+        Hexadecimal digest of the little-endian float64 bytes in C order.
+
+    Examples
+    --------
+    >>> array_sha256(np.array([1.0, 2.0]))[:16]
+    'dc91ce9a50ddc828'
+    """
+    return hashlib.sha256(np.ascontiguousarray(array, dtype="<f8").tobytes()).hexdigest()
 
 
 def value_sha256(*values: object) -> tuple[str, bool]:

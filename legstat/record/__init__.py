@@ -3,8 +3,9 @@
 Estimates nothing by itself: what is compared comes from the stages that made it.
 """
 
+from legstat._core.digests import array_sha256
 from legstat.record.folder import FILES, SavedPath, keep_sample, prepare, save_run
-from legstat.record.numbers import Check, array_sha256, path_arrays
+from legstat.record.numbers import Check, path_arrays
 from legstat.record.verification import Verification, verify
 from legstat.record.writing import make_record, read_record, write_record
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from legstat._core.digests import array_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.by_name import design_from_parameters
 from legstat.perturbations.operators import PERTURBATIONS
-from legstat.record.numbers import array_sha256
 from legstat.record.reopening import find_file
 from legstat.responses.base import Response
 from legstat.samples.budget import Budget

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 
-import numpy as np
-
-from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.digests import array_sha256
+from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
@@ -32,27 +30,6 @@ class Check:
     same: bool
     then: str
     now: str
-
-
-def array_sha256(array: AnyArray) -> str:
-    """SHA-256 of an array's numbers, as anybody can compute it.
-
-    Parameters
-    ----------
-    array : ndarray
-        Numbers, of any shape.
-
-    Returns
-    -------
-    str
-        Hexadecimal digest of the little-endian float64 bytes in C order.
-
-    Examples
-    --------
-    >>> array_sha256(np.array([1.0, 2.0]))[:16]
-    'dc91ce9a50ddc828'
-    """
-    return sha256(np.ascontiguousarray(array, dtype="<f8").tobytes()).hexdigest()
 
 
 def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResults) -> JSON:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._core.digests import file_sha256
+from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.record.experiment import carry_out
-from legstat.record.numbers import Check, array_sha256, compare, numbers
+from legstat.record.numbers import Check, compare, numbers
 from legstat.record.reopening import find_file, reopen
 from legstat.record.writing import environment, read_record
 from legstat.responses.base import Response

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from legstat._core.digests import file_sha256
+from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON
@@ -23,7 +23,7 @@ from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
 from legstat.record.experiment import experiment_of
-from legstat.record.numbers import array_sha256, numbers
+from legstat.record.numbers import numbers
 from legstat.samples.sample import QuerySample
 
 FORMAT = 2

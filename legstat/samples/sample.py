@@ -7,7 +7,6 @@ or keys, extended, replayed and audited; z is drawn again from the key whenever 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 
 from legstat._core.checks import check_type, check_within
 from legstat._core.conventions import Conventions, ConventionsName, MomentKind, get_conventions
+from legstat._core.digests import array_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.design import Design
@@ -240,7 +240,7 @@ class QuerySample:
             "perturbation": repr(self.perturbation),
             "antithetic": self.antithetic,
             "image_shape": list(self.image.shape),
-            "image_sha256": hashlib.sha256(np.ascontiguousarray(self.image).tobytes()).hexdigest(),
+            "image_sha256": array_sha256(self.image),
             "f_x0": self.f_x0,
             "f_base": self.f_base,
             "mean_shift": self.mean_shift,
