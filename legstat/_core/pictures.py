@@ -14,7 +14,7 @@ _USUAL_CHANNELS = (1, 3, 4)
 def check_picture(where: str, image: object) -> FloatArray:
     """A picture as the package takes it, or an error.
 
-    Whether a network takes pictures of this shape is for its response to say (`Response.check_image`).
+    Part of `Response.check_image`, which also says whether the response takes pictures of this shape.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import numpy as np
 
 from legstat._core.checks import check_count
 from legstat._core.errors import invalid
+from legstat._core.pictures import check_picture
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.pictures import read_picture
@@ -87,7 +88,7 @@ class Response(ABC):
         Parameters
         ----------
         image : ndarray of shape (C, H, W)
-            The picture x0 in [0, 1].
+            The picture x0, as `check_image` gives it; it is not checked again.
 
         Returns
         -------
@@ -97,7 +98,6 @@ class Response(ABC):
             f(x0). One evaluation was spent.
         """
         image = np.asarray(image)
-        self.check_image(image)
         return self, float(self(image[None].astype(self.dtype))[0])
 
     def scorer(self, recipe: Recipe) -> Scorer:
@@ -207,49 +207,53 @@ class Response(ABC):
             float64 in [0, 1]; resized and cropped by the response's own rule where it has one, else as it is.
         """
         grey = self.input_shape is not None and self.input_shape[0] == 1
-        picture = read_picture(path, channels=1 if grey else 3)
-        self.check_image(picture, where="load_image")
-        return picture
+        return self.check_image(read_picture(path, channels=1 if grey else 3), where="load_image")
 
-    def check_image(self, image: AnyArray, where: str = "query") -> None:
-        """Refuse an image that this response cannot take, before anything is evaluated.
+    def check_image(self, image: AnyArray, where: str = "query") -> FloatArray:
+        """A picture that this response takes, or an error before anything is evaluated: the one check of a picture.
 
         Parameters
         ----------
         image : ndarray
-            Should be of shape (C, H, W).
+            Should be of shape (C, H, W), finite and within [0, 1].
         where : str
             Call to name in the error.
 
+        Returns
+        -------
+        ndarray of shape (C, H, W)
+            A read-only copy in float64, which later stages take as it is.
+
         Raises
         ------
+        TypeError
+            It is no array of real numbers.
         ValueError
-            NaN or infinity; wrong number of axes, channels, rows or columns.
+            NaN or infinity; values outside [0, 1]; wrong number of axes, channels, rows or columns; channels last.
         """
-        if image.ndim != 3:
+        picture = check_picture(where, image)
+        self._check_shape(picture.shape, where)
+        return picture
+
+    def _check_shape(self, shape: tuple[int, ...], where: str) -> None:
+        """ValueError unless pictures of this shape are taken."""
+        if len(shape) != 3:
             raise ValueError(
-                invalid(where, "image", image.shape, "an array of shape (C, H, W)", "Pass one picture, channels first.")
-            )
-        if not np.all(np.isfinite(image)):
-            bad = np.argwhere(~np.isfinite(image))[0].tolist()
-            raise ValueError(
-                invalid(
-                    where, "image", f"{image[tuple(bad)]} at {bad}", "finite", "Mend the picture: NaN explains nothing."
-                )
+                invalid(where, "image", shape, "an array of shape (C, H, W)", "Pass one picture, channels first.")
             )
         if self.input_shape is None:
             return
         names = ("channels", "rows", "columns")
         wanted = tuple("any" if size is None else size for size in self.input_shape)
-        for size, need, name in zip(image.shape, self.input_shape, names, strict=True):
+        for size, need, name in zip(shape, self.input_shape, names, strict=True):
             if need is not None and size != need:
-                last = image.shape[-1] == self.input_shape[0] and name == "channels"
+                last = shape[-1] == self.input_shape[0] and name == "channels"
                 hint = "The channels are last here: pass image.transpose(2, 0, 1)." if last else ""
                 raise ValueError(
                     invalid(
                         where,
                         "image",
-                        image.shape,
+                        shape,
                         f"of shape (C, H, W) = ({', '.join(map(str, wanted))}), as the network's input (wrong: {name})",
                         hint or "`response.load_image(path)` reads, resizes and crops a picture file to that shape.",
                     )

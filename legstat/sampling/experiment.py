@@ -11,8 +11,7 @@ import numpy as np
 from legstat._core.checks import check_count, check_rng, check_type, is_number
 from legstat._core.conventions import Conventions, ConventionsName, clash, get_conventions
 from legstat._core.errors import invalid
-from legstat._core.pictures import check_picture
-from legstat._core.typing import AnyArray, FloatArray
+from legstat._core.typing import FloatArray
 from legstat.designs.blocks import Key
 from legstat.designs.design import Design
 from legstat.inference.sequential import analysis_sizes, first_analysis, rule_contrasts
@@ -35,7 +34,7 @@ class Experiment:
     Attributes
     ----------
     image : ndarray of shape (C, H, W)
-        The picture, as `check_picture` gives it.
+        The picture, as `Response.check_image` gives it.
     design : Design
         Law of z, nothing left open.
     perturbation : Perturbation
@@ -73,7 +72,7 @@ class Experiment:
     @classmethod
     def of(
         cls,
-        image: AnyArray,
+        picture: FloatArray,
         design: Design,
         n_queries: int = N_QUERIES,
         *,
@@ -87,14 +86,13 @@ class Experiment:
         until: HalfWidth | float | None = None,
         beforehand: int = 0,
     ) -> Self:
-        """The arguments of `query` as an experiment.
+        """The arguments of `query` as an experiment; the picture is one that `Response.check_image` gave.
 
         Raises
         ------
         ValueError, TypeError
             Where an argument cannot be right.
         """
-        picture = check_picture("query", image)
         check_type("query", "design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
         check_type("query", "perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
         check_type("query", "resume", resume, QuerySample | None, "an earlier result, or `error.sample`")
@@ -231,7 +229,7 @@ class Experiment:
             first = first_analysis(self.until, self.rules)
             if self.units < first:
                 valid = f"at least {self.budget.queries(first)} with `until`"
-                remedy = f"Intervals are offered, and looked at, from {first} {self.budget.unit}s a channel."
+                remedy = f"Intervals are offered, and analysed, from {first} {self.budget.unit}s a channel."
                 raise ValueError(invalid("query", "n_queries", self.n_queries, valid, remedy))
 
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from legstat._core.checks import check_count, check_rng, check_type
-from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
 from legstat.perturbations.operators import Additive, Perturbation
@@ -153,7 +152,8 @@ def noise_probe(
     check_type("noise_probe", "design", design, Design, "such as StructuredGaussian(grid=(28, 28))")
     check_type("noise_probe", "perturbation", perturbation, Perturbation | None, "such as Additive() or Blend()")
     generator = check_rng("noise_probe", rng)
-    picture, response = check_picture("noise_probe", image), as_response(f)
+    response = as_response(f)
+    picture = response.check_image(image, "noise_probe")
     operator = Additive() if perturbation is None else perturbation
     operator.check(picture, design.grid, design.channels)
     settled, _ = response.bind(picture)

@@ -131,8 +131,9 @@ def query(
     >>> sample.ledger.spent, sample.n_units
     (101, (50,))
     """
+    response = as_response(f)
     experiment = Experiment.of(
-        image,
+        response.check_image(image, "query"),
         design,
         n_queries,
         perturbation=perturbation,
@@ -145,7 +146,7 @@ def query(
         until=until,
         beforehand=beforehand,
     )
-    return evaluate(as_response(f), experiment, batch_size=batch_size, cache=cache, progress=progress)
+    return evaluate(response, experiment, batch_size=batch_size, cache=cache, progress=progress)
 
 
 def evaluate(

@@ -101,7 +101,6 @@ class NetworkEvaluation(Response):
 
     def scorer(self, recipe: Recipe) -> Scorer:
         """What scores perturbed pictures from their z: z goes straight to the network's input; see `Response`."""
-        self.check_image(recipe.base, self._choices.where)
         compose = self._composed_writer(recipe)
 
         def score(z: FloatArray, channel: int | None) -> FloatArray:
@@ -176,6 +175,7 @@ class NetworkEvaluation(Response):
         ndarray of shape (n, K)
             In the network's own type.
         """
+        self._check_shape(images.shape[1:], self._choices.where)
         return self._outputs(len(images), lambda at, end: self._write(images[at:end]))
 
     def _outputs(self, n: int, write: Writer) -> NDArray[np.generic]:
@@ -242,11 +242,4 @@ class NetworkEvaluation(Response):
         if writer is None:
             channels = self.input_shape[0] if self.input_shape and self.input_shape[0] else images.shape[1]
             writer = self._local.writer = InputWriter(self.preprocessing, channels, self._written_dtype)
-        if images.ndim != 4 or not self._fits(images.shape[1:]):
-            self.check_image(images[0] if images.ndim == 4 and len(images) else images, self._choices.where)
         return writer(images)
-
-    def _fits(self, shape: tuple[int, ...]) -> bool:
-        return self.input_shape is not None and all(
-            need is None or need == size for need, size in zip(self.input_shape, shape, strict=True)
-        )

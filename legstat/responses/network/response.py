@@ -108,18 +108,11 @@ class NetworkResponse(NetworkEvaluation):
         Raises
         ------
         ValueError
-            The image does not fit, graph and values disagree about logits and probabilities, the target is out of
+            Graph and values disagree about logits and probabilities, the target is out of
             range, or the log-odds cannot be formed because the network's own softmax has rounded it away.
         """
         where = self._choices.where
         image = np.asarray(image)
-        self.check_image(image, where)
-        if image.min() < -1e-6 or image.max() > 1 + 1e-6:
-            seen = (float(image.min()), float(image.max()))
-            remedy = (
-                "Divide by 255." if seen[0] >= 0 and 1 < seen[1] <= 255 else "Preprocessing is the response's part."
-            )
-            raise ValueError(invalid(where, "image", seen, "in [0, 1] (its least and greatest value)", remedy))
         outputs = class_rows(self._first(self._write(image[None].astype(self.dtype))), 1, where).copy()
         n_classes = outputs.shape[1]
         check_labels(where, self._choices.labels, n_classes)
@@ -304,9 +297,7 @@ class NetworkResponse(NetworkEvaluation):
 
     def load_image(self, path: str | Path) -> FloatArray:
         """Read a picture by the preprocessing's resize rule; see `Response` and `Preprocessing`."""
-        picture = self.preprocessing.load(path, self.input_shape or (None, None, None))
-        self.check_image(picture, "load_image")
-        return picture
+        return self.check_image(self.preprocessing.load(path, self.input_shape or (None, None, None)), "load_image")
 
     @property
     def labels(self) -> tuple[str, ...] | None:

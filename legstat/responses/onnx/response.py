@@ -225,8 +225,8 @@ class OnnxResponse(ComposingResponse):
         dict of str to int
             Nodes executed by provider, after the runtime's own fusions.
         """
-        self.check_image(np.asarray(image))
-        return self._runner.placement(self._write(np.asarray(image, dtype=self.dtype)[None]))
+        picture = self.check_image(image, "node_placement")
+        return self._runner.placement(self._write(picture[None].astype(self.dtype)))
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         return is_out_of_memory(error)

@@ -111,7 +111,6 @@ class TorchResponse(ComposingResponse):
 
     def _inside_scorer(self, recipe: Recipe) -> Scorer:
         """What scores pictures that are made on the device."""
-        self.check_image(recipe.base, self._choices.where)
         return DeviceScorer(self, recipe)
 
     def _is_out_of_memory(self, error: Exception) -> bool:

@@ -128,12 +128,12 @@ class Sized(Response):
         (np.zeros((1, 4, 9)), r"\(3, 4, any\).*wrong: channels.*load_image"),
         (np.zeros((3, 5, 9)), r"wrong: rows"),
         (np.zeros((4, 9, 3)), r"wrong: channels.*transpose\(2, 0, 1\)"),
-        (np.full((3, 4, 2), np.nan), r"must be finite. Got 'nan at \[0, 0, 0\]'"),
+        (np.full((3, 4, 2), np.nan), r"must be finite. Got 'NaN or infinity'"),
     ],
 )
 def test_a_wrong_image_is_refused_before_anything_is_evaluated(image: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Sized().bind(image)
+        Sized().check_image(image)
 
 
 def test_fingerprints_tell_functions_apart_and_agree_on_equal_ones() -> None:

@@ -566,11 +566,11 @@ def test_bad_images_are_named_before_anything_runs(tmp_path: Path, monkeypatch: 
     for image, message in [
         (np.zeros((1, 4, 4)), r"wrong: channels"),
         (np.zeros((3, 5, 4)), r"wrong: rows"),
-        (np.full(FLAT, 200.0), r"must be in \[0, 1\].*Divide by 255"),
+        (np.full(FLAT, 200.0), r"within \[0, 1\].*Divide 0..255 pictures by 255"),
         (np.full(FLAT, np.nan), r"must be finite"),
     ]:
         with pytest.raises(ValueError, match=message):
-            f.bind(image)
+            f.check_image(image)
     with pytest.raises(ValueError, match=r"wrong: columns"):
         f.class_outputs(np.zeros((2, 3, 4, 5), dtype=np.float32))
 
