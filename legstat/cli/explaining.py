@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -13,6 +14,7 @@ import typer
 
 from legstat._core.conventions import ConventionsName
 from legstat._core.errors import invalid
+from legstat._core.typing import JSON
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
 from legstat.cli.model_flags import response_from
 from legstat.cli.model_options import (
@@ -34,7 +36,8 @@ from legstat.cli.model_options import (
     VERSION,
 )
 from legstat.data import digits_info, digits_model_path, load_digit
-from legstat.explanation.explanation import Explanation, choose_rule, query_for
+from legstat.explanation.defaults import check_enough, choose_L
+from legstat.explanation.explanation import Explanation, experiment_for, origin
 from legstat.explanation.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
 from legstat.record import keep_sample, prepare
@@ -44,6 +47,7 @@ from legstat.responses.onnx.opening import onnx_response
 from legstat.samples.faults import QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
 from legstat.sampling.experiment import key_of
+from legstat.sampling.query import evaluate
 
 DEMO_DIGIT, DEMO_QUERIES = 5, 300
 
@@ -209,8 +213,11 @@ def explain(
         float | None, typer.Option(help="sigma; 0.25 (mask level) for blends, 0.02 (pixel value) for additive.")
     ] = None,
     conventions: Annotated[ConventionsChoice | None, typer.Option(help="All conventions at once.")] = None,
-    L: Annotated[str | None, typer.Option("--L", help="heldout, theory, or a number.")] = None,
+    L: Annotated[str | None, typer.Option("--L", help="heldout, bootstrap, theory, or a number.")] = None,
     L_ratio: Annotated[float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.")] = None,
+    n_regions: Annotated[
+        int | None, typer.Option(help="The most detailed map with at most so many regions, in place of L.")
+    ] = None,
     batch_size: Annotated[
         str | None, typer.Option(help="Pictures per call, or per request; auto measures it (on top of --n-queries).")
     ] = None,
@@ -238,7 +245,8 @@ def explain(
         earlier = None if resume is None else QuerySample.load(resume)
         named: ConventionsName | None = None if conventions is None else conventions.value
         rules = named or (earlier.conventions if earlier is not None else "default")
-        choice = choose_rule(_rule(L), L_ratio, rules)
+        how: JSON = {"L": _rule(L), "L_ratio": L_ratio, "n_regions": n_regions}
+        choice = choose_L(**how, conventions=rules)
         operator, cells, measured = _perturbation(perturb, at, rules), _shape(grid), batch_size == "auto"
         if earlier is not None and seed is not None and key_of(seed) != earlier.segments[0].key:
             remedy = "Leave it out: the sample's own draws go on."
@@ -275,25 +283,28 @@ def explain(
                 f"--preprocessing {'raw' if assumed == '0..255' else 'unit'}."
             )
         prepare(out)
+        rng = None if earlier is not None else seed or 0
+        experiment = experiment_for(
+            response,
+            picture,
+            grid=cells,
+            scale=scale,
+            n_queries=n_queries,
+            perturbation=operator,
+            conventions=named,
+            until=until,
+            rng=rng,
+            resume=earlier,
+        )
+        check_enough(experiment, choice, None)
+        start = time.perf_counter()
         with _keeping(out, resume):
-            sample, facts = query_for(
-                response,
-                picture,
-                choice,
-                grid=cells,
-                scale=scale,
-                n_queries=n_queries,
-                perturbation=operator,
-                conventions=named,
-                until=until,
-                rng=None if earlier is not None else seed or 0,
-                resume=earlier,
-                batch_size="auto" if measured else None,
-                cache=cache,
-                progress=voice.progress,
+            sample = evaluate(
+                response, experiment, batch_size="auto" if measured else None, cache=cache, progress=voice.progress
             )
+        facts = {"seconds": {"query": time.perf_counter() - start}, **origin(response, picture, rng)}
         with _kept_until_written(sample, out, resume):
-            found = Explanation.of(sample, L=_rule(L), L_ratio=L_ratio, progress=voice.progress, **facts)
+            found = Explanation.of(sample, **how, progress=voice.progress, **facts)
             files = _save(found, out)
         _say(found, files, out, voice)
 

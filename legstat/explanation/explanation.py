@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from legstat._core.checks import check_within
-from legstat._core.conventions import Conventions, ConventionsName, get_conventions
+from legstat._core.conventions import ConventionsName, MomentKind, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
 from legstat.designs.design import Design
-from legstat.designs.structured import StructuredGaussian
-from legstat.estimators.leg import FOLDS, LEG
+from legstat.estimators.leg import LEG
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.moments.estimate import CROSSFIT_MINIMUM
-from legstat.perturbations.operators import Additive, Blend, Perturbation
+from legstat.explanation.defaults import check_enough, choose_L, default_design
+from legstat.perturbations.operators import Perturbation
 from legstat.record import make_record, save_run
 from legstat.report.summary import joint_summary
 from legstat.responses.base import Response
@@ -30,17 +28,13 @@ from legstat.responses.function import as_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.cache import QueryCache
-from legstat.sampling.query import query
+from legstat.sampling.defaults import N_QUERIES, default_operator
+from legstat.sampling.experiment import Experiment
+from legstat.sampling.query import evaluate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from statsmodels.iolib.summary import Summary
-
-MOST_CELLS = 28
-"""Cells a side of the default grid, at most: that of the LEG paper."""
-_FEWEST_CELLS = 4
-ADDITIVE_SCALE, BLEND_SCALE = 0.02, 0.25
-_PUBLISHED_L_RATIO = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +87,10 @@ class Explanation:
         cls,
         sample: QuerySample,
         *,
+        moments: MomentKind | None = None,
         L: float | str | None = None,
         L_ratio: float | None = None,
+        n_regions: int | None = None,
         progress: bool = True,
         **facts: Any,
     ) -> Self:
@@ -104,7 +100,7 @@ class Explanation:
         ----------
         sample : QuerySample
             What was queried.
-        L, L_ratio : optional
+        moments, L, L_ratio, n_regions : optional
             As for `explain`.
         progress : bool, default True
             Show a progress bar if the output is a terminal.
@@ -123,11 +119,11 @@ class Explanation:
         SolverError
             If no certified solution of a linear program was found.
         """
-        choice = choose_rule(L, L_ratio, sample.conventions)
+        choice = choose_L(L, L_ratio, n_regions, sample.conventions)
         clock = [time.perf_counter()]
-        leg = LEG(sample).fit()
+        leg = LEG(sample, moments=moments).fit()
         clock.append(time.perf_counter())
-        path = LEGTV(sample).fit_path(progress=progress)
+        path = LEGTV(sample, moments=moments).fit_path(progress=progress)
         clock.append(time.perf_counter())
         tv = path.select(**choice)
         clock.append(time.perf_counter())
@@ -207,14 +203,18 @@ def explain(
     *,
     grid: tuple[int, int] | None = None,
     scale: float | None = None,
-    n_queries: int = 6000,
+    design: Design | None = None,
+    n_queries: int = N_QUERIES,
     perturbation: Perturbation | None = None,
     antithetic: bool | None = None,
     conventions: ConventionsName | None = None,
+    moments: MomentKind | None = None,
     L: float | str | None = None,
     L_ratio: float | None = None,
+    n_regions: int | None = None,
     until: HalfWidth | float | None = None,
     rng: Any = None,
+    resume: QuerySample | None = None,
     batch_size: int | Literal["auto"] | None = None,
     cache: QueryCache | str | Path | None = None,
     progress: bool = True,
@@ -236,24 +236,33 @@ def explain(
         cells differ in size by a pixel.
     scale : float, optional
         sigma of the structured design: 0.25 (mask levels) for `Blend`, 0.02 (pixel values, the paper's) for `Additive`.
+    design : Design, optional
+        The law of z itself, in place of `grid` and `scale`. As in `query`, its scale is in pixel values, and z is
+        added, unless `perturbation` says otherwise.
     n_queries : int, default 6000
         Ceiling on model evaluations, f(x0) included.
     perturbation : Perturbation, optional
-        How z acts on the picture: ``Blend("blur", at=0.5)`` unless conventions say otherwise, since maps in deletion
-        coordinates measured better than additive ones.
+        How z acts on the picture. Where neither it nor a design is given: ``Blend("blur", at=0.5)``, since maps in
+        deletion coordinates measured better than additive ones (unless conventions say otherwise).
     antithetic : bool, optional
         See `query`.
     conventions : {"default", "paper", "upstream"}, optional
         Under the latter two: `Additive` as they have it, and L a tenth of L_max.
-    L : float or {"heldout", "theory"}, optional
+    moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
+        Kind of moments for both estimates; by default each has its own, see `LEG` and `LEGTV`.
+    L : float or {"heldout", "bootstrap", "theory"}, optional
         L itself, or the rule it is chosen by: "heldout" (the default) takes the point of the path with the largest
-        out-of-sample R^2, "theory" the L of Theorem 1.
+        out-of-sample R^2; see `LEGTVPath.select`.
     L_ratio : float, optional
-        L as a fraction of L_max; not together with `L`.
+        L as a fraction of L_max.
+    n_regions : int, optional
+        The most detailed map of the path with at most so many regions. At most one of L, L_ratio, n_regions.
     until : float or HalfWidth, optional
         Stop as soon as LEG's intervals are that narrow, see `query`; `n_queries` stays the ceiling.
     rng : None, int, Generator or anything `numpy.random.default_rng` takes
         Source of the generator's key.
+    resume : QuerySample, optional
+        An earlier sample of this experiment to go on from, see `query`; what is left out above is taken from it.
     batch_size : int or "auto", optional
         Pictures handed over at once; "auto" measures it, see `query`.
     cache : QueryCache or str or Path, optional
@@ -271,7 +280,7 @@ def explain(
     ValueError
         For an argument that cannot be right, before any evaluation.
     QueryError
-        If f fails midway; ``.sample`` holds what was paid for (``query(..., resume=error.sample)`` goes on, and
+        If f fails midway; ``.sample`` holds what was paid for (``explain(..., resume=error.sample)`` goes on, and
         ``Explanation.of`` makes the explanation of it).
     SolverError
         If no certified solution of a linear program was found.
@@ -289,180 +298,67 @@ def explain(
     >>> found.leg.strongest(1)[0][:2]
     (1, 4)
     """
-    choice = choose_rule(L, L_ratio, conventions or "default")
-    sample, facts = query_for(
-        as_response(f),
+    response = as_response(f)
+    experiment = experiment_for(
+        response,
         image,
-        choice,
         grid=grid,
         scale=scale,
+        design=design,
         n_queries=n_queries,
         perturbation=perturbation,
         antithetic=antithetic,
         conventions=conventions,
         until=until,
         rng=rng,
-        batch_size=batch_size,
-        cache=cache,
-        progress=progress,
+        resume=resume,
     )
-    return Explanation.of(sample, L=L, L_ratio=L_ratio, progress=progress, **facts)
+    how: JSON = {"moments": moments, "L": L, "L_ratio": L_ratio, "n_regions": n_regions}
+    check_enough(experiment, choose_L(L, L_ratio, n_regions, experiment.rules.name), moments)
+    start = time.perf_counter()
+    sample = evaluate(response, experiment, batch_size=batch_size, cache=cache, progress=progress)
+    spent = {"query": time.perf_counter() - start}
+    return Explanation.of(sample, **how, progress=progress, seconds=spent, **origin(response, image, rng))
 
 
-def query_for(
+def experiment_for(
     response: Response,
     image: AnyArray | str | Path,
-    choice: Mapping[str, Any],
     *,
     grid: tuple[int, int] | None = None,
     scale: float | None = None,
-    n_queries: int = 6000,
+    design: Design | None = None,
     perturbation: Perturbation | None = None,
-    antithetic: bool | None = None,
     conventions: ConventionsName | None = None,
-    until: HalfWidth | float | None = None,
-    rng: Any = None,
     resume: QuerySample | None = None,
-    batch_size: int | Literal["auto"] | None = None,
-    cache: QueryCache | str | Path | None = None,
-    progress: bool = True,
-) -> tuple[QuerySample, JSON]:
-    """The first half of `explain`: everything checked, then the budget spent.
-
-    Parameters
-    ----------
-    response, image : Response, and ndarray of shape (C, H, W) or path
-        As for `explain`.
-    choice : mapping
-        How L will be chosen (`choose_rule`), so that a budget too small for it is refused here.
-    grid, scale, n_queries, perturbation, antithetic, conventions, until, rng, batch_size, cache, progress : optional
-        As for `explain`.
-    resume : QuerySample, optional
-        A partial sample of this experiment, to go on from; what is left out above is taken from it.
-
-    Returns
-    -------
-    sample : QuerySample
-        What was paid for.
-    facts : dict
-        Seed, files and duration, for `Explanation.of`.
-    """
-    files: dict[str, str | Path] = {}
-    if isinstance(image, str | Path):
-        files["picture"] = image
-        picture = response.load_image(image)
+    **given: Any,
+) -> Experiment:
+    """The experiment that `explain` carries out: what the user gave, the rest by default or from the resumed sample."""
+    where = "explain"
+    named: JSON = {"grid": grid, "scale": scale}
+    picture = response.load_image(image) if isinstance(image, str | Path) else response.check_image(image, where)
+    if design is not None:
+        for name, value in named.items():
+            if value is not None:
+                raise ValueError(invalid(where, name, value, "left out with `design`", "The design has its own."))
+    elif resume is not None:
+        design = resume.design
+        there: JSON = {"grid": design.grid.shape, "scale": design.scale}
+        for name, value in named.items():
+            if value is not None and value != there[name]:
+                raise ValueError(invalid(where, name, value, f"{there[name]}, as in the resumed sample"))
     else:
-        picture = np.asarray(image)
-    files.update(response.files)
-    if resume is None:
-        rules = get_conventions(conventions or "default", "explain")
-        operator = _operator(perturbation, rules)
-        usual = BLEND_SCALE if isinstance(operator, Blend) else ADDITIVE_SCALE
-        design: Design = StructuredGaussian(
-            default_grid(*_size(picture)) if grid is None else grid, usual if scale is None else scale
-        ).with_conventions(rules)
-        paired = rules.antithetic if antithetic is None else antithetic
-    else:
-        design, operator, paired = resume.design, resume.perturbation, resume.antithetic
-        rules = resume.convention_set
-        asked = {"grid": (grid, design.grid.shape), "scale": (scale, design.scale)}
-        for name, (mine, theirs) in asked.items():
-            if mine is not None and mine != theirs:
-                raise ValueError(invalid("explain", name, mine, f"{theirs}, as in the resumed sample"))
-        if perturbation is not None and perturbation != operator:
-            raise ValueError(invalid("explain", "perturbation", perturbation, f"{operator}, as in the resumed sample"))
-    streams = len(picture) if design.channels == "separate" else 1
-    _check_budget(n_queries, operator, paired, streams, _units_needed(choice, rules))
-    start = time.perf_counter()
-    sample = query(
-        response,
-        picture,
-        design,
-        n_queries,
-        perturbation=operator,
-        antithetic=antithetic,
-        conventions=rules.name,
-        rng=rng,
-        resume=resume,
-        until=until,
-        batch_size=batch_size,
-        cache=cache,
-        progress=progress,
-    )
-    seed = int(rng) if isinstance(rng, int | np.integer) and not isinstance(rng, bool) else None
-    return sample, {
-        "seed": seed,
-        "files": files,
-        "constant_files": dict(response.constant_files),
-        "seconds": {"query": time.perf_counter() - start},
+        rules = get_conventions(conventions or "default", where)
+        perturbation = perturbation or default_operator(rules, design_given=False)
+        design = default_design((picture.shape[1], picture.shape[2]), perturbation, grid, scale)
+    return Experiment.of(picture, design, perturbation=perturbation, conventions=conventions, resume=resume, **given)
+
+
+def origin(response: Response, image: AnyArray | str | Path, rng: Any) -> JSON:
+    """Where an explanation's inputs came from, as the facts that `Explanation.of` takes: seed and files."""
+    picture = {"picture": image} if isinstance(image, str | Path) else {}
+    return {
+        "seed": int(rng) if isinstance(rng, int | np.integer) and not isinstance(rng, bool) else None,
+        "files": {**picture, **response.files},
+        "constant_files": response.constant_files,
     }
-
-
-def choose_rule(L: float | str | None, L_ratio: float | None, conventions: ConventionsName) -> JSON:
-    """How L will be chosen, as the arguments of `LEGTVPath.select`; ValueError where that is not clear."""
-    if L is not None and L_ratio is not None:
-        raise ValueError(invalid("explain", "L, L_ratio", (L, L_ratio), "not given together"))
-    if isinstance(L, str):
-        if L not in ("heldout", "theory"):
-            raise ValueError(invalid("explain", "L", L, '"heldout", "theory" or a number >= 0'))
-        return {"L": L}
-    if L is not None:
-        return {"L": check_within("explain", "L", L, remedy='Or the name of a rule: "heldout", "theory".')}
-    if L_ratio is not None:
-        return {"L_ratio": check_within("explain", "L_ratio", L_ratio, 0.0, 1.0, remedy="For L itself pass `L=`.")}
-    return {"L": "heldout"} if conventions == "default" else {"L_ratio": _PUBLISHED_L_RATIO}
-
-
-def default_grid(height: int, width: int) -> tuple[int, int]:
-    """The finest grid of at most 28 cells a side that divides a picture, or nearly.
-
-    Parameters
-    ----------
-    height, width : int
-        Pixels.
-
-    Returns
-    -------
-    tuple of int
-        (p1, p2). A side without a divisor between 4 and 28 is cut into cells whose sizes differ by a pixel.
-
-    Examples
-    --------
-    >>> default_grid(224, 224), default_grid(8, 8), default_grid(32, 48), default_grid(227, 331)
-    ((28, 28), (8, 8), (16, 24), (26, 28))
-    """
-
-    def cells(side: int) -> int:
-        divisor = max(d for d in range(1, MOST_CELLS + 1) if side % d == 0)
-        pixels = -(-side // MOST_CELLS)  # of the largest cell, where cells differ
-        return divisor if divisor >= min(_FEWEST_CELLS, side) else -(-side // pixels)
-
-    return cells(height), cells(width)
-
-
-def _size(picture: AnyArray) -> tuple[int, int]:
-    if picture.ndim != 3:
-        remedy = "Channels come first; `response.load_image(path)` reads a picture file in this form."
-        raise ValueError(invalid("explain", "image", picture.shape, "an array of shape (C, H, W)", remedy))
-    return picture.shape[1], picture.shape[2]
-
-
-def _operator(given: Perturbation | None, rules: Conventions) -> Perturbation:
-    if given is not None:
-        return given
-    return Blend("blur", at=0.5) if rules.name == "default" else Additive(clip=rules.clip, quantise=rules.quantise)
-
-
-def _units_needed(choice: Mapping[str, Any], rules: Conventions) -> int:
-    """Draws (or pairs) of each channel without which the estimators would refuse the sample that was paid for."""
-    if choice.get("L") == "heldout":
-        return 2 * FOLDS
-    return CROSSFIT_MINIMUM if rules.leg_moments == "crossfit" else 2
-
-
-def _check_budget(n_queries: object, operator: Perturbation, paired: bool, streams: int, units: int) -> None:
-    """Refuse a budget that pays for a sample but not for estimates from it."""
-    least = 1 + int(operator.needs_base) + units * (2 if paired else 1) * streams
-    if isinstance(n_queries, int | np.integer) and n_queries < least:
-        valid = f"at least {least}: f(x0) and {units} {'pairs' if paired else 'draws'} for each of {streams} channel(s)"
-        raise ValueError(invalid("explain", "n_queries", n_queries, valid, "6000 is usual at 28 x 28 cells."))

@@ -10,8 +10,9 @@ from PIL import Image
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
-from legstat.explanation.explanation import choose_rule, default_grid
+from legstat.explanation.defaults import choose_L, default_grid
 from legstat.record import FILES
+from tests import helpers
 
 
 def truth(rows: int = 6, columns: int = 6) -> np.ndarray:
@@ -22,6 +23,10 @@ def truth(rows: int = 6, columns: int = 6) -> np.ndarray:
 
 def grey(side: int = 6) -> np.ndarray:
     return np.full((1, side, side), 0.5)
+
+
+def picture() -> np.ndarray:
+    return np.random.default_rng(0).uniform(0.1, 0.9, (1, 6, 6))
 
 
 class Counting:
@@ -96,11 +101,15 @@ def test_additive_perturbation_gets_the_papers_scale():
         ({"grid": (13, 5)}, "`grid` must be a grid of at most 12 x 12 cells"),
         ({"n_queries": 20}, "`n_queries` must be at least 21"),
         ({"n_queries": 5, "L_ratio": 0.1}, "`n_queries` must be at least 17"),
-        ({"L": "bootstrap"}, '`L` must be "heldout", "theory" or a number'),
+        ({"L": "best"}, "`L` must be a number or one of 'heldout', 'bootstrap', 'theory'"),
+        ({"L": "bootstrap"}, "`n_queries` must be at least 201"),
         ({"L": -1.0}, "`L` must be"),
         ({"L": float("nan")}, "`L` must be"),
-        ({"L_ratio": 1.5}, r"`L_ratio` must be within \[0, 1\]"),
-        ({"L": 0.1, "L_ratio": 0.1}, "`L, L_ratio` must be not given together"),
+        ({"L_ratio": 1.5}, r"`L_ratio` must be a number within \[0, 1\]"),
+        ({"L": 0.1, "L_ratio": 0.1}, "`L, L_ratio, n_regions` must be exactly one"),
+        ({"L": 0.1, "n_regions": 3}, "`L, L_ratio, n_regions` must be exactly one"),
+        ({"design": ls.StructuredGaussian((6, 6)), "grid": (6, 6)}, "`grid` must be left out with `design`"),
+        ({"design": ls.StructuredGaussian((6, 6)), "scale": 0.1}, "`scale` must be left out with `design`"),
         ({"scale": -1.0}, "`scale` must be"),
         ({"scale": 0.0}, "`scale` must be"),
         ({"conventions": "theirs"}, "`conventions` must be one of"),
@@ -113,6 +122,59 @@ def test_refuses_before_anything_is_spent(arguments, text):
     with pytest.raises(ValueError, match=text):
         ls.explain(f, picture, **{"perturbation": ls.Additive(), "n_queries": 100, **arguments})
     assert f.seen == 0
+
+
+@pytest.mark.parametrize("arguments", [{"L": True}, {"L_ratio": True}, {"n_regions": True}, {"n_queries": True}])
+def test_booleans_are_no_numbers(arguments):
+    f = Counting()
+    with pytest.raises(TypeError, match=r"`(L|L_ratio|n_regions|n_queries)` must be"):
+        ls.explain(f, np.full((1, 12, 12), 0.5), **arguments)
+    assert f.seen == 0
+
+
+def test_channels_last_is_refused():
+    f = Counting()
+    with pytest.raises(ValueError, match=r"channels first. Got \(28, 28, 3\).*image.transpose\(2, 0, 1\)"):
+        ls.explain(f, np.full((28, 28, 3), 0.5))
+    assert f.seen == 0
+
+
+def test_a_design_means_the_same_to_explain_and_to_query():
+    design = ls.StructuredGaussian(grid=(3, 3), scale=0.05)
+    f = ls.simulate.linear(truth())
+    found = ls.explain(f, grey(), design=design, n_queries=61, rng=2)
+    sample = ls.query(f, grey(), design, 61, rng=2)
+    assert found.sample.perturbation == sample.perturbation == ls.Additive()
+    assert np.array_equal(found.sample.responses, sample.responses)
+
+
+def test_moments_are_those_of_both_estimates():
+    f = ls.simulate.logistic(3.0 * truth(), offset=-1.0)
+    found = ls.explain(f, picture(), n_queries=300, rng=1, moments="centred", L_ratio=0.2)
+    assert np.array_equal(found.leg.params, ls.LEG(found.sample, moments="centred").fit().params)
+    assert np.array_equal(found.tv.params, ls.LEGTV(found.sample, moments="centred").fit(L_ratio=0.2).params)
+
+
+def test_goes_on_from_what_was_paid_for():
+    f = helpers.Counting(ls.simulate.logistic(3.0 * truth(), offset=-1.0), raise_at=150)
+    given = {"n_queries": 301, "scale": 0.3, "L_ratio": 0.2}
+    with pytest.raises(ls.QueryError) as caught:
+        ls.explain(f, picture(), rng=5, **given)
+    found = ls.explain(f, picture(), resume=caught.value.sample, **given)
+    again = ls.explain(helpers.Counting(f.f), picture(), rng=5, **given)
+    assert np.array_equal(found.sample.responses, again.sample.responses)
+    assert np.array_equal(found.tv.params, again.tv.params)
+    for name, value in (("scale", 0.2), ("grid", (3, 3))):
+        with pytest.raises(ValueError, match=f"`{name}` must be .*as in the resumed sample"):
+            ls.explain(f, picture(), resume=caught.value.sample, **{name: value})
+
+
+@pytest.mark.parametrize("how", [{"L": "bootstrap"}, {"L": 0.01}, {"L_ratio": 0.3}, {"n_regions": 4}])
+def test_L_is_chosen_as_the_path_chooses_it(how):
+    f = ls.simulate.logistic(3.0 * truth(), offset=-1.0)
+    found = ls.explain(f, picture(), n_queries=502, rng=1, **how)
+    assert found.choice == how
+    assert found.tv.L == ls.LEGTV(found.sample).fit_path().select(**how).L
 
 
 def test_picture_of_the_wrong_rank_is_refused():
@@ -130,7 +192,7 @@ def test_smallest_budget_named_in_the_error_suffices():
      (None, 0.3, {"L_ratio": 0.3})],
 )  # fmt: skip
 def test_rule(L, L_ratio, rule):
-    assert choose_rule(L, L_ratio, "default") == rule
+    assert choose_L(L, L_ratio, None, "default") == rule
 
 
 def test_save_writes_everything_and_everything_loads(tmp_path):
