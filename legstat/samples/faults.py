@@ -13,7 +13,7 @@ class QueryError(RuntimeError):
     Attributes
     ----------
     sample : QuerySample or None
-        The part of the sample that was completed; None where the fault came before the first unit.
+        The part of the sample that was completed; None where the fault came before the first draw.
     """
 
     def __init__(self, message: str, sample: QuerySample | None = None) -> None:

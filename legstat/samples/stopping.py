@@ -46,8 +46,8 @@ class HalfWidth:
 
     Notes
     -----
-    Looks are made at fixed numbers of units (draws, or pairs): 128 (320 for bands of cross-fitted estimates), then a
-    quarter more each time, in whole blocks of 32, and at the ceiling. A look sees widths, never estimates. Choosing n
+    Interim analyses are made at fixed numbers of draws, or pairs: 128 (320 for bands of cross-fitted estimates), then a
+    quarter more each time, in whole blocks of 32, and at the ceiling. They see widths, never estimates. Choosing n
     by widths selects standard errors that came out small. Intervals after it are therefore Student's with a third of
     the degrees of freedom that they would have otherwise, in the rule and in the results alike: so they keep their
     level (the page on the sequential rule has the reasons, the measured coverage, and where it falls short). That
@@ -61,7 +61,7 @@ class HalfWidth:
     >>> rule = HalfWidth(0.01, level=0.95, region=(0, 2, 0, 4))
     >>> sample = ls.query(f, np.full((1, 4, 4), 0.5), design, n_queries=6000, until=rule, rng=0)
     >>> sample.stopping
-    <Stopping reached: half-width 0.00923 <= 0.01 at 160 units, 2 looks>
+    <Stopping reached: half-width 0.00923 <= 0.01 at 160 observations, 2 interim analyses>
     >>> low, high = ls.LEG(sample).fit().region((0, 2, 0, 4)).conf_int(level=0.95)[0]
     >>> bool(np.isclose((high - low) / 2, sample.stopping.half_widths[-1], rtol=1e-9, atol=0))
     True
@@ -133,18 +133,18 @@ class HalfWidth:
 
 @dataclass(frozen=True, kw_only=True)
 class Stopping:
-    """What a query run with `until` saw at its looks.
+    """What a query run with `until` saw at its interim analyses.
 
     Attributes
     ----------
     rule : HalfWidth
         What was to be reached.
     units : tuple of int
-        Units (draws, or pairs) of each stream at each look.
+        Observations (draws, or pairs) of each stream at each of them.
     half_widths : tuple of float
-        Of the widest interval at each look, in units of gamma.
+        Of the widest interval at each of them, in units of gamma.
     start : int
-        Units that were there when the rule set in, from a resumed run without it: no look was made at fewer.
+        Observations that were there when the rule set in, from a resumed run without it: none was made at fewer.
 
     Examples
     --------
@@ -160,40 +160,40 @@ class Stopping:
 
     @property
     def reached(self) -> bool:
-        """Whether the last look found the target reached; else the ceiling came first, or a fault."""
+        """Whether the last analysis found the target reached; else the ceiling came first, or a fault."""
         return bool(self.half_widths) and self.half_widths[-1] <= self.rule.target
 
     @property
     def predicted_units(self) -> int:
-        """Units of each stream at which the last look's half-width, shrinking as 1 / root n, meets the target."""
+        """Observations of each stream at which the last half-width, shrinking as 1 / root n, meets the target."""
         if not self.units:
             return 0
         return int(np.ceil(self.units[-1] * (self.half_widths[-1] / self.rule.target) ** 2 * (1.0 - 1e-12)))
 
     def after(self, units: int, half_width: float) -> Stopping:
-        """The same with one more look; looks of so many units or more, seen before, are replaced."""
+        """The same with one more analysis; those of so many observations or more, seen before, are replaced."""
         kept = sum(u < units for u in self.units)
         widths = (*self.half_widths[:kept], half_width)
         return replace(self, units=(*self.units[:kept], units), half_widths=widths)
 
     def to_dict(self) -> JSON:
         """As JSON takes it."""
-        looks = {"units": list(self.units), "half_widths": list(self.half_widths)}
-        return {"rule": self.rule.parameters(), **looks, "start": self.start, "reached": self.reached}
+        seen = {"units": list(self.units), "half_widths": list(self.half_widths)}
+        return {"rule": self.rule.parameters(), **seen, "start": self.start, "reached": self.reached}
 
     @classmethod
     def from_dict(cls, values: JSON) -> Self:
         """What `to_dict` gave."""
         rule = HalfWidth.from_parameters(values["rule"])
-        looks = {name: tuple(values[name]) for name in ("units", "half_widths")}
-        return cls(rule=rule, start=values["start"], **looks)
+        seen = {name: tuple(values[name]) for name in ("units", "half_widths")}
+        return cls(rule=rule, start=values["start"], **seen)
 
     def __repr__(self) -> str:
         if not self.units:
-            return f"<Stopping no look yet, {self.rule!r}>"
+            return f"<Stopping no analysis yet, {self.rule!r}>"
         sign, state = ("<=", "reached") if self.reached else (">", "not reached")
-        seen = f"half-width {self.half_widths[-1]:.3g} {sign} {self.rule.target:g} at {self.units[-1]} units"
-        return f"<Stopping {state}: {seen}, {len(self.units)} looks>"
+        seen = f"half-width {self.half_widths[-1]:.3g} {sign} {self.rule.target:g} at {self.units[-1]} observations"
+        return f"<Stopping {state}: {seen}, {len(self.units)} interim analyses>"
 
 
 def _locked(array: AnyArray) -> AnyArray:

@@ -404,11 +404,11 @@ def test_texts() -> None:
     assert repr(rule) == "<HalfWidth 0.1 at 0.9, simultaneous, (0, 1, 0, 2)>"
     assert repr(HalfWidth(0.1, contrasts=np.ones(6))) == "<HalfWidth 0.1 at 0.95, contrasts=...>"
     assert repr(HalfWidth(0.1, region=GAMMA > 0)) == "<HalfWidth 0.1 at 0.95, region=...>"
-    assert "no look yet" in repr(Stopping(rule=rule))
+    assert "no analysis yet" in repr(Stopping(rule=rule))
     assert Stopping(rule=rule).predicted_units == 0
     seen = Stopping(rule=rule).after(128, 0.3).after(160, 0.2).after(160, 0.15)
     assert (seen.units, seen.half_widths) == ((128, 160), (0.3, 0.15))
-    assert "not reached: half-width 0.15 > 0.1 at 160 units, 2 looks" in repr(seen)
+    assert "not reached: half-width 0.15 > 0.1 at 160 observations, 2 interim analyses" in repr(seen)
 
 
 def test_command_line_stops_and_its_record_repeats(tmp_path: Any) -> None:
