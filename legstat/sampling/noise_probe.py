@@ -143,7 +143,7 @@ def noise_probe(
     Examples
     --------
     >>> import legstat as ls
-    >>> f, design = ls.simulate.linear(np.ones((4, 4))), ls.StructuredGaussian(grid=(4, 4))
+    >>> f, design = lambda images: images.max(axis=(1, 2, 3)), ls.StructuredGaussian(grid=(4, 4))
     >>> noise_probe(f, np.full((1, 4, 4), 0.5), design, rng=0)
     <NoiseProbe 5 pictures x 8 repeats: deterministic>
     """
