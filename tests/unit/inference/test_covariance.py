@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import statsmodels.api as sm
+from statsmodels.stats import multivariate
 from statsmodels.stats.multitest import multipletests
 
 import legstat as ls
@@ -244,6 +245,22 @@ def test_wald_test_of_one_contrast_is_its_t_test() -> None:
     vague = ls.Contrasts(labels=("a", "b"), estimates=np.ones(2), covariance=np.eye(2), df=np.array([50.0, 2.0]), n=120)
     with pytest.raises(ls.InferenceUnavailableError, match="degrees of freedom"):
         vague.wald_test()
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_wald_test_of_normal_data_is_hotellings(k: int) -> None:
+    """Statistic and F scaling against T^2 of a multivariate mean, where Hotelling's law is exact."""
+    rng, n = np.random.default_rng(k), 12
+    x = rng.standard_normal((n, k)) @ rng.standard_normal((k, k)) + 0.3
+    mean, spread = x.mean(axis=0), np.cov(x, rowvar=False).reshape(k, k) / n
+    told = ls.Contrasts(labels=tuple("abcde"[:k]), estimates=mean, covariance=spread, df=np.full(k, n - 1.0), n=120)
+    found = told.wald_test(0.1)
+    square = (mean - 0.1) @ np.linalg.solve(spread, mean - 0.1)
+    # the textbook's: (n - k) / (k (n - 1)) T^2 is F(k, n - k); solves and tails of sums of 12 numbers
+    np.testing.assert_allclose(found.statistic, square, rtol=1e-9, atol=0)
+    assert (found.df, found.df_denom) == (k, n - k)
+    reference = multivariate.test_mvmean(x, mean_null=np.full(k, 0.1))
+    np.testing.assert_allclose(found.pvalue, reference.pvalue, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("call", [

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import highspy
 import numpy as np
 import pytest
 
@@ -185,18 +186,20 @@ def test_time_limit_is_per_solve_although_highs_counts_over_runs() -> None:
 
 def test_ctrl_c_stops_a_large_solve(monkeypatch: pytest.MonkeyPatch) -> None:
     program = FlowProgram.from_potential((224, 224), regions((224, 224)))
-    original, started = highs._Model._run_watched, []
+    original, interrupted = highs._Model._run_watched, []
 
     def interrupted_while_running(model: highs._Model) -> None:
+        interrupted.append(model)
         threading.Timer(0.5, _thread.interrupt_main).start()
-        started.append(time.perf_counter())
         original(model)
 
     monkeypatch.setattr(highs._Model, "_run_watched", interrupted_while_running)
     with pytest.raises(KeyboardInterrupt):
         # the primal simplex needs about a minute here
         solve(program, 0.1 * program.L_max, engine="highs", selection="vertex", options={"simplex_strategy": 4})
-    assert 0.4 < time.perf_counter() - started[0] < 15
+    # it was the interrupt that ended HiGHS, not an answer: true on a busy machine too, where seconds say nothing
+    (model,) = interrupted
+    assert model.highs.getModelStatus() == highspy.HighsModelStatus.kInterrupt
 
 
 def test_an_engine_that_died_is_built_anew(monkeypatch: pytest.MonkeyPatch) -> None:
