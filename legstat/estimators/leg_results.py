@@ -30,7 +30,7 @@ class LEGResults(Cells, Results):
 
     Examples
     --------
-    >>> import legstat as ls
+    >>> import numpy as np, legstat as ls
     >>> f, design = ls.simulate.linear(np.eye(4)), ls.StructuredGaussian(grid=(4, 4), scale=0.05)
     >>> result = ls.LEG(ls.query(f, np.full((1, 4, 4), 0.5), design, n_queries=201, rng=0)).fit()
     >>> result

@@ -140,7 +140,7 @@ def test_regions_are_tested_on_the_other_part(channels: str) -> None:
 
 
 def test_region_inference_refuses() -> None:
-    with pytest.raises(ValueError, match="at most one"):
+    with pytest.raises(ValueError, match="exactly one"):
         ls.region_inference(sample(), L=0.1, L_ratio=0.1)
     with pytest.raises(ValueError, match="some region"):
         ls.region_inference(sample(), L=0.0, smallest=20)
