@@ -213,6 +213,27 @@ def test_certificate_edge_by_edge(size: float) -> None:
             assert getattr(found, name) == pytest.approx(value, rel=1e-12), name
 
 
+def test_certificates_of_general_programs_know_no_unit() -> None:
+    rng = np.random.default_rng(2)
+    D = graph.incidence(*graph.grid_edges((3, 4)), 12).toarray()
+    A, a, w = rng.standard_normal((9, 12)), rng.standard_normal(9), rng.uniform(0.2, 0.9, len(D))
+    g, z, y = rng.standard_normal(12), 0.5 * rng.standard_normal(len(D)), rng.standard_normal(9)
+    for size in (0.1, 1.0):  # with a small g the gap is measured by its floor
+        found = []
+        for weight in (1.0, 2.0**-30):
+            program = GeneralProgram.dense(D, A, a, weight * w)
+            found.append(general_certificate(program, 1e-4 * size * g, weight * z, weight * y, 0.3))
+        for name in ("primal_residual", "dual_residual", "gap", "complementarity"):
+            # a power of two rounds nothing
+            assert getattr(found[1], name) == getattr(found[0], name), name
+        # the residuals by their definition
+        assert found[0].dual_residual == pytest.approx(
+            np.abs(D.T @ np.clip(z, -w, w) - A.T @ y).max() / w.max(), rel=1e-12
+        )
+        expected = (np.abs(a - A @ g * 1e-4 * size).max() - 0.3) / max(program.L_max, 0.3)
+        assert found[0].primal_residual == pytest.approx(expected, rel=1e-12)
+
+
 def test_what_passes() -> None:
     parts = {"primal_residual": 1e-8, "dual_residual": 1e-8, "gap": 1e-8}
     assert Certificate(dual_value=1.0, complementarity=1.0, **parts).passed

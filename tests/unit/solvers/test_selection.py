@@ -104,6 +104,17 @@ def test_the_error_bound_holds_for_any_point_and_multipliers() -> None:
     for d in ([1.0, 1.4, 2.4], [0.5, 1.5, 2.0], [0.0, 0.0, 0.0], [1.1, 1.5, 2.6]):
         for y in ([0.0, 0.0, 0.0], [1.5, 0.0, 0.0], [-1.0, 0.0, 2.0]):
             assert np.abs(np.array(d) - truth).max() <= error_bound(regions, np.array(d), np.array(y))
+    # by hand, one edge with t = 4 and d <= 1: two regions each out of balance by r, at most |d - 4| apart
+    edge = Regions(
+        np.arange(2), 2, *(np.array([v]) for v in (0, 1)), *(np.array([float(v)]) for v in (-9, 1, 4)), np.ones(1)
+    )
+    for d, y, bound in (
+        (1.0, 3.0, 0.0),
+        (0.0, 0.0, 8.0),
+        (0.5, 3.0, np.sqrt(2 * (1.5 + 3.5))),
+        (1.5, 3.0, np.sqrt(8.0) + 0.5),
+    ):
+        assert error_bound(edge, np.array([d]), np.array([y])) == pytest.approx(bound, rel=1e-12)
     # the multiplier of d0 <= 1 is what the others pull with
     assert error_bound(regions, truth, np.array([1.5, 0.0, 0.0])) <= 1e-7
 
