@@ -134,3 +134,17 @@ def residual_model(path: Path, *, width: int = 8, seed: int = 0) -> Path:
     inputs = [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 8, 16])]
     outputs = [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", width])]
     return save(helper.make_graph(nodes, "residual", inputs, outputs, weights), path, 17)
+
+
+def open_size_model(path: Path) -> Path:
+    """Write a dense layer for 4 x 4 pictures behind an input whose rows and columns are open."""
+    weights = np.random.default_rng(7).normal(size=(48, 5)).astype(np.float32)
+    nodes = [helper.make_node("Flatten", ["image"], ["flat"]), helper.make_node("MatMul", ["flat", "W"], ["out"])]
+    graph = helper.make_graph(
+        nodes,
+        "open",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["N", 5])],
+        [numpy_helper.from_array(weights, "W")],
+    )
+    return save(graph, path)

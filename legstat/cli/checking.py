@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from legstat._core.typing import JSON
-from legstat.cli.common import DEBUG, DIFFERENT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
+from legstat.cli.common import DEBUG, DIFFERENT, FAULT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
 from legstat.cli.model_flags import check_flags, constants_from, transport_from
 from legstat.cli.model_options import (
     CA_CERTS,
@@ -22,8 +22,9 @@ from legstat.cli.model_options import (
     URL,
     VERSION,
 )
-from legstat.inspection.endpoint import EndpointReport, inspect_endpoint
-from legstat.inspection.onnx_file import ModelReport, inspect_model
+from legstat.inspection.endpoint import inspect_endpoint
+from legstat.inspection.onnx_file import inspect_model
+from legstat.inspection.report import Inspection
 from legstat.record import verify as verify_record
 
 
@@ -71,7 +72,7 @@ def inspect(
                 "ca_certs": ca_certs,
             },
         )
-        report: ModelReport | EndpointReport
+        report: Inspection
         if url is None:
             report = inspect_model(model, threads=threads, provider=provider or "cpu", **common)
         else:
@@ -79,6 +80,8 @@ def inspect(
             report = inspect_endpoint(url, model, version=model_version, transport=transport, **common)
         voice.say(str(report))
         voice.data(report.to_dict())
+    if not report.response:  # what stops it stands among the problems
+        raise typer.Exit(FAULT)
 
 
 @app.command()

@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, AnyArray
-from legstat.inspection.onnx_file import difference_text, own_rule, picture_for, scores_text, variants
+from legstat.inspection.report import Inspection
+from legstat.inspection.trials import Preset, assumed, compare_presets, picture_for, run_alone, variants
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
-from legstat.responses.network.preprocessing import PRESETS, Preprocessing
+from legstat.responses.network.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndpointReport:
-    """What `inspect_endpoint` found; ``str(report)`` is the text that ``legstat inspect --url`` prints.
+class EndpointReport(Inspection):
+    """What `inspect_endpoint` found, beside what stands in every `Inspection`.
 
     Parameters
     ----------
     url, model : str
         Address, and the model's name there.
-    inputs, outputs : tuple of str
-        With type and shape.
-    response : dict
-        What `Response.describe` says after a run on the picture; empty where there was none.
-    problems : tuple of str
-        What has to be settled before it can be explained, and what looks wrong.
-    presets : tuple of (str, int, str or None, float)
-        Preset, first choice, its label, its probability: for the given picture under every preset that fits.
+    inputs, outputs, response, problems, presets, repeat_difference, batch_difference, evaluations : optional
+        As for `Inspection`.
     seconds : dict of str to float
         Seconds for a picture: one request of one picture, and all requests under way at once.
-    repeat_difference : float or None
-        Largest difference of the class outputs among repeated requests of one picture; 0 means bit for bit.
-    batch_difference : float or None
-        Largest difference between sending pictures together and one by one.
-    evaluations, requests : int
-        Pictures and requests that the inspection took.
+    requests : int
+        Requests that the inspection took.
 
     Examples
     --------
@@ -55,60 +44,27 @@ class EndpointReport:
 
     url: str
     model: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    response: JSON = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    presets: tuple[tuple[str, int, str | None, float], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    repeat_difference: float | None = None
-    batch_difference: float | None = None
-    evaluations: int = 0
     requests: int = 0
 
-    def to_dict(self) -> JSON:
-        """The report as plain JSON values."""
-        plain: JSON = json.loads(json.dumps(asdict(self)))
-        return plain
+    def _origin(self) -> list[str]:
+        return [f"model        {self.model} at {self.url}"]
 
-    def __repr__(self) -> str:
-        return f"<EndpointReport {self.model} at {self.url}: {len(self.problems)} problems>"
-
-    def __str__(self) -> str:
-        """The report as text, one fact per line."""
-        about = self.response
-        lines = [
-            f"model        {self.model} at {self.url}",
-            *(f"input        {text}" for text in self.inputs),
-            *(f"output       {text}" for text in self.outputs),
+    def _where(self, about: JSON) -> list[str]:
+        served = about["version_served"] or "not told"
+        return [
+            f"version      asked for: {about['version'] or 'none'}; that answered: {served}",
+            f"platform     {about['platform'] or 'not told'}; what the network is cannot be seen from here",
+            f"numbers      sent as {'bytes' if about['binary'] else 'JSON'}",
         ]
-        if about:
-            shape = " x ".join("any" if size is None else str(size) for size in about["input_shape"])
-            served = about["version_served"] or "not told"
-            lines += [
-                f"version      asked for: {about['version'] or 'none'}; that answered: {served}",
-                f"platform     {about['platform'] or 'not told'}; what the network is cannot be seen from here",
-                f"numbers      sent as {'bytes' if about['binary'] else 'JSON'}",
-                f"picture      {about['input']!r}: channels x rows x columns = {shape}, "
-                f"{about['preprocessing']['layout']}",
-                f"classes      {about['n_classes']}, read from {about['output']!r} as {about['output_kind']}",
-                f"  because    {about['output_kind_ground']}",
-                f"scores       {scores_text(about['output_kind'])}",
-            ]
-        lines += [f"problem      {text}" for text in self.problems]
-        for name, top, label, chance in self.presets:
-            shown = f"{top}" if label is None else f"{top} ({label})"
-            lines.append(f"preset       {name + ':':<10}first choice {shown}, probability {chance:.4g}")
-        if self.seconds:
-            lines.append(
-                "speed        per picture, " + ", ".join(f"{n}: {1e3 * s:.3g} ms" for n, s in self.seconds.items())
-            )
-        if self.repeat_difference is not None:
-            lines.append(f"repeated     {difference_text(self.repeat_difference)} between requests of one picture")
-        if self.batch_difference is not None:
-            lines.append(f"batched      {difference_text(self.batch_difference)} between one by one and together")
-        lines.append(f"cost         {self.evaluations} evaluations in {self.requests} requests")
-        return "\n".join(lines)
+
+    def _speed(self) -> list[str]:
+        if not self.seconds:
+            return []
+        return ["speed        per picture, " + ", ".join(f"{n}: {1e3 * s:.3g} ms" for n, s in self.seconds.items())]
+
+    def _cost(self) -> str:
+        return f"{self.evaluations} evaluations in {self.requests} requests"
 
 
 def inspect_endpoint(
@@ -176,29 +132,24 @@ def inspect_endpoint(
             )
     problems = [str(one.message) for one in said]
     if preprocessing is None:
-        problems.append(
-            f"no preprocessing was given: taken to want {'0..255' if settled.preprocessing.scale == 255 else '[0, 1]'} "
-            "in RGB order; the server does not tell. Compare the presets on a picture whose class is known."
-        )
+        problems.append(assumed(settled, "the server does not tell"))
     if settled.describe()["version"] is None:
         problems.append("no version was asked for: the model may be replaced under its name, and no answers are kept.")
     pictures = variants(picture).astype(settled.dtype)
     began = settled.requests
-    alone = settled.with_batch_size(1)
     start = time.perf_counter()
-    one_by_one = np.concatenate([alone.class_outputs(one[None]) for one in pictures]).astype(np.float64)
-    seconds = {"one by one": (time.perf_counter() - start) / len(pictures)}
-    again = [alone.class_outputs(pictures[:1]).astype(np.float64) for _ in range(max(repeats - 1, 0))]
+    trial = run_alone(settled, pictures, repeats)
+    seconds = {"one by one": (time.perf_counter() - start) / trial.evaluations}
     many = np.resize(pictures, (settled.batch_size, *pictures.shape[1:]))
     start = time.perf_counter()
     together = settled.class_outputs(many).astype(np.float64)
     size, at_once = settled.request_size, -(-len(many) // settled.request_size)
     seconds[f"{at_once} requests of {size} at once"] = (time.perf_counter() - start) / len(many)
-    presets = _presets(opened, picture) if image is not None else ()
-    asked = len(presets)
-    if presets and preprocessing is not None:
-        presets = (*own_rule(settled), *presets)
-    expected = np.resize(one_by_one, together.shape)
+    presets: tuple[Preset, ...] = ()
+    asked = 0
+    if image is not None:
+        presets, asked = compare_presets(opened, settled, picture, preprocessing is not None)
+    expected = np.resize(trial.one_by_one, together.shape)
     return EndpointReport(
         url=url,
         model=model,
@@ -208,22 +159,8 @@ def inspect_endpoint(
         problems=tuple(problems),
         presets=presets,
         seconds=seconds,
-        repeat_difference=max((float(np.abs(run - one_by_one[:1]).max()) for run in again), default=None),
+        repeat_difference=trial.repeat_difference,
         batch_difference=float(np.abs(together - expected).max()),
-        evaluations=1 + len(pictures) + len(again) + len(many) + asked,
+        evaluations=1 + trial.evaluations + len(many) + asked,
         requests=1 + settled.requests - began + asked,
     )
-
-
-def _presets(
-    opened: Callable[[object], HttpResponse], picture: AnyArray
-) -> tuple[tuple[str, int, str | None, float], ...]:
-    """First choice under every preset that fits the network's channels."""
-    found = []
-    for name in PRESETS:
-        with contextlib.suppress(ValueError), warnings.catch_warnings():
-            warnings.simplefilter("ignore", LegstatWarning)
-            response, _ = opened(name).bind(picture)
-            top, label, chance = response.describe()["top_x0"][0]
-            found.append((name, top, label, chance))
-    return tuple(found)

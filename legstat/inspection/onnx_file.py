@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.responses.network.preprocessing import PRESETS, Preprocessing
-from legstat.responses.network.response import NetworkResponse
+from legstat.inspection.report import Inspection
+from legstat.inspection.trials import Preset, assumed, compare_presets, picture_for, run_alone, variants
+from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.binding import load_runtime
 from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.opening import onnx_response
@@ -23,8 +22,8 @@ from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelReport:
-    """What `inspect_model` found; ``str(report)`` is the text that ``legstat inspect`` prints.
+class ModelReport(Inspection):
+    """What `inspect_model` found, beside what stands in every `Inspection`.
 
     Parameters
     ----------
@@ -32,15 +31,10 @@ class ModelReport:
         Name of the file, SHA-256 (of all its files), program that wrote it.
     n_bytes, opset, ir_version, n_parameters : int
         Size of the model file, versions of operators and format, numbers in the initialisers.
-    external_files, inputs, outputs : tuple of str
-        Data files beside it; inputs and outputs with type and shape.
-    response : dict
-        What `Response.describe` says after a run on the picture; empty where the file cannot be run as it is.
-    problems : tuple of str
-        What has to be settled before it can be explained, and what looks wrong.
-    presets : tuple of (str, int, str or None, float)
-        Preset, first choice, its label, its probability: for the given picture under every preset that fits; under
-        "as given" for a preprocessing that is none of them.
+    external_files : tuple of str
+        Data files beside it.
+    inputs, outputs, response, problems, presets, repeat_difference, batch_difference, evaluations : optional
+        As for `Inspection`.
     providers : dict of str to str
         Installed providers, each with the number of nodes that it executes, or what it said.
     placement : dict of str to int
@@ -49,21 +43,6 @@ class ModelReport:
         Seconds per image by batch size.
     best_batch_size : int or None
         The fastest one.
-    repeat_difference : float or None
-        Largest difference of the class outputs among repeated runs of one picture; 0 means bit for bit.
-    batch_difference : float or None
-        Largest difference between running pictures together and one by one.
-    evaluations : int
-        Forward passes that the inspection took.
-
-    Examples
-    --------
-    >>> from legstat.data import digits_model_path
-    >>> report = inspect_model(digits_model_path(), seconds=0)
-    >>> report.problems[0][:29], report.timings
-    ('no preprocessing was given: t', {})
-    >>> print(str(report).splitlines()[4])
-    output       logits float32 [N, 10]
     """
 
     file: str
@@ -74,64 +53,27 @@ class ModelReport:
     ir_version: int
     n_parameters: int
     external_files: tuple[str, ...]
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    response: JSON = field(default_factory=dict)
-    problems: tuple[str, ...] = ()
-    presets: tuple[tuple[str, int, str | None, float], ...] = ()
     providers: dict[str, str] = field(default_factory=dict)
     placement: dict[str, int] = field(default_factory=dict)
     timings: dict[int, float] = field(default_factory=dict)
     best_batch_size: int | None = None
-    repeat_difference: float | None = None
-    batch_difference: float | None = None
-    evaluations: int = 0
 
-    def to_dict(self) -> JSON:
-        """The report as plain JSON values."""
-        plain: JSON = json.loads(json.dumps(asdict(self)))
-        return plain
-
-    def __repr__(self) -> str:
-        return f"<ModelReport {self.file}: {self.n_parameters:,} parameters, {len(self.problems)} problems>"
-
-    def __str__(self) -> str:
-        """The report as text, one fact per line."""
-        about = self.response
-        lines = [
+    def _origin(self) -> list[str]:
+        return [
             f"model        {self.file}, {self.n_bytes:,} bytes, {self.n_parameters:,} parameters",
             f"sha256       {self.sha256}",
             f"written by   {self.producer or 'unknown'}; opset {self.opset}, format version {self.ir_version}",
             *(f"data file    {name}" for name in self.external_files),
-            *(f"input        {text}" for text in self.inputs),
-            *(f"output       {text}" for text in self.outputs),
         ]
-        if about:
-            rule = about["preprocessing"]
-            shape = " x ".join("any" if size is None else str(size) for size in about["input_shape"])
-            lines += [
-                f"picture      {about['input']!r}: channels x rows x columns = {shape}, {rule['layout']}, batch "
-                f"{about['batch']}",
-                f"classes      {about['n_classes']}, read from {about['output']!r} as {about['output_kind']}",
-                f"  because    {about['output_kind_ground']}",
-                f"scores       {scores_text(about['output_kind'])}",
-            ]
-        lines += [f"problem      {text}" for text in self.problems]
-        for name, top, label, chance in self.presets:
-            shown = f"{top}" if label is None else f"{top} ({label})"
-            lines.append(f"preset       {name + ':':<10}first choice {shown}, probability {chance:.4g}")
-        lines += [f"provider     {name}: {said}" for name, said in self.providers.items()]
+
+    def _speed(self) -> list[str]:
+        lines = [f"provider     {name}: {said}" for name, said in self.providers.items()]
         if self.placement:
             lines.append("nodes on     " + ", ".join(f"{name}: {count}" for name, count in self.placement.items()))
         if self.timings:
             times = BatchTimings(self.timings, 0)
             lines.append(f"speed        per image at batch {times}; best {self.best_batch_size}")
-        if self.repeat_difference is not None:
-            lines.append(f"repeated     {difference_text(self.repeat_difference)} between runs of one picture")
-        if self.batch_difference is not None:
-            lines.append(f"batched      {difference_text(self.batch_difference)} between one by one and together")
-        lines.append(f"cost         {self.evaluations} forward passes")
-        return "\n".join(lines)
+        return lines
 
 
 def inspect_model(
@@ -195,7 +137,6 @@ def inspect_model(
         "inputs": tuple(map(str, facts.inputs)),
         "outputs": tuple(map(str, facts.outputs)),
     }
-    problems: list[str] = []
 
     def opened(rule: object, **more: object) -> OnnxResponse:
         settings: JSON = {
@@ -222,76 +163,43 @@ def inspect_model(
             settled, _ = fresh.bind(picture)
         except ValueError as error:
             return ModelReport(**known, problems=(str(error),), evaluations=1)
-    problems += [str(one.message) for one in said]
+    problems = [str(one.message) for one in said]
     if preprocessing is None:
-        problems.append(
-            f"no preprocessing was given: taken to want {'0..255' if settled.preprocessing.scale == 255 else '[0, 1]'} "
-            "in RGB order; nothing in the file tells. Compare the presets on a picture whose class is known."
-        )
+        problems.append(assumed(settled, "nothing in the file tells"))
     pictures = variants(picture).astype(settled.dtype)
-    one_by_one = np.concatenate([settled.class_outputs(one[None]) for one in pictures]).astype(np.float64)
+    trial = run_alone(settled, pictures, repeats)
+    # of the response before `bind`, which may have found that pictures have to go one by one
     together = fresh.with_batch_size(len(pictures)).class_outputs(pictures).astype(np.float64)
-    again = [settled.class_outputs(pictures[:1]).astype(np.float64) for _ in range(max(repeats - 1, 0))]
-    checks = settled.describe()["checks"].get("free_batch", {})
-    evaluations = 1 + 2 * len(pictures) + len(again) + int(checks.get("evaluations", 0))
+    about = settled.describe()
+    checks = (about["company"], about["checks"].get("free_batch"))
+    tried = sum(check.get("evaluations", 0) for check in checks if check is not None)
     timings = measure_batch_sizes(settled, picture, seconds=seconds) if seconds > 0 else None
-    presets = _presets(opened, settled, picture) if image is not None else ()
-    evaluations += len(presets)
-    if presets and preprocessing is not None:
-        presets = (*own_rule(settled), *presets)
+    presets: tuple[Preset, ...] = ()
+    spent = 0
+    if image is not None:
+        presets, spent = compare_presets(
+            lambda name: opened(name, free_batch_axis=False), settled, picture, preprocessing is not None
+        )
+    placement = settled.node_placement(picture)
     return ModelReport(
         **known,
-        response=settled.describe(),
+        response=about,
         problems=tuple(problems),
         presets=presets,
         providers=_providers(opened, picture),
-        placement=settled.node_placement(picture),
+        placement=placement,
         timings={} if timings is None else timings.seconds,
         best_batch_size=None if timings is None else timings.best,
-        repeat_difference=max((float(np.abs(run - one_by_one[:1]).max()) for run in again), default=None),
-        batch_difference=float(np.abs(together - one_by_one).max()),
-        evaluations=evaluations + 1 + (0 if timings is None else timings.evaluations),
+        repeat_difference=trial.repeat_difference,
+        batch_difference=float(np.abs(together - trial.one_by_one).max()),
+        # f(x0), the pictures together and one profiled run beside the trials
+        evaluations=2
+        + trial.evaluations
+        + len(pictures)
+        + tried
+        + spent
+        + (0 if timings is None else timings.evaluations),
     )
-
-
-def picture_for(response: NetworkResponse, image: str | Path | AnyArray | None) -> FloatArray:
-    """The picture that was given, or random pixels."""
-    if isinstance(image, str | Path):
-        return response.load_image(image)
-    if image is not None:
-        return np.asarray(image, dtype=np.float64)
-    usual = (3, *(response.preprocessing.size or (224, 224)))
-    channels, rows, columns = (
-        size or free for size, free in zip(response.input_shape or (None, None, None), usual, strict=True)
-    )
-    return np.random.default_rng(0).random((channels, rows, columns))
-
-
-def variants(picture: FloatArray) -> FloatArray:
-    """A handful of different pictures made of one: as it is, mirrored, upside down, negative, dark."""
-    return np.stack([picture, picture[:, :, ::-1], picture[:, ::-1], 1.0 - picture, 0.5 * picture])
-
-
-def _presets(
-    opened: Callable[..., OnnxResponse], settled: OnnxResponse, picture: FloatArray
-) -> tuple[tuple[str, int, str | None, float], ...]:
-    """First choice under every preset that fits the network's channels."""
-    found = []
-    for name in PRESETS:
-        with contextlib.suppress(ValueError), warnings.catch_warnings():
-            warnings.simplefilter("ignore", LegstatWarning)
-            response, _ = opened(name, free_batch_axis=False).bind(picture)
-            top, label, chance = response.describe()["top_x0"][0]
-            found.append((name, top, label, chance))
-    return tuple(found)
-
-
-def own_rule(settled: NetworkResponse) -> tuple[tuple[str, int, str | None, float], ...]:
-    """First choice under the preprocessing that was given, where it is none of the presets."""
-    if replace(settled.preprocessing, layout="auto") in PRESETS.values():
-        return ()
-    top, label, chance = settled.describe()["top_x0"][0]
-    return (("as given", top, label, chance),)
 
 
 def _providers(opened: Callable[..., OnnxResponse], picture: FloatArray) -> dict[str, str]:
@@ -308,15 +216,3 @@ def _providers(opened: Callable[..., OnnxResponse], picture: FloatArray) -> dict
         else:
             said[name] = f"runs {nodes.get(name, 0)} of {sum(nodes.values())} nodes"
     return said
-
-
-def scores_text(kind: str) -> str:
-    """Scores that the kind of output allows."""
-    if kind in ("logits", "sigmoid_logits"):
-        return "log_odds, probability, logit, difference"
-    return "log_odds (while no probability is rounded to 0), probability, difference"
-
-
-def difference_text(value: float) -> str:
-    """A largest difference in words."""
-    return "no difference, bit for bit," if value == 0.0 else f"differences of up to {value:.3g}"

@@ -66,8 +66,8 @@ def compare_company(
                 "batch_size",
                 batch_size,
                 "1 for this network",
-                f"It takes one picture and fails on {size} at once ({str(error).strip()[:300]}). Pass batch_size=1, or "
-                "mend its batch axis.",
+                f"It takes one picture and fails on {size} at once ({str(error).strip()[:300]}). Pass batch_size=1 "
+                "(--batch-size 1), or mend its batch axis.",
             )
         ) from error
     truth = alone[mixed].astype(np.float64)

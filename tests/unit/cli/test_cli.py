@@ -17,6 +17,7 @@ from legstat.data import digits_model_path, load_digit
 from legstat.record import FILES
 from legstat.responses.onnx.response import OnnxResponse
 from tests.helpers_http import serving
+from tests.helpers_onnx import open_size_model
 
 
 @pytest.fixture
@@ -267,7 +268,7 @@ def test_model_behind_an_address_is_explained_inspected_and_verified(picture, tm
         assert done.exit_code == 0, done.stderr
         assert "10, read from 'logits' as logits" in done.stdout
         assert "preset       unit:     first choice 7" in done.stdout
-        assert "no difference, bit for bit, between requests of one picture" in done.stdout
+        assert "no difference, bit for bit, between runs of one picture" in done.stdout
         as_json = json.loads(run("inspect", "digits", "--url", server.url, "--json").stdout)
         assert as_json["requests"] > 3
         assert any("no version was asked for" in text for text in as_json["problems"])
@@ -379,6 +380,14 @@ def test_inspect_tells_what_the_file_is():
     assert done.exit_code == 0, done.stderr
     assert "logits" in done.stdout
     assert run("inspect", "no.onnx").exit_code == FAULT
+
+
+def test_inspect_fails_where_the_model_cannot_be_run(tmp_path):
+    done = run("inspect", open_size_model(tmp_path / "m.onnx"))
+    assert done.exit_code == FAULT
+    [problem] = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+    assert "224 x 224 pixels" in problem
+    assert "size = [rows, columns]" in problem
 
 
 def test_help_lists_the_commands():

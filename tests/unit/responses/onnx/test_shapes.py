@@ -15,7 +15,7 @@ from legstat.inspection.onnx_file import inspect_model
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.torch.opening import torch_response
-from tests.helpers_onnx import linear_model, save
+from tests.helpers_onnx import linear_model, open_size_model, save
 
 SHAPE = (3, 4, 4)
 RNG = np.random.default_rng(7)
@@ -53,21 +53,8 @@ def test_a_binary_module_that_drops_its_axes_gives_one_score(devices: object) ->
     assert f(np.stack([X0, X0, X0]).astype(np.float32)) == pytest.approx([value] * 3, rel=1e-6)
 
 
-def open_size(path: Path) -> Path:
-    """A dense layer for 4 x 4 pictures behind an input whose rows and columns are open."""
-    nodes = [helper.make_node("Flatten", ["image"], ["flat"]), helper.make_node("MatMul", ["flat", "W"], ["out"])]
-    graph = helper.make_graph(
-        nodes,
-        "open",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, "H", "W"])],
-        [helper.make_tensor_value_info("out", TensorProto.FLOAT, ["N", 5])],
-        [numpy_helper.from_array(RNG.normal(size=(48, 5)).astype(np.float32), "W")],
-    )
-    return save(graph, path)
-
-
 def test_a_size_that_only_the_layers_know_is_asked_for(tmp_path: Path) -> None:
-    path = open_size(tmp_path / "m.onnx")
+    path = open_size_model(tmp_path / "m.onnx")
     with pytest.raises(ValueError, match=r"`image` must be of the size that the network was made.*size = \[rows, col"):
         onnx_response(path).bind(RNG.random((3, 8, 8)))
     onnx_response(path).bind(X0)
