@@ -35,7 +35,7 @@ from legstat.inference.multiplicity import MultipleTest
 from legstat.inference.power import solve_half_width, solve_power, solve_queries
 from legstat.inspection.endpoint import EndpointReport, inspect_endpoint
 from legstat.inspection.onnx_file import ModelReport, inspect_model
-from legstat.moments.estimate import Moments
+from legstat.moments.moments import Moments
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.record import Verification, verify
 from legstat.responses.base import Response

@@ -15,7 +15,7 @@ from legstat._core.frozen import Portable
 from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.programs import Program, program_for, restore_mean
-from legstat.moments.estimate import Moments
+from legstat.moments.moments import Moments
 from legstat.solvers import ExactPath, Solution, exact_path, solutions_along
 
 

@@ -10,7 +10,8 @@ from legstat._core.errors import invalid
 from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.leg_results import LEGResults
 from legstat.inference.covariance import no_variance
-from legstat.moments.estimate import ADAPTIVE_LIMIT, COV_TYPES, Moments
+from legstat.moments.estimate import ADAPTIVE_LIMIT, COV_TYPES
+from legstat.moments.moments import Moments
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.samples.sample import QuerySample
 

@@ -21,7 +21,7 @@ from legstat.estimators.path import LEGTVPath
 from legstat.estimators.radius import bootstrap_radius, check_rule, theory_radius
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import N_DRAWS
-from legstat.moments.estimate import Moments
+from legstat.moments.moments import Moments
 from legstat.samples.sample import QuerySample
 
 

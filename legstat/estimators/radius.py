@@ -14,7 +14,8 @@ from legstat.inference.confidence_set import bootstrap_L
 from legstat.inference.covariance import Covariance, no_variance
 from legstat.inference.intervals import check_units
 from legstat.inference.theory import structured_L, theorem_L
-from legstat.moments.estimate import COV_TYPES, Moments
+from legstat.moments.estimate import COV_TYPES
+from legstat.moments.moments import Moments
 from legstat.samples.sample import QuerySample
 
 Rule = Literal["heldout", "bootstrap", "theory"]

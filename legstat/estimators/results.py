@@ -17,7 +17,7 @@ from legstat._core.frozen import Portable
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.designs.by_name import design_from_parameters
-from legstat.moments.estimate import Moments
+from legstat.moments.moments import Moments
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from legstat.inference.intervals import (
     symmetric,
     t_quantiles,
 )
-from legstat.moments.estimate import Moments
+from legstat.moments.moments import Moments
 from legstat.samples.sample import QuerySample
 
 

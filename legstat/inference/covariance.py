@@ -11,8 +11,10 @@ import numpy as np
 from legstat._core.checks import check_count, check_rng
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.moments.estimate import ROUNDING, Moments
-from legstat.moments.units import Influence, PowerSums, Units, degrees_of_freedom
+from legstat.moments.estimate import ROUNDING
+from legstat.moments.influence import Influence, PowerSums, degrees_of_freedom
+from legstat.moments.moments import Moments
+from legstat.moments.units import Units
 
 _BATCH_BYTES = 64 * 2**20  # multiplier draws held at once; further draws pass over the units again
 SEED = 0

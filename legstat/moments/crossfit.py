@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import scipy.linalg
 
 from legstat._core.typing import FloatArray
+from legstat.moments.influence import Estimate, Influence, PowerSums, degrees_of_freedom
 from legstat.moments.ridge import gcv_ridge
-from legstat.moments.units import Estimate, Influence, PowerSums, Sums, Units, degrees_of_freedom, summed
+from legstat.moments.sums import Sums, summed
+from legstat.moments.units import Units
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 MOST_LEVERAGE = 0.65
@@ -27,52 +31,52 @@ def crossfit(units: Units, leave_out: tuple[int, int] | None) -> Estimate:
     centre, mean_y, base = sums.centre(units.paired)
     shift = mean_y - float(pilot @ (centre - mu)) if not units.paired else 0.0
     drift, product = np.zeros(units.n_unknowns), np.zeros(units.n_unknowns)
-    plain, swayed = PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)
+    by_law, by_draws = PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)
     for z, y in units.rows(leave_out):
         rows, spread = z - mu, z - centre
         moved = spread @ hat
-        # the residual that u has from the map of the others
+        # r_u, the residual that u has from the map of the others: that from the map of all over 1 - h_u
         residual = (y - shift - rows @ pilot) / (1.0 - base - np.einsum("ij,ij->i", moved, spread))
         product += residual @ rows
         drift += residual @ moved  # leaving u out moves the pilot by minus this
         if leave_out is None:
-            plain.add(units.solve(rows) * residual[:, None])
-            swayed.add(moved * residual[:, None])
+            by_law.add(units.solve(rows) * residual[:, None])
+            by_draws.add(moved * residual[:, None])
     total = units.solve(product)
     gamma = pilot + (total - drift) / n
-    weights = np.array([1.0 / np.sqrt(n * (n - 1.0))])
-    if leave_out is not None:
-        return gamma, Influence(mu, pilot[None], total[None] / n, np.array([shift]), weights), None
-    level, shape = plain.about_mean(n), swayed.about_mean(n)
-    if not shape[0].any():  # no pilot: the estimate is that of centred moments
-        free = Influence(
-            centre=mu,
-            maps=pilot[None],
-            means=total[None] / n,
-            shifts=np.array([shift]),
-            weights=weights,
-            power=1.0,
-            base=base,
-            hat=hat,
-            hat_centre=centre,
-        )
+    # First scaling. The estimate is the pilots' mean plus the mean of n contributions psi_u; its variance is estimated
+    # by sum (psi_u - mean psi)^2 / (n (n - 1)): every psi_u - mean psi is weighed by
+    weight = 1.0 / np.sqrt(n * (n - 1.0))
+    plain = Influence(
+        centre=mu, maps=pilot[None], means=total[None] / n, shifts=np.array([shift]), weights=np.array([weight])
+    )
+    if leave_out is not None:  # a fold's map is only used to predict: its spread would go unread
+        return gamma, plain, None
+    level, shape = by_law.about_mean(n), by_draws.about_mean(n)
+    if not shape[0].any():  # no pilot: the estimate is that of centred moments, psi_u = S^{-1} z_u r_u
+        free = replace(plain, power=1.0, base=base, hat=hat, hat_centre=centre)
         return gamma, free, (level[0] / (n * (n - 1.0)), degrees_of_freedom(*level, n))
-    # With its pilot the estimate follows the drawn z's own covariance, as least squares does: to first order u moves it
-    # along H z_u. Where the draws determine a cell badly, that says so; S^{-1} z_u would say the opposite, and bands
-    # covered 2 to 6 % too little. The level over all cells is that of S^{-1} z_u, whose expectation is right.
-    ratio = float(level[0].sum() / shape[0].sum())
-    influence = Influence(
+    # Second scaling. What are the psi_u? Each direction by itself is half right:
+    #   S^{-1} z_u r_u, S known: their sum over all cells (the trace) has the right expectation for any pilot, but with
+    #     a pilot the estimate follows the drawn z's own covariance, as least squares does, so that single cells which
+    #     the draws determine badly look as sure as others: bands covered 2 to 6 % too little;
+    #   H z_u r_u, H = (Z^T Z + n lambda S)^{-1}: how u moves the estimate to first order, right from cell to cell, but
+    #     shrunken by lambda as a whole.
+    # So psi_u = c H z_u r_u, with the c that gives both the same trace,
+    #   c^2 = sum_u |S^{-1} z_u r_u - mean|^2 / sum_u |H z_u r_u - mean|^2.
+    c2 = float(level[0].sum() / shape[0].sum())
+    c = np.sqrt(c2)
+    influence = replace(
+        plain,
         centre=centre,
-        maps=pilot[None],
-        means=np.sqrt(ratio) * drift[None] / n,
+        means=c * drift[None] / n,
         shifts=np.array([mean_y]),
-        weights=weights,
-        matrix=np.sqrt(ratio) * hat,
+        matrix=c * hat,
         power=1.0,
         base=base,
         hat=hat,
     )
-    return gamma, influence, (ratio * shape[0] / (n * (n - 1.0)), degrees_of_freedom(*shape, n))
+    return gamma, influence, (c2 * shape[0] / (n * (n - 1.0)), degrees_of_freedom(*shape, n))
 
 
 def _halves(units: Units, leave_out: tuple[int, int] | None) -> Estimate:

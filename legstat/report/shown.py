@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from legstat._core.typing import FloatArray
-from legstat.moments.estimate import Moments
+from legstat.moments.moments import Moments
 
 
 class Shown(Protocol):

@@ -20,7 +20,8 @@ from legstat._core.digests import array_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.design import Design
-from legstat.moments.estimate import Moments, estimate_moments
+from legstat.moments.estimate import estimate_moments
+from legstat.moments.moments import Moments
 from legstat.moments.units import Units
 from legstat.perturbations.cell_map import CellMap
 from legstat.perturbations.operators import Additive, Perturbation

@@ -12,7 +12,7 @@ from statsmodels.stats.multitest import multipletests
 import legstat as ls
 from legstat.inference.covariance import Covariance
 from legstat.inference.intervals import absolute_sum_intervals
-from legstat.moments.units import degrees_of_freedom
+from legstat.moments.influence import degrees_of_freedom
 
 SHAPE = (4, 3)
 GAMMA = np.array([[0.0, 0.0, 0.0], [0.0, 2.0, 1.0], [0.0, -1.0, 0.0], [0.0, 0.0, 0.0]])
@@ -60,7 +60,7 @@ def test_least_squares_is_statsmodels_ols(cov_type: str, antithetic: bool) -> No
 
 
 def test_least_squares_needs_more_units_than_unknowns() -> None:
-    with pytest.raises(ValueError, match="more than 13 units"):
+    with pytest.raises(ValueError, match="more than 13 observations"):
         ls.LEG(sample(units=12)).fit(cov_type="HC3")
 
 
@@ -68,7 +68,7 @@ def test_least_squares_needs_more_units_than_unknowns() -> None:
 def test_crossfit_is_the_naive_leave_one_out(antithetic: bool) -> None:
     """gamma-hat = mean of g_{-u} + S^{-1} z_u (y_u - fitted by the others), each pilot solved by itself."""
     from legstat.moments.crossfit import ridge_pilot
-    from legstat.moments.units import summed
+    from legstat.moments.sums import summed
 
     data = sample(antithetic, units=60)
     z, y = flat(data)

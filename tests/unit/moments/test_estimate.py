@@ -10,9 +10,10 @@ import statsmodels.api as sm
 
 import legstat as ls
 import legstat.moments.crossfit
-import legstat.moments.estimate
+import legstat.moments.regression
 import legstat.moments.units
-from legstat.moments.estimate import Moments, estimate_moments
+from legstat.moments.estimate import estimate_moments
+from legstat.moments.moments import Moments
 from tests.helpers import (
     naive_gamma,
     naive_halves,
@@ -120,7 +121,8 @@ def test_least_squares_is_that_of_statsmodels(arrangement: str, cov_type: str) -
 
 def test_least_squares_needs_more_units_than_unknowns() -> None:
     with pytest.raises(
-        ValueError, match=r"6 units a channel.*of more than 6 units.*crossfit|more than 6 units.*Got '6"
+        ValueError,
+        match=r"6 pairs a channel.*of more than 6 pairs.*crossfit|more than 6 pairs.*Got '6",
     ):
         take("pairs", 14).moments("least_squares")
 
@@ -203,7 +205,7 @@ def test_drawing_again_gives_the_bits_of_keeping(arrangement: str, kind: Any, mo
 @pytest.mark.parametrize("arrangement", ["pairs", "draws", "joint pairs"])
 def test_crossfit_without_a_matrix(arrangement: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = take(arrangement)
-    for module in (legstat.moments.estimate, legstat.moments.crossfit):
+    for module in (legstat.moments.regression, legstat.moments.crossfit):
         monkeypatch.setattr(module, "DENSE_LIMIT", 2)
     ((z, y),) = naive_units(sample)
     law = sample.units[0].law
@@ -223,7 +225,7 @@ def test_crossfit_without_a_matrix(arrangement: str, monkeypatch: pytest.MonkeyP
 def test_crossfit_is_unbiased(arrangement: str, dense: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mean over 250 small samples within the limit that all cells keep with probability 1 - 1e-6."""
     if not dense:
-        monkeypatch.setattr(legstat.moments.estimate, "DENSE_LIMIT", 2)
+        monkeypatch.setattr(legstat.moments.crossfit, "DENSE_LIMIT", 2)
     truth = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]])
     # a linear part that the estimator must find, and a curved one that is noise to it and lies in its way
     f = ls.simulate.quadratic(truth, 0.3) if arrangement != "blend draws" else None
@@ -352,7 +354,7 @@ def test_bad_shrinkage(shrinkage: float) -> None:
 )
 def test_too_few_units(kind: Any, n_queries: int, needed: int) -> None:
     sample = take("pairs", n_queries)
-    with pytest.raises(ValueError, match=rf"{(n_queries - 1) // 2} units a channel.*|of at least {needed}") as caught:
+    with pytest.raises(ValueError, match=rf"{(n_queries - 1) // 2} pairs a channel.*|of at least {needed}") as caught:
         sample.moments(kind)
     assert f"of at least {needed} for '{kind}'" in str(caught.value)
     assert "Raise n_queries" in str(caught.value)
@@ -370,7 +372,7 @@ def test_stopped_run_without_units_has_no_moments() -> None:
     assert sample.n_units == (0,)
     assert sample.draws().shape == (0, 2, 2, 3)
     assert sample.responses.shape == (0,)
-    with pytest.raises(ValueError, match="0 units a channel"):
+    with pytest.raises(ValueError, match="0 pairs a channel"):
         sample.moments("printed")
 
 

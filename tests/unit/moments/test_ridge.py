@@ -10,7 +10,7 @@ import legstat as ls
 from legstat.designs.grid import Grid
 from legstat.moments.crossfit import ridge_pilot
 from legstat.moments.ridge import adaptive_ridge, gcv_ridge
-from legstat.moments.units import summed
+from legstat.moments.sums import summed
 from tests.helpers import naive_D
 
 
