@@ -58,7 +58,7 @@ class SavedPath:
     ...     files = found.save(folder)
     ...     path = SavedPath.load(Path(folder) / "path.npz")
     >>> bool((path.params == found.path.params).all()), path.choice
-    (True, {'rule': 'heldout'})
+    (True, {'L': 'heldout'})
     """
 
     Ls: FloatArray
@@ -72,7 +72,9 @@ class SavedPath:
         """Read the path.npz of a run; ValueError for any other file."""
         with loading_arrays(path, "LEGTVPath") as (header, arrays):
             measured = (arrays.get("heldout_r2"), arrays.get("heldout_std_errors"))
-            return cls(arrays["Ls"], arrays["params"], *measured, header["choice"])
+            # the rule was an argument of its own in schema 1
+            choice = {"L" if name == "rule" else name: value for name, value in header["choice"].items()}
+            return cls(arrays["Ls"], arrays["params"], *measured, choice)
 
 
 def prepare(folder: str | Path) -> None:
