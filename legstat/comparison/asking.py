@@ -23,7 +23,7 @@ class Asking:
     response : Response or callable
         The black box, with the score that is explained.
     image : ndarray of shape (C, H, W)
-        x0 in [0, 1], as `check_picture` gives it.
+        x0 in [0, 1], as `Response.check_image` gives it.
     n_queries : int
         Ceiling on evaluations, f(x0) included.
     baseline : str or ndarray, default "blur"

@@ -13,7 +13,6 @@ from legstat._core.checks import check_choice, check_count, check_within
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
-from legstat._core.pictures import check_picture
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.comparison.method import Method, MethodMap
 from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
@@ -181,9 +180,7 @@ def compare(
     named = dict(images) if isinstance(images, Mapping) else {f"{i}": image for i, image in enumerate(images)}
     if not named:
         raise ValueError(invalid("compare", "images", images, "at least one picture"))
-    pictures = {name: check_picture("compare", image) for name, image in named.items()}
-    for picture in pictures.values():
-        response.check_image(picture, "compare")
+    pictures = {name: response.check_image(image, "compare") for name, image in named.items()}
     folder = None if store is None else Path(store)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)

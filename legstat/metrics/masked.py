@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 
 from legstat._core.errors import LegstatWarning, invalid
-from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Blend
@@ -43,9 +42,8 @@ class MaskedPicture:
     """
 
     def __init__(self, where: str, response: Answering, image: AnyArray, shape: tuple[int, int]) -> None:
-        picture = check_picture(where, image)
         black_box = as_response(response)
-        black_box.check_image(picture, where)
+        picture = black_box.check_image(image, where)
         self.where, self.image, self.grid = where, picture, Grid(shape)
         self.grid.tiling(*picture.shape[-2:])
         self.opened, self.n_queries = black_box.as_probability(), 0
