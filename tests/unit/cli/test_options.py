@@ -28,6 +28,8 @@ EXPLAIN = {
     "how": ("--perturb", "black", "--at", "0.4", "--scale", "0.2", "--L", "0.001"),
     "rule": ("--perturb", "additive", "--L", "heldout"),
     "theory": ("--perturb", "additive", "--L", "theory", "--score", "probability"),
+    "bootstrap": ("--perturb", "additive", "--L", "bootstrap", "--n-queries", "260"),
+    "regions": ("--perturb", "additive", "--n-regions", "6"),
     "conventions": ("--conventions", "paper"),
     "until": ("--until", "5", "--n-queries", "260", "--L-ratio", "0.3"),
     "here": ("--threads", "1", "--provider", "cpu", "--allow-fallback", "--batch-size", "7", "--L-ratio", "0.3"),
@@ -131,5 +133,5 @@ def test_help_says_what_there_is():
         for option in command.params:
             assert option.param_type_name != "option" or (option.help or "").endswith("."), (name, option.name)
     said = {option.name: option.help for option in COMMANDS["explain"].params if option.param_type_name == "option"}
-    for word in ("heldout", "theory", "number"):
+    for word in ("heldout", "bootstrap", "theory", "number"):
         assert word in said["L"]
