@@ -47,6 +47,9 @@ class EndpointReport(Inspection):
     seconds: dict[str, float] = field(default_factory=dict)
     requests: int = 0
 
+    def __repr__(self) -> str:
+        return f"<EndpointReport {self.model} at {self.url}: {len(self.problems)} problems>"
+
     def _origin(self) -> list[str]:
         return [f"model        {self.model} at {self.url}"]
 

@@ -58,6 +58,9 @@ class ModelReport(Inspection):
     timings: dict[int, float] = field(default_factory=dict)
     best_batch_size: int | None = None
 
+    def __repr__(self) -> str:
+        return f"<ModelReport {self.file}: {self.n_parameters:,} parameters, {len(self.problems)} problems>"
+
     def _origin(self) -> list[str]:
         return [
             f"model        {self.file}, {self.n_bytes:,} bytes, {self.n_parameters:,} parameters",
