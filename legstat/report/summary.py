@@ -209,7 +209,8 @@ def _sum_note(results: Shown) -> list[str]:
 def _served(ledger: JSON) -> str:
     """What a cache spared and what was spent before the run, where there was any."""
     served = f", {ledger['cached']} served" if ledger.get("cached") else ""
-    return served + (f", {ledger['beforehand']} beforehand" if ledger.get("beforehand") else "")
+    trials = f", {ledger['trials']} trials besides" if ledger.get("trials") else ""
+    return served + (f", {ledger['beforehand']} beforehand" if ledger.get("beforehand") else "") + trials
 
 
 def _stopped(stopping: JSON | None) -> list[tuple[str, str]]:

@@ -128,6 +128,8 @@ class Response(ABC):
         """Ways to compute the same scores among which a measurement may choose: this one alone, unless overruled."""
         return (self,)
 
+    trials: int = 0
+    """Evaluations, beside that of x0, by which the last `bind` tried how the black box answers."""
     has_classes: bool = False
     """Whether the black box chooses among classes, so that `top_classes` has an answer."""
 

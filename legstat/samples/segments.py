@@ -102,6 +102,9 @@ class Ledger:
     tuning : int
         Evaluations that measured the batch size (``batch_size="auto"``). They give no answers and come on top of
         `n_queries`: how many there are depends on the machine, and the sample must not.
+    trials : int
+        Evaluations at the first picture that tried whether answers depend on their batch. They too come on top; they
+        are made once for a network that runs here, and none by the clock.
 
     Examples
     --------
@@ -118,10 +121,11 @@ class Ledger:
     cached: int = 0
     beforehand: int = 0
     tuning: int = 0
+    trials: int = 0
 
     @property
     def spent(self) -> int:
-        """All evaluations really made."""
+        """All evaluations really made, but `trials`."""
         return self.x0 + self.base + self.perturbed + self.failed + self.beforehand + self.tuning
 
     @property

@@ -210,7 +210,14 @@ class Experiment:
             f_base=float("nan") if self.perturbation.needs_base else f_x0,
             segments=tuple(Segment(self.key, c, self.first_block, empty) for c in range(self.budget.streams)),
             response=response.describe(),
-            ledger=Ledger(self.n_queries, x0=int(not served), base=0, perturbed=0, cached=int(served)),
+            ledger=Ledger(
+                self.n_queries,
+                x0=int(not served),
+                base=0,
+                perturbed=0,
+                cached=int(served),
+                trials=0 if served else response.trials,
+            ),
         )
 
     # ---------------------------------------------------------------- checks

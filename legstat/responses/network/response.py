@@ -135,23 +135,24 @@ class NetworkResponse(NetworkEvaluation):
         settled = copy.copy(self)
         settled._choices, settled._decision, settled._score = choices, decision, score
         settled._x0 = settled._facts_at_x0(outputs, float(values[0]))
-        settled.saturated = 0
+        settled.saturated = settled.trials = 0
         settled._local = threading.local()
         settled.together = self._usual_together(image.shape)
         if self._batch_open:
             settled.batch_size = self._usual_batch_size(image.shape)
-        if self._runs_here and settled.batch_size > 1:
+        if self._runs_here and settled.batch_size > 1 and self._company is None:  # else it is known
             settled._try_company(image.astype(self.dtype), outputs)
         return settled, float(values[0])
 
     def _try_company(self, image: AnyArray, first: NDArray[np.generic]) -> None:
-        """Go over to one picture at a time, with a warning, where answers depend on the batch; outside the ledger."""
+        """Go over to one picture at a time, with a warning, where answers depend on the batch."""
 
         def outputs(images: AnyArray, size: int) -> NDArray[np.generic]:
             return self.with_batch_size(size).class_outputs(images)
 
         allowed = ALIKE[2] if self._coarse else None
         self._company = compare_company(self._choices.where, outputs, image, first, self.batch_size, allowed)
+        self.trials = self._company["evaluations"]
         if self._company["alike"]:
             return
         self.batch_size = 1
@@ -207,7 +208,7 @@ class NetworkResponse(NetworkEvaluation):
         """
         target, kind = description.get("target"), description.get("output_kind")
         settled = copy.copy(self)
-        settled._local = threading.local()
+        settled._local, settled.trials = threading.local(), 0
         if kind is not None and target is not None:
             stated = cast("OutputKind", check_output_kind(self._choices.where, kind))
             settled._decision = Decision(

@@ -113,3 +113,16 @@ def test_batches_that_fail_are_found_before_a_query_is_spent(tmp_path: Path) -> 
     f, _ = onnx_response(path, target=1, batch_size=1).bind(X0)
     images = np.stack([X0, 1 - X0]).astype(np.float32)
     assert f(images) == pytest.approx([f(one[None])[0] for one in images], rel=1e-6)
+
+
+def test_what_was_tried_stands_in_the_ledger_and_is_not_tried_again(tmp_path: Path) -> None:
+    f = onnx_response(linear_model(tmp_path / "m.onnx", shape=SHAPE).path, target=1)
+    sample = ls.query(f, X0, DESIGN, n_queries=101, rng=0, progress=False)
+    about = sample.response["company"]
+    assert sample.ledger.trials == about["evaluations"] > 0
+    assert sample.ledger.spent == 101
+    bound, _ = f.bind(X0)
+    again = ls.query(bound, X0, DESIGN, n_queries=101, rng=0, progress=False)
+    assert again.ledger.trials == 0
+    np.testing.assert_array_equal(again.responses, sample.responses)
+    assert again.response["company"] == about
