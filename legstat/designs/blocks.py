@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 BLOCK = 32
-"""Units in one block of draws. Part of the sample format: changing it changes every draw."""
+"""Observations in one block of draws. Part of the sample format: changing it changes every draw."""
 
 Key = tuple[int, int]
 """The two 64-bit words that key the generator."""

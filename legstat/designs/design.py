@@ -121,7 +121,7 @@ class Design(Value):
         block : int
             Number of the block, from 0.
         planes : int, default 1
-            Independent planes of one unit: the number of channels for a "joint" design.
+            Independent planes of one draw: the number of channels for a "joint" design.
 
         Returns
         -------

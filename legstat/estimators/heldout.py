@@ -1,4 +1,4 @@
-"""Out-of-sample R^2 of a linear map: how much of f's response a map explains on units it has not seen."""
+"""Out-of-sample R^2 of a linear map: how much of f's response a map explains on observations it has not seen."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class HeldOut(Portable):
 
 
 def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray], folds: int = 5) -> HeldOut:
-    """K-fold R^2 on the units of a sample.
+    """K-fold R^2 on the observations of a sample.
 
-    For antithetic samples the units are pairs and R^2 is that of the odd part (f(z) - f(-z)) / 2, which a linear map
-    can explain in full only if f is linear there; else the response is centred at its mean over the training folds.
+    For antithetic samples the observations are pairs and R^2 is that of the odd part (f(z) - f(-z)) / 2, which a linear
+    map can explain in full only if f is linear there; else the response is centred at its mean over the training folds.
 
     Parameters
     ----------
     sample : QuerySample
-        The sample; its units are dealt to the folds in turn.
+        The sample; its observations are dealt to the folds in turn.
     fit : callable
         ``fit((fold, folds))`` gives maps of shape (models, P, p), estimated without that fold.
     folds : int, default 5
@@ -62,7 +62,7 @@ def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray]
     Raises
     ------
     ValueError
-        If there are fewer units than two for each fold.
+        If there are fewer observations than two for each fold.
     """
     most = min(sample.n_units) // 2
     folds = check_count("heldout_r2", "folds", folds, 2, most, remedy="Raise n_queries for more.")
@@ -82,7 +82,7 @@ def _r2(errors: FloatArray, total: np.float64) -> FloatArray:
 
 
 def r2_on(sample: QuerySample, params: FloatArray) -> float:
-    """R^2 of one map of shape (P, p) on all units of a sample it was not fitted to.
+    """R^2 of one map of shape (P, p) on all observations of a sample it was not fitted to.
 
     Parameters
     ----------

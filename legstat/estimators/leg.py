@@ -132,7 +132,7 @@ class LEG:
 
     @staticmethod
     def _r2_heldout(sample: QuerySample, kind: MomentKind) -> float | None:
-        """Out-of-sample R^2, None where a fold leaves fewer units than least squares has unknowns."""
+        """Out-of-sample R^2, None where a fold leaves fewer observations than least squares has unknowns."""
         unknowns = sample.planes * sample.design.grid.n_cells + 1
         if kind == "least_squares" and min(sample.n_units) * (FOLDS - 1) // FOLDS <= unknowns:
             return None

@@ -135,7 +135,7 @@ class LEGTV:
         ValueError
             If the level is not inside (0, 1).
         InferenceUnavailableError
-            If the estimator was made from moments alone, or from too few units.
+            If the estimator was made from moments alone, or from too few observations.
         """
         return bootstrap_radius(self._data, self._moments, self._kind, level, n_draws, rng)
 
@@ -308,7 +308,7 @@ class LEGTV:
         """
         sample = self._data
         if isinstance(sample, Moments):
-            remedy = "Held-out units need the responses."
+            remedy = "Held-out observations need the responses."
             raise ValueError(invalid("LEGTV.heldout", "data", "a Moments", "a QuerySample", remedy))
 
         def fit(fold: tuple[int, int]) -> FloatArray:

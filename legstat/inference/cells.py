@@ -91,7 +91,7 @@ class Cells(Inferring):
 
     @property
     def _unknowns(self) -> int:
-        """Unknowns that one stream's units determine together."""
+        """Unknowns that one stream's observations determine together."""
         design = self.moments.design
         return self.params.size if design.channels == "joint" else design.grid.n_cells
 
@@ -110,7 +110,7 @@ class Cells(Inferring):
             units = tuple(dataclasses.replace(u, keep=False) for u in self.sample.units)
         moments = self.moments
         if self.sample is not None and moments.variances is not None:
-            # a result does not keep how each unit moved it either: with least squares that is a p x p matrix
+            # a result does not keep how each observation moved it either: with least squares that is a p x p matrix
             moments = self.sample.moments(cast("MomentKind", moments.kind), cov_type=moments.cov_type)
         return covariance_of(moments, units, "LEGResults")
 

@@ -39,7 +39,7 @@ class WaldTest:
     pvalue : float
         From Hotelling's law: statistic (nu - k + 1) / (k nu) as F(k, nu - k + 1). It tends to chi-squared with n. With
         n in the place of nu, as for normal contributions, true hypotheses were rejected far too often (16 of them at
-        100 units, level 5 %: in 20 to 55 % of samples).
+        100 observations, level 5 %: in 20 to 55 % of samples).
 
     Examples
     --------
@@ -172,7 +172,7 @@ class Contrasts(Portable, Inferring):
         if nu <= k:
             raise InferenceUnavailableError(
                 f"legstat.wald_test: {k} hypotheses at once need standard errors of more than {k} degrees of freedom; "
-                f"{self.n} units give {nu:.0f}. Raise n_queries, test fewer contrasts, or use "
+                f"{self.n} observations give {nu:.0f}. Raise n_queries, test fewer contrasts, or use "
                 "conf_int(simultaneous=True), which needs no inverse."
             )
         scale = self.std_errors

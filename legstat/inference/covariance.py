@@ -1,4 +1,4 @@
-"""The covariance of an estimate, kept as the units' contributions so that no p x p matrix is needed."""
+"""The covariance of an estimate, kept as the observations' contributions so that no p x p matrix is needed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from legstat.moments.influence import Influence, PowerSums, degrees_of_freedom
 from legstat.moments.moments import Moments
 from legstat.moments.units import Units
 
-_BATCH_BYTES = 64 * 2**20  # multiplier draws held at once; further draws pass over the units again
+_BATCH_BYTES = 64 * 2**20  # multiplier draws held at once; further draws pass over the observations again
 SEED = 0
 """Seed of the multiplier bootstrap unless one is given, so that an interval is a function of the sample."""
 
@@ -27,7 +27,7 @@ class Covariance:
     Parameters
     ----------
     units : tuple of Units
-        The units of each stream.
+        The observations of each stream.
     influence : tuple of Influence
         How they moved each stream's estimate (`Moments.influence`).
 
@@ -38,8 +38,8 @@ class Covariance:
 
     Notes
     -----
-    phi_u belongs to one statistical unit: a draw, or an antithetic pair. Streams (the channels of a "separate" design)
-    are drawn independently, so their estimates are uncorrelated. Every method passes over the units and costs
+    phi_u belongs to one observation: a draw, or an antithetic pair. Streams (the channels of a "separate" design)
+    are drawn independently, so their estimates are uncorrelated. Every method passes over the observations and costs
     O(n Q log Q) per pass (O(n Q^2) for a dense design or least squares); memory is named with each.
 
     Examples
@@ -64,7 +64,7 @@ class Covariance:
 
     @property
     def n(self) -> int:
-        """Units behind each parameter, in the smallest stream."""
+        """Observations behind each parameter, in the smallest stream."""
         return min(u.n for u in self._units)
 
     @cached_property

@@ -13,13 +13,14 @@ from legstat._core.typing import FloatArray
 from legstat.inference.covariance import SEED
 
 MINIMUM_UNITS = 100
-"""Units from which intervals and tests are offered."""
+"""Observations from which intervals and tests are offered."""
 MINIMUM_JOINT_UNITS = 300
-"""Units from which cross-fitted estimates offer bands and FWER tests: the tails of many t need more."""
+"""Observations from which cross-fitted estimates offer bands and FWER tests: the tails of many t need more."""
 HC0_UNITS_PER_UNKNOWN = 40
-"""HC0 takes residuals for errors, which shrinks them by n / (n - unknowns): units for each unknown that it needs."""
+"""HC0 takes residuals for errors, which shrinks them by n / (n - unknowns): observations an unknown that it needs."""
 HC_JOINT_UNITS_PER_UNKNOWN = 20
-"""Units an unknown from which HC1 and HC2 offer bands and familywise tests: at 6 they were 0.5 to 1.5 % short."""
+"""Observations an unknown from which HC1 and HC2 offer bands and familywise tests: below, at 6 say,
+they were 0.5 to 1.5 % short."""
 N_DRAWS = 2000
 """Multiplier draws: the 95 % quantile of the maximum is then known to within 0.5 % of probability."""
 
@@ -35,7 +36,7 @@ def check_units(where: str, n: int) -> None:
     """InferenceUnavailableError where intervals and tests would not hold their level."""
     if n < MINIMUM_UNITS:
         raise InferenceUnavailableError(
-            f"legstat.{where}: {n} units a channel (draws, or pairs if antithetic) are too few: below "
+            f"legstat.{where}: {n} observations a channel (draws, or pairs if antithetic) are too few: below "
             f"{MINIMUM_UNITS} the intervals were measured to cover less than they say. Raise n_queries; "
             "`std_errors` are there without it."
         )
@@ -51,7 +52,7 @@ def check_kind(where: str, cov_type: str, n: int, unknowns: int, joint: bool) ->
     cov_type : str
         Which estimate.
     n : int
-        Units behind each stream.
+        Observations behind each stream.
     unknowns : int
         Unknowns of a stream.
     joint : bool
@@ -60,19 +61,19 @@ def check_kind(where: str, cov_type: str, n: int, unknowns: int, joint: bool) ->
     check_units(where, n)
     if cov_type == "HC0" and n < HC0_UNITS_PER_UNKNOWN * unknowns:
         raise InferenceUnavailableError(
-            f"legstat.{where}: intervals by HC0 cover too little below {HC0_UNITS_PER_UNKNOWN} units an unknown "
+            f"legstat.{where}: intervals by HC0 cover too little below {HC0_UNITS_PER_UNKNOWN} observations an unknown "
             f"(here {n} for {unknowns}). Use cov_type='HC2' or 'HC3'; HC0's std_errors are there for comparison."
         )
     if joint and cov_type == "crossfit" and n < MINIMUM_JOINT_UNITS:
         raise InferenceUnavailableError(
-            f"legstat.{where}: cross-fitted estimates hold for all cells at once from {MINIMUM_JOINT_UNITS} units "
-            f"(here {n}). Raise n_queries, or use LEG(sample).fit(cov_type='sandwich'), or 'HC3' with more units than "
-            "cells."
+            f"legstat.{where}: cross-fitted estimates hold for all cells at once from {MINIMUM_JOINT_UNITS} "
+            f"observations (here {n}). Raise n_queries, or use LEG(sample).fit(cov_type='sandwich'), or 'HC3' with "
+            "more observations than cells."
         )
     if joint and cov_type in ("HC1", "HC2") and n < HC_JOINT_UNITS_PER_UNKNOWN * unknowns:
         raise InferenceUnavailableError(
-            f"legstat.{where}: bands and familywise tests by {cov_type} hold from {HC_JOINT_UNITS_PER_UNKNOWN} units "
-            f"an unknown (here {n} for {unknowns}). Use cov_type='HC3', or conf_int(simultaneous=False)."
+            f"legstat.{where}: bands and familywise tests by {cov_type} hold from {HC_JOINT_UNITS_PER_UNKNOWN} "
+            f"observations an unknown (here {n} for {unknowns}). Use cov_type='HC3', or conf_int(simultaneous=False)."
         )
 
 
@@ -86,8 +87,8 @@ def sequential_df(df: FloatArray) -> FloatArray:
 
     A run that stops when its widths are small enough stops early where its standard errors came out small. Where that
     is worst (the target at what an analysis would see on average) and contributions are products of two normals, 95 %
-    intervals miss in 5.6 % with the full df, in 5.1 % with a half, in 5.0 % with a third, at 128 to 3000 units; 90 %
-    intervals need the third too (``python -m tests.statistical.sequential --model``).
+    intervals miss in 5.6 % with the full df, in 5.1 % with a half, in 5.0 % with a third, at 128 to 3000 observations;
+    90 % intervals need the third too (``python -m tests.statistical.sequential --model``).
     """
     return df / 3.0
 
@@ -97,8 +98,8 @@ def joint_df(df: FloatArray) -> FloatArray:
 
     Bands rest on the worst parameter. Where contributions have heavy tails (what a map leaves over of a saturating
     score: a few large residuals), it is the one whose standard error, and whose fourth moments, came out too small.
-    With all df 95 % bands covered 85 to 94 % of clipped logistic and cubic truths at 100 to 640 units, with a half
-    92 to 97 %; where there are hundreds of df it changes next to nothing (docs/studies/coverage.md). A mean over a
+    With all df 95 % bands covered 85 to 94 % of clipped logistic and cubic truths at 100 to 640 observations, with a
+    half 92 to 97 %; where there are hundreds of df it changes next to nothing (docs/studies/coverage.md). A mean over a
     region meets the same tails where the score bends along that region, with all df and with a half:
     ``python -m tests.statistical.sequential --fixed --replicates 400``.
     """
@@ -146,7 +147,7 @@ def max_t_draws(source: DrawSource, std_errors: FloatArray, n_draws: int = N_DRA
     From a `Covariance` :math:`\max_j |\sum_u e_u \phi_{uj}| / se_j`, the Gaussian multiplier bootstrap.
 
     Their quantile is the critical value of bands that cover all parameters at once (Chernozhukov, Chetverikov and
-    Kato, 2013: valid for many more parameters than units, where every single interval is).
+    Kato, 2013: valid for many more parameters than observations, where every single interval is).
 
     Parameters
     ----------
@@ -162,7 +163,7 @@ def max_t_draws(source: DrawSource, std_errors: FloatArray, n_draws: int = N_DRA
     Returns
     -------
     ndarray of shape (n_draws,)
-        The maxima. O(n_draws Q) time for each unit, at most 64 MiB at once.
+        The maxima. O(n_draws Q) time for each observation, at most 64 MiB at once.
     """
     return np.concatenate([studentised(batch, std_errors).max(axis=1) for batch in source.draws(n_draws, rng)])
 

@@ -74,7 +74,7 @@ def solve_queries(
     form : {"proof", "printed"}, default "proof"
         What the right-hand side bounds; see `error_bound`.
     antithetic, channels, n_channels : optional
-        How queries become independent draws: the theorem counts units.
+        How queries become independent draws: the theorem counts observations.
 
     Returns
     -------
@@ -166,14 +166,14 @@ def solve_half_width(
     level : float, optional
         Coverage of each interval, or of all.
     noise : float, optional
-        Instead of a pilot: standard deviation of what the linear map does not explain of a unit's response (pairs: of
-        (f(z) - f(-z)) / 2).
+        Instead of a pilot: standard deviation of what the linear map does not explain of an observation's response
+        (pairs: of (f(z) - f(-z)) / 2).
     design : Design, optional
         With `noise`: the design.
     simultaneous : bool, default False
         Whether the intervals shall hold for all cells at once: max-t from a pilot, Bonferroni from a noise level.
     antithetic : bool, default True
-        With `noise`: whether units are pairs. A pilot knows its own.
+        With `noise`: whether observations are pairs. A pilot knows its own.
     rng : None, int, Generator or anything `numpy.random.default_rng` takes
         Source of the bootstrap's multipliers.
 
@@ -189,13 +189,13 @@ def solve_half_width(
     TypeError
         If the pilot is no sample.
     InferenceUnavailableError
-        If the pilot has fewer units than intervals are offered from.
+        If the pilot has fewer observations than intervals are offered from.
 
     Notes
     -----
-    Never fewer queries than pay for the units from which the intervals are offered. Normal quantiles. The pilot's own
-    residuals stand for those of the larger sample, whose cross-fitted map is better: with few units for each unknown
-    the answer is on the safe side.
+    Never fewer queries than pay for the observations from which the intervals are offered. Normal quantiles. The
+    pilot's own residuals stand for those of the larger sample, whose cross-fitted map is better: with few observations
+    for each unknown the answer is on the safe side.
 
     Examples
     --------
@@ -278,13 +278,13 @@ def solve_power(
     TypeError
         If the pilot is no sample.
     InferenceUnavailableError
-        If the pilot has fewer units than tests are offered from.
+        If the pilot has fewer observations than tests are offered from.
 
     Notes
     -----
-    Never fewer queries than pay for the units from which the test is offered.
+    Never fewer queries than pay for the observations from which the test is offered.
     The two-sided z-test of statsmodels' ``NormalIndPower`` with one sample (``ratio=0``): its effect size is the
-    contrast over the standard error times root n, its observations are units.
+    contrast over the standard error times root n, its observations are the sample's.
     With several channels, the least favourable one.
 
     Examples
@@ -346,11 +346,11 @@ def _missing(where: str, given: dict[str, float | int | None]) -> str:
 
 def _units(where: str, budget: Budget, n_queries: int, least: int = 1) -> int:
     fewest = budget.queries(least)
-    return budget.units(check_count(where, "n_queries", n_queries, fewest, what=f" ({least} units a channel)"))
+    return budget.units(check_count(where, "n_queries", n_queries, fewest, what=f" ({least} observations a channel)"))
 
 
 def _offered_from(pilot: QuerySample | None, simultaneous: bool) -> int:
-    """Units from which the intervals are offered; without a pilot, of cross-fitted moments."""
+    """Observations from which the intervals are offered; without a pilot, of cross-fitted moments."""
     crossfit = pilot is None or pilot.conventions == "default"
     return MINIMUM_JOINT_UNITS if simultaneous and crossfit else MINIMUM_UNITS
 

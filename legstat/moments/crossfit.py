@@ -1,4 +1,4 @@
-"""Moments "crossfit": each unit's residual is taken from a pilot map that the unit had no part in."""
+"""Moments "crossfit": each observation's residual is taken from a pilot map that the observation had no part in."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from legstat.moments.units import Units
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 MOST_LEVERAGE = 0.65
-"""Largest mean leverage of the pilot. Close to as many units as unknowns a pilot that nearly interpolates changes with
-every unit that is left out; the residuals are then correlated across units, and 95 % intervals that take them for
-uncorrelated covered 90 to 93 % of the truths. Held at 0.65 they cover 94 to 96 % (docs/studies/coverage.md); from
-1.6 units an unknown on it changes nothing."""
+"""Largest mean leverage of the pilot. Close to as many observations as unknowns a pilot that nearly interpolates
+changes with every observation that is left out; the residuals are then correlated across observations, and 95 %
+intervals that take them for uncorrelated covered 90 to 93 % of the truths. Held at 0.65 they cover 94 to 96 %
+(docs/studies/coverage.md); from 1.6 observations an unknown on it changes nothing."""
 
 
 def crossfit(units: Units, leave_out: tuple[int, int] | None) -> Estimate:
-    """Each unit's pilot is the ridge map of all the others; all of them follow from one decomposition."""
+    """Each observation's pilot is the ridge map of all the others; all of them follow from one decomposition."""
     if units.n_unknowns > DENSE_LIMIT:
         return _halves(units, leave_out)
     (sums,) = summed(units, leave_out, gram=True)

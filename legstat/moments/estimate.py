@@ -1,8 +1,9 @@
 """From responses to the moment vector b: the four estimates of E[y z] that math stands on.
 
-All kinds have the same estimand: with S the covariance of the unit's realised z, gamma = S^{-1} Cov(z, y). They differ
-in how much of the noise they keep (see `estimate_moments`). What leaves this module is always b = Sigma gamma-hat in
-the metric of the nominal design, so LEG (Sigma^{-1} b) and LEG-TV need not know whether anything was clipped.
+All kinds have the same estimand: with S the covariance of the observation's realised z, gamma = S^{-1} Cov(z, y). They
+differ in how much of the noise they keep (see `estimate_moments`). What leaves this module is always b = Sigma
+gamma-hat in the metric of the nominal design, so LEG (Sigma^{-1} b) and LEG-TV need not know whether anything was
+clipped.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from legstat.moments.units import Units
 
 @dataclass(frozen=True, eq=False)
 class Influence:
-    r"""How each unit of one stream moves its estimate.
+    r"""How each observation of one stream moves its estimate.
 
     To first order :math:`\hat\gamma - \gamma = \sum_u \phi_u` with uncorrelated :math:`\phi_u` of mean 0, so that
     :math:`\sum_u \phi_u \phi_u^T` estimates the covariance of :math:`\hat\gamma`. Here
@@ -21,7 +21,7 @@ class Influence:
     .. math:: \phi_u = w_k \left(A (z_u - c)\, r_u (1 - h_u)^{-d} - m_k\right), \quad
               r_u = a y_u - s_k - (z_u - c)^T g_k, \quad h_u = h_0 + (z_u - c_0)^T H (z_u - c_0),
 
-    where k = u modulo K is the part of the units that u was dealt to.
+    where k = u modulo K is the part of the observations that u was dealt to.
 
     Attributes
     ----------
@@ -32,7 +32,7 @@ class Influence:
     shifts, weights : ndarray of shape (K,)
         s_k and w_k.
     matrix : ndarray of shape (q, q) or None
-        A; None for the inverse covariance of the units' law, which is applied without being formed.
+        A; None for the inverse covariance of the observations' law, which is applied without being formed.
     gain, power, base : float
         a, d and h_0.
     hat : ndarray of shape (q, q) or None
@@ -54,7 +54,7 @@ class Influence:
     hat_centre: FloatArray | None = None
 
     def rows(self, units: Units) -> Iterator[FloatArray]:
-        """phi_u of shape (k, q), chunk by chunk in the order of the units that the estimate was made of."""
+        """phi_u of shape (k, q), chunk by chunk in the order of the observations that the estimate was made of."""
         start = 0
         for z, y in units.rows():
             part = (start + np.arange(len(y))) % len(self.shifts)
@@ -80,7 +80,7 @@ class Influence:
 
 
 class PowerSums:
-    """Sums of the first four powers of each unit's contribution, for variances and what these are worth.
+    """Sums of the first four powers of each observation's contribution, for variances and what these are worth.
 
     Parameters
     ----------
@@ -133,4 +133,4 @@ def degrees_of_freedom(second: FloatArray, fourth: FloatArray, n: float) -> Floa
 
 Spread = tuple[FloatArray, FloatArray]
 Estimate = tuple[FloatArray, Influence, Spread | None]
-"""gamma-hat, how the units moved it, its variances with their degrees of freedom."""
+"""gamma-hat, how the observations moved it, its variances with their degrees of freedom."""

@@ -32,8 +32,8 @@ def shrunken(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) 
     gamma = np.asarray(scipy.linalg.cho_solve(factor, (1.0 + shrinkage) * b), dtype=np.float64)
     centre, mean_y, base = sums.centre(units.paired)
     inverse = np.asarray(scipy.linalg.cho_solve(factor, np.eye(len(b))), dtype=np.float64) / sums.n
-    # what leaving a unit out does: z_u ((1 + a) y_u - z_u^T g) - a S g solved with n (gram + a S), residuals those
-    # of the fit without the unit
+    # what leaving an observation out does: z_u ((1 + a) y_u - z_u^T g) - a S g solved with n (gram + a S), residuals
+    # those of the fit without the observation
     influence = Influence(
         centre=centre,
         maps=gamma[None],

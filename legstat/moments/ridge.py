@@ -48,7 +48,7 @@ def gcv_ridge(
     yy : float
         Mean of y^2.
     n : int
-        Number of units.
+        Number of observations.
     factor : ndarray of shape (q, q)
         F.
     penalties : ndarray of shape (k,)

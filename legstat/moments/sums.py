@@ -12,7 +12,7 @@ from legstat.moments.units import Units
 
 @dataclass
 class Sums:
-    """First and second moments of units, added up chunk by chunk in their fixed order."""
+    """First and second moments of observations, added up chunk by chunk in their fixed order."""
 
     n: int
     y: float
@@ -23,7 +23,7 @@ class Sums:
 
     @classmethod
     def zeros(cls, q: int, gram: bool) -> Sums:
-        """No units yet, of q unknowns, with room for z z^T or (`gram` False) without."""
+        """No observations yet, of q unknowns, with room for z z^T or (`gram` False) without."""
         return cls(0, 0.0, 0.0, np.zeros(q), np.zeros(q), np.zeros((q, q) if gram else (0, 0)))
 
     def add(self, z: FloatArray, y: FloatArray) -> None:
@@ -37,7 +37,7 @@ class Sums:
             self.zz += z.T @ z
 
     def centred(self, paired: bool) -> tuple[FloatArray, FloatArray, float]:
-        """Mean of z y, of z z^T and of y^2, about the sample means unless the units are pairs."""
+        """Mean of z y, of z z^T and of y^2, about the sample means unless the observations are pairs."""
         zy, yy = self.zy / self.n, self.yy / self.n
         zz = self.zz / self.n
         if paired:
@@ -51,7 +51,7 @@ class Sums:
 
 
 def summed(units: Units, leave_out: tuple[int, int] | None, *, parts: int = 1, gram: bool = False) -> list[Sums]:
-    """Sums over the units, dealt out to `parts` in turn."""
+    """Sums over the observations, dealt out to `parts` in turn."""
     sums = [Sums.zeros(units.n_unknowns, gram) for _ in range(parts)]
     start = 0
     for z, y in units.rows(leave_out):

@@ -17,18 +17,18 @@ _KEEP_BYTES = 512 * 2**20  # realised draws below this size are kept between pas
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """The statistical units of one stream, ready to be passed over more than once.
+    """The observations of one stream, draws or pairs, ready to be passed over more than once.
 
     Attributes
     ----------
     law : ClippedLaw
-        Law of one unit's z.
+        Law of one observation's z.
     chunks : callable
         Gives an iterator over (z of shape (k, planes, p), y of shape (k,)), always in the same chunks.
     n : int
-        Number of units.
+        Number of observations.
     paired : bool
-        Whether a unit is an antithetic pair: y is then an odd part with mean 0 and is never centred.
+        Whether an observation is an antithetic pair: y is then an odd part with mean 0 and is never centred.
     keep : bool
         Whether z is kept between passes where it is small; else it is drawn again for each.
     """
@@ -53,7 +53,7 @@ class Units:
         return self.law.mean.size
 
     def solve(self, v: FloatArray) -> FloatArray:
-        """S^{-1} v for flat v of shape (..., planes p), S the covariance of the units' law."""
+        """S^{-1} v for flat v of shape (..., planes p), S the covariance of the observations' law."""
         return self.law.solve(v.reshape(*v.shape[:-1], *self.law.mean.shape)).reshape(v.shape)
 
     @cached_property

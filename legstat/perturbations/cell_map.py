@@ -45,7 +45,7 @@ class CellMap:
         return bool(np.allclose(self(z), z, rtol=0.0, atol=1e-12 * bound))
 
     def odd_part(self) -> CellMap:
-        """The maps z -> (phi(z) - phi(-z)) / 2: what a pair z, -z realises of its unit's direction."""
+        """The maps z -> (phi(z) - phi(-z)) / 2: what a pair z, -z realises of its direction."""
         knots = np.sort(np.concatenate([self.knots, -self.knots], axis=-1), axis=-1)
         n = np.moveaxis(knots, -1, 0)
         values = (self(n) - self(-n)) / 2.0

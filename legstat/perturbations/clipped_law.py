@@ -28,7 +28,7 @@ DENSE_LIMIT = 4096
 
 
 class ClippedLaw:
-    """Law of one unit's realised z: the design itself, or the design seen through a `CellMap`.
+    """Law of one observation's realised z: the design itself, or the design seen through a `CellMap`.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class ClippedLaw:
     cell_map : CellMap or None
         The map to the realised z; None where nothing is clipped. For antithetic pairs pass its `odd_part`.
     planes : int
-        Independent planes of a unit.
+        Independent planes of an observation.
 
     Raises
     ------

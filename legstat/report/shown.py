@@ -17,7 +17,7 @@ class Shown(Protocol):
 
     @property
     def n(self) -> int:
-        """Statistical units behind it."""
+        """Observations behind it: draws, or pairs."""
 
     @property
     def r2_heldout(self) -> float | None:

@@ -95,7 +95,7 @@ def _leg_notes(results: ShownWithIntervals) -> list[str]:
         kind = results.moments.kind
         return [*texts, f"Standard errors: n/a ({kind} moments carry none; see LEG(sample, moments='crossfit'))."]
     if not results.has_intervals:
-        return [*texts, f"Intervals: n/a ({results.n} units; they are offered from {MINIMUM_UNITS})."]
+        return [*texts, f"Intervals: n/a ({results.n} observations; they are offered from {MINIMUM_UNITS})."]
     if len(results.channel_maps) == 1:
         texts.append(
             "Intervals and p-values are pointwise, for cells named in advance; these were chosen for their size."
@@ -152,7 +152,7 @@ def _experiment(results: Shown) -> list[tuple[str, str]]:
         ("Channels:", design.channels),
     ]
     if not source:
-        return [*facts, ("Units (n):", str(results.n))]
+        return [*facts, ("Observations (n):", str(results.n))]
     response: JSON = source["response"]
     ledger = source["ledger"]
     unit = "pairs" if source["antithetic"] else "draws"
@@ -167,7 +167,7 @@ def _experiment(results: Shown) -> list[tuple[str, str]]:
         *facts,
         ("Perturbation:", source["perturbation"]),
         ("Queries:", f"{ledger['spent']} of {ledger['n_queries']}" + _served(ledger)),
-        ("Units (n):", f"{results.n} {unit}"),
+        ("Observations (n):", f"{results.n} {unit}"),
         *_stopped(source.get("stopping")),
         ("Conventions:", source["conventions"]),
     ]
@@ -181,7 +181,7 @@ def _target(response: JSON) -> str:
 
 
 def _r2_heldout(results: Shown) -> list[tuple[str, str]]:
-    value = "n/a (too few units)" if results.r2_heldout is None else f"{results.r2_heldout:.3f}"
+    value = "n/a (too few observations)" if results.r2_heldout is None else f"{results.r2_heldout:.3f}"
     return [("Out-of-sample R2:", value)]
 
 

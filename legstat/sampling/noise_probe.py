@@ -62,7 +62,7 @@ class NoiseProbe:
     def std_errors(self, sample: QuerySample) -> FloatArray:
         r"""The part of LEG's standard errors that the network's noise alone makes.
 
-        With noise of variance :math:`\tau^2` in every evaluation, independent of z, a unit's response has
+        With noise of variance :math:`\tau^2` in every evaluation, independent of z, an observation's response has
         :math:`\tau^2` (a pair's half difference :math:`\tau^2 / 2`) and the estimate
         :math:`\tau^2 (S^{-1})_{jj} / n`.
 
@@ -135,10 +135,10 @@ def noise_probe(
 
     Notes
     -----
-    What the noise does to inference. z is drawn independently for each unit with mean 0, so noise that does not depend
-    on z (scheduling, other pictures of the batch, lower precision) leaves the estimate unbiased and units uncorrelated,
-    even where it is common to a whole batch. It enlarges the residuals, and thereby every standard error, by just
-    what it costs. Noise that does depend on z, such as a response with memory, is outside of this.
+    What the noise does to inference. z is drawn independently for each observation with mean 0, so noise that does not
+    depend on z (scheduling, other pictures of the batch, lower precision) leaves the estimate unbiased and observations
+    uncorrelated, even where it is common to a whole batch. It enlarges the residuals, and thereby every standard error,
+    by just what it costs. Noise that does depend on z, such as a response with memory, is outside of this.
 
     Examples
     --------

@@ -181,7 +181,7 @@ def evaluate(
 
 
 def _open(response: Response, experiment: Experiment, answers: Answers | None) -> tuple[Response, QuerySample]:
-    """Pay for f(x0): the settled response, and a sample without units (nor base point, where it is another one)."""
+    """Pay for f(x0): the settled response, and a sample of no observations (and no base point, if it is another)."""
     bound = None if answers is None else answers.bind(response, experiment.image)
     try:
         settled, f_x0 = bound or response.bind(experiment.image)

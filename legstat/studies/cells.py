@@ -136,7 +136,7 @@ class Cell:
     n_queries : int
         Model evaluations, f(x0) included.
     antithetic : bool
-        Whether units are pairs.
+        Whether observations are pairs.
     amplitude, offset, curvature, noise : float
         Of a simulated response: largest absolute gamma, constant before the link, weight of the square, standard
         deviation of the noise that each evaluation but f(x0) carries.

@@ -48,11 +48,11 @@ def leg_mse(
     design : Design
         Law of z, shared by the channels.
     n : int
-        Units: draws, or pairs if antithetic.
+        Observations: draws, or pairs if antithetic.
     moments : {"printed", "centred"}, default "printed"
         Which estimate of b. Pairs are centred by construction: both are the same there.
     antithetic : bool, default False
-        Whether units are pairs: r is then the odd part of y.
+        Whether observations are pairs: r is then the odd part of y.
     noise : float, default 0.0
         Standard deviation of the noise of one evaluation other than f(x0).
     up_to_mean : bool, default False

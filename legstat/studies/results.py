@@ -55,11 +55,11 @@ class StudyResults(Portable):
 
     Notes
     -----
-    Columns of the frame: the factors (`n` counts units, `n_queries` evaluations; `sigma` is the design's own where
-    `scale` is the factor); `replicate`; `error` = ||gamma-hat - gamma||, `error_up_to_mean` the same less the mean
-    error, as in Theorem 1, and the truth's norms; `exact_mse` where `leg_mse` has a closed form; `reference_mse`, the
-    reference's own error for a subject; of LEG-TV `L`, `L_ratio`, `regions`, and `feasible`, whether gamma satisfies
-    the constraint at that L.
+    Columns of the frame: the factors (`n` counts observations, `n_queries` evaluations; `sigma` is the design's own
+    where `scale` is the factor); `replicate`; `error` = ||gamma-hat - gamma||, `error_up_to_mean` the same less the
+    mean error, as in Theorem 1, and the truth's norms; `exact_mse` where `leg_mse` has a closed form; `reference_mse`,
+    the reference's own error for a subject; of LEG-TV `L`, `L_ratio`, `regions`, and `feasible`, whether gamma
+    satisfies the constraint at that L.
 
     Examples
     --------

@@ -52,7 +52,7 @@ class SampleSizeStudy:
     response : {"linear", "probit", "logistic", "quadratic"} or sequence of them, or Subject, default "logistic"
         What is queried: a simulated response along the truth, or a black box of yours.
     antithetic : bool or sequence of bool, default True
-        Whether units are pairs.
+        Whether observations are pairs.
     match : {"trace", "scale"}, default "trace"
         What the isotropic design has in common with the structured one of the same `scale`: the trace of Sigma (the
         fair comparison), or sigma itself, with about a quarter of the variance in each cell.
@@ -306,17 +306,17 @@ class SampleSizeStudy:
                 raise ValueError(invalid(WHERE, "curvature", cell.curvature, '0 unless the response is "quadratic"'))
             cell.truth(self.seed, 0)  # a grid without maps of that sparsity is refused here
         if units < FEWEST_UNITS:
-            raise ValueError(invalid(WHERE, "n_queries", cell.n_queries, f"enough for {FEWEST_UNITS} units"))
+            raise ValueError(invalid(WHERE, "n_queries", cell.n_queries, f"enough for {FEWEST_UNITS} observations"))
         if self.subject is None:
             bounded = cell.response in ("probit", "logistic") and not cell.noise
         else:
             bounded = self.subject.response.bounded is not False
         for estimator in self.estimators:
             if estimator.moments == "least_squares" and units <= law.grid.n_cells + 1:
-                valid = f"more than {law.grid.n_cells + 1} units for least squares on {law.grid.n_cells} cells"
-                raise ValueError(invalid(WHERE, "n_queries", f"{units} units", valid))
+                valid = f"more than {law.grid.n_cells + 1} observations for least squares on {law.grid.n_cells} cells"
+                raise ValueError(invalid(WHERE, "n_queries", f"{units} observations", valid))
             if estimator.rule == "bootstrap" and units < MINIMUM_UNITS:
-                valid = f"enough for the {MINIMUM_UNITS} units of 'bootstrap'"
+                valid = f"enough for the {MINIMUM_UNITS} observations of 'bootstrap'"
                 raise ValueError(invalid(WHERE, "n_queries", cell.n_queries, valid))
             if estimator.rule == "theory" and not bounded:
                 remedy = "Theorem 1 assumes it. Use 'bootstrap' or 'heldout'."

@@ -22,7 +22,7 @@ from legstat.sampling.query import query
 from legstat.studies.cells import Cell, digest, stream
 
 FEWEST_FOR_LEAST_SQUARES = 3
-"""Units for each unknown from which the reference is a least-squares fit."""
+"""Observations for each unknown from which the reference is a least-squares fit."""
 
 
 class Function(Protocol):
@@ -44,7 +44,7 @@ class Subject:
         x0.
     gamma : ndarray of shape (p1, p2), optional
         The truth where it is known. Left out, a reference takes its place: LEG from one sample of `reference_queries`
-        evaluations, least squares where it has 3 units for each unknown, cross-fitted else.
+        evaluations, least squares where it has 3 observations for each unknown, cross-fitted else.
     perturbation : Perturbation, optional
         How z acts; ``Additive()``, which clips, unless given.
     reference_queries : int, default 100000

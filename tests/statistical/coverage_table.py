@@ -90,12 +90,12 @@ def table(groups: dict[tuple[str, ...], list[dict[str, Any]]], names: tuple[str,
 
 
 def crossed(rows: list[dict[str, Any]]) -> list[str]:
-    """By response, perturbation, units and variance: means over designs and over pairs and draws."""
+    """By response, perturbation, observations and variance: means over designs and over pairs and draws."""
     groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in rows:
         key = (row["response"], row["perturbation"], str(row["units"]), row["variance"])
         groups.setdefault(key, []).append(row)
-    return table(groups, ("response", "perturbation", "units", "variance"))
+    return table(groups, ("response", "perturbation", "observations", "variance"))
 
 
 def single(rows: list[dict[str, Any]]) -> list[str]:
@@ -107,7 +107,7 @@ def single(rows: list[dict[str, Any]]) -> list[str]:
         what = f"{row['response']}, {row['perturbation']}"
         units = f"{row['units']} {'pairs' if row['antithetic'] else 'draws'}"
         groups[what, f"{row['design']} {grid}{channels}", units, row["variance"]] = [row]
-    return table(groups, ("response", "design", "units", "variance"))
+    return table(groups, ("response", "design", "observations", "variance"))
 
 
 def verdict(rows: list[dict[str, Any]]) -> list[str]:
@@ -139,7 +139,7 @@ def write(parts: dict[str, list[dict[str, Any]]], path: Path) -> None:
     text = path.read_text(encoding="utf-8").split(mark)[0] if path.is_file() else ""
     lines = [text.rstrip(), "", mark, ""]
     titles = {
-        "crossed": "Responses x designs x perturbations x pairs or draws x units",
+        "crossed": "Responses x designs x perturbations x pairs or draws x observations",
         "further": "Other grids, boundaries, channels, sizes",
         "photograph": "28 x 28 cells",
     }

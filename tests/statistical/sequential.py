@@ -295,21 +295,21 @@ def at_fixed_n(replicates: int) -> dict[int, tuple[float, float, float]]:
 HEADER = """# Coverage at the n that the run chose
 
 What `query(..., until=)` promises ([how and why](../theory.md#sequential)): intervals keep their level at the n at
-which the run stopped by itself. 4 x 4 cells, or 10 x 10, structured design of scale 0.25, cross-fitted moments; looks
-at 128, 160, 224, ... 1216 units (bands: from 320). A run that the rule has not stopped by then ends there, and its
-intervals count like all others.
+which the run stopped by itself. 4 x 4 cells, or 10 x 10, structured design of scale 0.25, cross-fitted moments;
+interim analyses at 128, 160, 224, ... 1216 observations (bands: from 320). A run that the rule has not stopped by
+then ends there, and its intervals count like all others.
 
 - Rules: `cells` stops when every cell's own interval is narrow enough, `bands` when the simultaneous ones are,
   `region` when the interval of one contrast is (the mean of the inner cells, those that the response follows), which
   decides by its own width alone.
-- The target is what half of the looks at `expected n` see. The runs that stop there do so because their standard
-  errors came out small, and no target between two looks makes more of that.
+- The target is what half of the analyses at `expected n` see. The runs that stop there do so because their standard
+  errors came out small, and no target between two analyses makes more of that.
 - Noise `light` is normal with standard deviation 0.1, `heavy` has Student's t with 3 degrees of freedom and
   standard deviation 1 (no fourth moment). The responses move by some 1 to 2. `blend` clips a sixth to a third of
   the mask levels.
 - A column of levels gives the coverage at the stop, in brackets its Monte Carlo error; of cells the mean over them,
   of bands the share of runs in which all cells were inside. `95 %, all df`: what the 95 % intervals would cover at
-  the same stop if they ignored it. `mean n`: units at the stop under the 95 % rule.
+  the same stop if they ignored it. `mean n`: observations at the stop under the 95 % rule.
 
 """
 
@@ -317,7 +317,7 @@ intervals count like all others.
 def markdown(table: list[dict[str, object]]) -> str:
     """The table of the study: one line an experiment and rule, the levels side by side."""
     lines = [
-        "| response | perturbation | noise | unit | cells | rule | expected n "
+        "| response | perturbation | noise | observation | cells | rule | expected n "
         "| 90 % | 95 % | 99 % | 95 %, all df | mean n |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]

@@ -83,7 +83,7 @@ def run(
 def markdown(rows: list[dict[str, Any]]) -> list[str]:
     """One line a row of the study."""
     rules = ("bootstrap", "theorem", "structured")
-    head = ["design", "scale", "units", "moments", *(f"{rule} {c:.0%}" for rule in rules for c in LEVELS)]
+    head = ["design", "scale", "observations", "moments", *(f"{rule} {c:.0%}" for rule in rules for c in LEVELS)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
         what = [row["design"], f"{row['scale']:g}", f"{row['units']} {'pairs' if row['antithetic'] else 'draws'}"]

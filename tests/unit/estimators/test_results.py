@@ -275,7 +275,7 @@ def test_few_units_refuse_intervals_but_not_standard_errors() -> None:
     assert (result.std_errors > 0).all()
     assert list(result.to_frame().columns) == ["channel", "row", "column", "estimate"]
     for ask in (result.conf_int, lambda: result.pvalues):
-        with pytest.raises(ls.InferenceUnavailableError, match=r"29 units a channel.* are too few.*Raise n_queries"):
+        with pytest.raises(ls.InferenceUnavailableError, match=r"29 observations a channel.* too few.*Raise n_queries"):
             ask()
 
 

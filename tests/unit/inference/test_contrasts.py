@@ -41,7 +41,7 @@ JOINT: dict[str, tuple[Callable[[ls.LEGResults], object], Callable[[ls.LEGResult
 @pytest.mark.parametrize("units", [MINIMUM_UNITS, MINIMUM_JOINT_UNITS - 1])
 def test_joint_inference_needs_the_same_units_for_contrasts_as_for_the_map(name: str, units: int) -> None:
     for call in JOINT[name]:
-        with pytest.raises(ls.InferenceUnavailableError, match=f"from {MINIMUM_JOINT_UNITS} units"):
+        with pytest.raises(ls.InferenceUnavailableError, match=f"from {MINIMUM_JOINT_UNITS} observations"):
             call(fitted(units))
         call(fitted(MINIMUM_JOINT_UNITS))
         call(fitted(units, "sandwich"))  # only cross-fitted estimates need more

@@ -290,7 +290,7 @@ def test_refusals_name_what_is_possible() -> None:
     with pytest.raises(ls.InferenceUnavailableError, match="below 100"):
         ls.LEG(sample(units=90)).fit().conf_int()
     assert ls.LEG(sample(units=90)).fit().std_errors.shape == (12,)
-    with pytest.raises(ls.InferenceUnavailableError, match="from 300 units"):
+    with pytest.raises(ls.InferenceUnavailableError, match="from 300 observations"):
         ls.LEG(sample(units=200)).fit().test(fwer=0.05)
     with pytest.raises(ls.InferenceUnavailableError, match="HC2"):
         ls.LEG(data).fit(cov_type="HC0").conf_int()

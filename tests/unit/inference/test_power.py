@@ -143,7 +143,7 @@ def test_the_answer_is_never_below_what_intervals_are_offered_from() -> None:
 
 def test_pilots_that_tell_too_little() -> None:
     sample = ls.query(ls.simulate.linear(_gamma()), np.full((1, 6, 5), 0.5), DESIGN, n_queries=101, rng=0)
-    with pytest.raises(ls.InferenceUnavailableError, match="pilot: 50 units"):
+    with pytest.raises(ls.InferenceUnavailableError, match="pilot: 50 observations"):
         ls.solve_half_width(sample, half_width=0.1, level=0.9)
     with pytest.raises(TypeError, match="noise= and design="):
         ls.solve_power(sample.moments("centred"), region=REGION, contrast=0.1, alpha=0.05, power=0.8)

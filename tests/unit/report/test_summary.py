@@ -42,7 +42,7 @@ def test_leg_says_what_was_done() -> None:
     assert said["Scale (sigma)"] == "0.3"
     assert said["Channels"] == "shared"
     assert said["Queries"] == "301 of 302"
-    assert said["Units (n)"] == "150 pairs"
+    assert said["Observations (n)"] == "150 pairs"
     assert said["Conventions"] == "default"
     assert said["Moments"] == "crossfit"
     assert said["Out-of-sample R2"] == f"{result.r2_heldout:.3f}"
@@ -99,9 +99,9 @@ def test_other_forms() -> None:
 
 def test_not_available_with_a_reason() -> None:
     few = take(n_queries=30)
-    assert facts(ls.LEG(few).fit().summary().as_text())["Out-of-sample R2"] == "n/a (too few units)"
+    assert facts(ls.LEG(few).fit().summary().as_text())["Out-of-sample R2"] == "n/a (too few observations)"
     text = ls.LEG(few).fit().summary().as_text()
-    assert "Intervals: n/a (14 units; they are offered from 100)." in text
+    assert "Intervals: n/a (14 observations; they are offered from 100)." in text
     assert "std err" not in text
     shrunken = ls.LEG(take(), moments="regression").fit().summary().as_text()
     assert "Standard errors: n/a (regression moments carry none; see LEG(sample, moments='crossfit'))." in shrunken
@@ -112,7 +112,7 @@ def test_moments_alone() -> None:
     moments = ls.Moments(b=np.arange(6.0), design=ls.StructuredGaussian(GRID), n=77)
     for result in (ls.LEG(moments).fit(), ls.LEGTV(moments).fit(L_ratio=0.2)):
         said = facts(result.summary().as_text())
-        assert said["Units (n)"] == "77"
+        assert said["Observations (n)"] == "77"
         assert said["Moments"] == "given"
         assert "Queries" not in said
 
@@ -167,7 +167,7 @@ def test_target_and_label() -> None:
     assert said["Model"] == "net.onnx"
     assert said["Target"] == "207 (golden retriever)"
     assert said["Score"] == "log_odds"
-    assert said["Units (n)"] == "150 pairs"
+    assert said["Observations (n)"] == "150 pairs"
 
 
 def test_joint_summary_holds_both() -> None:
