@@ -28,7 +28,7 @@ REPEATS = 6
 WAYS: dict[str, dict[str, Any]] = {
     "outside": {"compose": "outside"},
     "inside": {"compose": "inside"},
-    "inside, bound": {"compose": "inside", "io_binding": True},
+    "inside, bound": {"compose": "inside", "session": ls.SessionSettings(io_binding=True)},
 }
 
 

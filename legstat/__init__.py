@@ -45,6 +45,7 @@ from legstat.responses.http.response import HttpResponse
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.onnx.settings import SessionSettings
 from legstat.responses.torch.opening import torch_response
 from legstat.responses.torch.response import TorchResponse
 from legstat.responses.transport import Transport
@@ -103,6 +104,7 @@ __all__ = [
     "RegionInference",
     "Response",
     "Segment",
+    "SessionSettings",
     "SmallSampleWarning",
     "SolverError",
     "Stopping",

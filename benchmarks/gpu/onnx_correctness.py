@@ -29,11 +29,11 @@ import legstat as ls
 TOLERANCE = 1e-4
 TARGET = 1
 RUNS: dict[str, dict[str, Any]] = {
-    "plain runs": {"io_binding": False},
-    "bound buffers": {"io_binding": True},
-    "bound, perturbed inside": {"io_binding": True, "compose": "inside"},
-    "bound, batches of 7": {"io_binding": True, "batch_size": 7},
-    "TF32": {"io_binding": True, "tf32": True},
+    "plain runs": {"session": ls.SessionSettings(io_binding=False)},
+    "bound buffers": {"session": ls.SessionSettings(io_binding=True)},
+    "bound, perturbed inside": {"session": ls.SessionSettings(io_binding=True), "compose": "inside"},
+    "bound, batches of 7": {"session": ls.SessionSettings(io_binding=True), "batch_size": 7},
+    "TF32": {"session": ls.SessionSettings(io_binding=True, tf32=True)},
 }
 
 
@@ -103,7 +103,7 @@ def too_large(path: Path, asked: Any) -> dict[str, Any]:
     limits = {"gpu_mem_limit": asked.memory << 30, "arena_extend_strategy": "kSameAsRequested"}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        scores, _ = sampled(path, asked, batch_size=1024, provider_options=limits)
+        scores, _ = sampled(path, asked, batch_size=1024, session=ls.SessionSettings(provider_options=limits))
     told = [str(one.message) for one in said if "did not fit the memory" in str(one.message)]
     usual, _ = sampled(path, asked)
     print("\n".join(told) or "every batch fitted: give less --memory", flush=True)

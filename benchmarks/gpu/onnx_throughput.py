@@ -95,7 +95,8 @@ def compare(path: Path, asked: Any, batch: int, tf32: bool) -> dict[str, Any]:
     design, n = ls.StructuredGaussian(grid=(asked.size // 8,) * 2, scale=0.02), asked.queries // batch * batch
     calls = bare(path, asked, batch, n // batch, tf32)
     for label, options in WAYS.items():
-        more = {"provider": asked.provider, "batch_size": batch, "tf32": tf32, **options}
+        session = ls.SessionSettings(tf32=tf32, io_binding=options["io_binding"])
+        more = {"provider": asked.provider, "batch_size": batch, "session": session, "compose": options["compose"]}
         f = ls.onnx_response(path, target=1, preprocessing="imagenet", **more)
         recipe = ls.Additive().recipe(image, design.grid, f.dtype)
         f.scorer(recipe)(np.zeros((batch, 1, *design.grid.shape)), None)  # opened and verified before the clock runs

@@ -12,6 +12,7 @@ from legstat.responses.http.response import HttpResponse
 from legstat.responses.network.labels import Target
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.onnx.settings import SessionSettings
 from legstat.responses.transport import Transport
 
 FILE_ONLY = ("threads", "provider", "allow_fallback")
@@ -79,7 +80,8 @@ def response_from(
         "batch_size": batch_size,
     }
     if url is None:
-        return onnx_response(model, **{**common, **given})  # type: ignore[arg-type]
+        session = SessionSettings(allow_fallback=bool(given.pop("allow_fallback", False)))
+        return onnx_response(model, session=session, **{**common, **given})  # type: ignore[arg-type]
     version = given.pop("version", None)
     common |= {"version": version, "transport": transport_from(where, headers, given)}
     return http_response(url, model, **common)  # type: ignore[arg-type]

@@ -69,6 +69,7 @@ def _instances(folder: Any) -> dict[str, Any]:
         "RegionInference": ls.region_inference(sample, L_ratio=0.3),
         "Segment": sample.segments[0],
         "Stopping": stopped.stopping,
+        "SessionSettings": ls.SessionSettings(),
         "StructuredGaussian": design,
         "Transport": ls.Transport(),
         "TorchResponse": ls.torch_response(module),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 
-from legstat._core.checks import check_count
+from legstat._core.checks import check_count, check_type
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON, AnyArray
 from legstat.responses.network.composing import Compose
@@ -23,7 +24,8 @@ from legstat.responses.onnx.class_output import choose_output
 from legstat.responses.onnx.graph import load_proto, model_facts, read_model
 from legstat.responses.onnx.response import OnnxResponse
 from legstat.responses.onnx.runner import Runner
-from legstat.responses.onnx.session import SessionSettings, default_threads
+from legstat.responses.onnx.session import default_threads
+from legstat.responses.onnx.settings import SessionSettings
 
 
 def onnx_response(
@@ -41,11 +43,7 @@ def onnx_response(
     free_batch_axis: bool = True,
     threads: int | None = None,
     provider: str | Sequence[str] = "cpu",
-    allow_fallback: bool = False,
-    tf32: bool = False,
-    device_id: int = 0,
-    provider_options: Mapping[str, object] | None = None,
-    io_binding: bool | None = None,
+    session: SessionSettings | None = None,
     compose: Compose = "auto",
 ) -> OnnxResponse:
     r"""A classifier in an ONNX file as a response.
@@ -83,17 +81,8 @@ def onnx_response(
         Threads within an operator; by default the processors that this process may use.
     provider : str or sequence of str
         "cpu", "cuda", ..., "auto", or a name of ONNX Runtime's.
-    allow_fallback : bool
-        Whether another provider than the one asked for may run; else that is an error.
-    tf32 : bool
-        Whether CUDA may round products to 10 bits; the differences that are explained are of that size.
-    device_id : int
-        Which of several CUDA devices; one response runs on one.
-    provider_options : mapping of str to object, optional
-        Further options of the provider, by ONNX Runtime's names; they become part of the record.
-    io_binding : bool, optional
-        Whether batches are written into buffers on the device that are kept from batch to batch; by default where the
-        device has a memory of its own (CUDA, TensorRT).
+    session : SessionSettings, optional
+        Devices, precision, buffers, whether another provider may stand in, further options of the provider.
     compose : {"auto", "outside", "inside"}
         Where perturbed pictures are made: here, or by nodes in front of the graph, so that only the cells' numbers go
         into the session. "auto": outside, unless ``query(..., batch_size="auto")`` or `tune_batch_size` measures that
@@ -145,17 +134,10 @@ def onnx_response(
         warnings.warn(f"{where}: {choice.prior.ground}.", LegstatWarning, stacklevel=2)
     if compose not in get_args(Compose):
         raise ValueError(invalid(where, "compose", compose, f"one of {list(get_args(Compose))}"))
-    settings = SessionSettings(
-        provider=provider,
-        threads=threads,
-        allow_fallback=allow_fallback,
-        tf32=tf32,
-        device_id=check_count(where, "device_id", device_id, least=0),
-        io_binding=io_binding,
-        options=tuple((str(name), str(value)) for name, value in (provider_options or {}).items()),
-    )
+    settings = SessionSettings() if session is None else session
+    check_type(where, "session", settings, SessionSettings, "such as SessionSettings(device_id=1)")
     response = OnnxResponse(
-        Runner(where, facts, info, choice, fed, settings),
+        Runner(where, facts, info, choice, fed, provider, threads, settings),
         choices,
         fed,
         preprocessing=rule.for_layout(layout),
@@ -172,11 +154,7 @@ def onnx_response(
             "free_batch_axis": free_batch_axis,
             "threads": threads,
             "provider": provider if isinstance(provider, str) else list(provider),
-            "allow_fallback": allow_fallback,
-            "tf32": tf32,
-            "device_id": device_id,
-            "provider_options": dict(settings.options),
-            "io_binding": io_binding,
+            **asdict(settings),
             "compose": compose,
         },
     )
@@ -234,6 +212,12 @@ def reopen_onnx(
         raise ValueError(
             invalid(where, "path", str(path), "the file that was described", f"SHA-256 is {found}: another model.")
         )
+    # a record has the session's settings flat among the rest
+    names = {one.name for one in fields(SessionSettings)}
+    asked = dict(description["asked"])
+    session = SessionSettings(**{name: asked.pop(name) for name in names & asked.keys()})
+    if description.get("compose") == "inside":
+        asked["compose"] = "inside"
     target = description["target"] if description["target"] is not None else description["target_given"]
     return onnx_response(
         path,
@@ -243,5 +227,6 @@ def reopen_onnx(
         constants=recorded_constants(where, description["constants"], constants, constant_files or {}),
         labels=labels,
         batch_size=description["batch_size"],
-        **description["asked"] | ({"compose": "inside"} if description.get("compose") == "inside" else {}),
+        session=session,
+        **asked,
     )

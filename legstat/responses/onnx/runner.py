@@ -7,6 +7,7 @@ import json
 import tempfile
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from legstat.responses.onnx.class_output import OutputChoice
 from legstat.responses.onnx.edits import WIDE_INPUT, expose, free_batch, widen_input
 from legstat.responses.onnx.graph import ModelFacts, load_proto, model_sha256
 from legstat.responses.onnx.perturbed_input import CELLS, Prefix, prepend
-from legstat.responses.onnx.session import CPU, Session, SessionSettings
+from legstat.responses.onnx.session import CPU, Session
+from legstat.responses.onnx.settings import SessionSettings
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -48,8 +50,12 @@ class Runner:
         The tensor that is read.
     constants : dict of str to ndarray
         Values of the other inputs.
+    provider : str or sequence of str
+        As the user named it.
+    threads : int
+        Threads within an operator.
     settings : SessionSettings
-        Provider, threads, ...
+        How sessions are opened otherwise.
     """
 
     where: str
@@ -57,6 +63,8 @@ class Runner:
     input: TensorInfo
     choice: OutputChoice
     constants: dict[str, NDArray[np.generic]]
+    provider: str | Sequence[str]
+    threads: int
     settings: SessionSettings
 
     def __post_init__(self) -> None:
@@ -96,7 +104,8 @@ class Runner:
                 fixed = None if free else self.fixed
                 prepend(self.where, proto, self._picture, self._prefix, self.facts.opset, fixed)
             model = proto.SerializeToString()
-        return Session(self.where, model, self.facts.path.parent.resolve(), self.settings, profile)
+        folder = self.facts.path.parent.resolve()
+        return Session(self.where, model, folder, self.provider, self.threads, self.settings, profile=profile)
 
     def _feed(self, inputs: NDArray[np.generic]) -> dict[str, NDArray[np.generic]]:
         """Inputs by name; a constant of one row is repeated where the graph wants the picture's batch."""
@@ -267,10 +276,10 @@ class Runner:
         if nodes.get(provider, 0) > 0:
             return
         running = ", ".join(sorted(nodes))
-        if not self.settings.allow_fallback and self.settings.provider != "auto":
+        if not self.settings.allow_fallback and self.provider != "auto":
             raise RuntimeError(
                 f"legstat.{self.where}: the provider {provider!r} came up and executes no node of this graph; "
-                f"all of it runs on {running}. Pass provider='cpu', or allow_fallback=True."
+                f"all of it runs on {running}. Pass provider='cpu', or session=SessionSettings(allow_fallback=True)."
             )
         warnings.warn(
             f"{self.where}: {provider!r} executes no node of this graph; running on {running}.",
@@ -307,7 +316,7 @@ class Runner:
             "provider": self.session.provider,
             "device_id": self.settings.device_id if self.session.provider != CPU else None,
             "io_binding": self.session.bound,
-            "threads": self.settings.threads,
+            "threads": self.threads,
             "versions": {"onnxruntime": self.session.version, "onnx": onnx.__version__, "numpy": np.__version__},
         }
 

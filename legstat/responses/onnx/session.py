@@ -6,7 +6,6 @@ import os
 import threading
 import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import LegstatWarning, invalid
 from legstat.responses.onnx.binding import Binding, RuntimeSession, load_runtime
+from legstat.responses.onnx.settings import SessionSettings
 
 CPU = "CPUExecutionProvider"
 _SHORT = {
@@ -84,49 +84,20 @@ def choose_providers(
                 "provider",
                 missing[0],
                 f"one of those that the installed ONNX Runtime has: {list(available)}",
-                f"{remedy}, or pass provider='cpu', or allow_fallback=True.",
+                f"{remedy}, or pass provider='cpu', or session=SessionSettings(allow_fallback=True).",
             )
         )
     chosen = [name for name in names if name in available]
     return [*chosen, CPU] if CPU not in chosen else chosen
 
 
-@dataclass(frozen=True, kw_only=True)
-class SessionSettings:
-    """How a session is to be opened.
-
-    Parameters
-    ----------
-    provider : str or sequence of str
-        As for `choose_providers`.
-    threads : int
-        Threads within an operator.
-    allow_fallback : bool
-        Whether a provider that does not come up may be replaced by the next one.
-    tf32 : bool
-        Whether CUDA may round products to 10 bits of mantissa.
-    device_id : int
-        Which of several CUDA devices.
-    io_binding : bool or None
-        Whether batches are written into buffers on the device that are kept; None: where it has its own memory.
-    options : tuple of (str, str)
-        Further options of the provider.
-    """
-
-    provider: str | Sequence[str] = "cpu"
-    threads: int
-    allow_fallback: bool = False
-    tf32: bool = False
-    device_id: int = 0
-    io_binding: bool | None = None
-    options: tuple[tuple[str, str], ...] = ()
-
-    def options_for(self, name: str) -> dict[str, str]:
-        """Options of a provider, by ONNX Runtime's name: the user's own are those of the one asked for."""
-        chosen = {"device_id": str(self.device_id)} if name in _MEMORY else {}
-        if name == "CUDAExecutionProvider":
-            chosen["use_tf32"] = str(int(self.tf32))
-        return chosen | (dict(self.options) if name != CPU else {})
+def _options(settings: SessionSettings, name: str) -> dict[str, str]:
+    """Options of a provider, by ONNX Runtime's name: the user's own are those of the one asked for."""
+    chosen = {"device_id": str(settings.device_id)} if name in _MEMORY else {}
+    if name == "CUDAExecutionProvider":
+        chosen["use_tf32"] = str(int(settings.tf32))
+    own = {} if name == CPU else settings.provider_options or {}
+    return chosen | {key: str(value) for key, value in own.items()}
 
 
 def first_choice(provider: str | Sequence[str]) -> str | None:
@@ -146,8 +117,12 @@ class Session:
         A model file, or a serialised model (an edited graph).
     folder : Path
         Folder of the model file; external data of a serialised model are read from there.
+    provider : str or sequence of str
+        As for `choose_providers`.
+    threads : int
+        Threads within an operator.
     settings : SessionSettings
-        Provider, threads, ...
+        The rest.
     profile : Path, optional
         Folder to write a profile of all runs to.
 
@@ -164,17 +139,24 @@ class Session:
     """
 
     def __init__(
-        self, where: str, model: Path | bytes, folder: Path, settings: SessionSettings, profile: Path | None = None
+        self,
+        where: str,
+        model: Path | bytes,
+        folder: Path,
+        provider: str | Sequence[str],
+        threads: int,
+        settings: SessionSettings,
+        *,
+        profile: Path | None = None,
     ) -> None:
-        self._where, self._model, self._folder, self._settings = where, model, folder, settings
-        self._profile = profile
+        self._where, self._model, self._folder, self._profile = where, model, folder, profile
+        self._wanted, self._threads, self._settings = provider, threads, settings
         self._open()
 
     def _open(self) -> None:
         onnxruntime = load_runtime()
-        wanted = self._settings
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = wanted.threads
+        options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.log_severity_level = 3
@@ -185,8 +167,8 @@ class Session:
         if isinstance(self._model, bytes):
             options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(self._folder))
         available = onnxruntime.get_available_providers()
-        names = choose_providers(self._where, wanted.provider, available, wanted.allow_fallback)
-        extra = [wanted.options_for(name) for name in names]
+        names = choose_providers(self._where, self._wanted, available, self._settings.allow_fallback)
+        extra = [_options(self._settings, name) for name in names]
         try:
             self._session: RuntimeSession = onnxruntime.InferenceSession(
                 source, options, providers=names, provider_options=extra
@@ -207,11 +189,11 @@ class Session:
             ) from error
         self.provider = str(self._session.get_providers()[0])
         self.version = str(onnxruntime.__version__)
-        first = first_choice(wanted.provider)
+        first = first_choice(self._wanted)
         if first is None or self.provider == first:
             # otherwise run() itself would go over to the CPU when the provider fails midway
             self._session.disable_fallback()
-        elif wanted.allow_fallback:
+        elif self._settings.allow_fallback:
             warnings.warn(
                 f"{self._where}: the provider {first!r} is not to be had; running on {self.provider!r}.",
                 LegstatWarning,
@@ -221,10 +203,12 @@ class Session:
             raise RuntimeError(
                 f"legstat.{self._where}: the provider {first!r} was asked for and did not come up; ONNX Runtime went "
                 f"over to {self.provider!r} by itself. Check its driver and libraries (those that pip installed are "
-                "found after onnxruntime.preload_dlls()), or pass provider='cpu', or allow_fallback=True."
+                "found after onnxruntime.preload_dlls()), or pass provider='cpu', or "
+                "session=SessionSettings(allow_fallback=True)."
             )
         self.memory = _MEMORY.get(self.provider, "cpu")
-        self.bound = self.memory != "cpu" if wanted.io_binding is None else wanted.io_binding
+        bound = self._settings.io_binding
+        self.bound = self.memory != "cpu" if bound is None else bound
         self._lock = threading.Lock()
         self._binding: Binding | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import threading
 import time
@@ -34,7 +35,9 @@ def images(rng: np.random.Generator) -> np.ndarray:
 
 
 def pair(path: Path, **more: Any) -> tuple[OnnxResponse, OnnxResponse]:
-    bound, plain = (onnx_response(path, target=1, io_binding=on, **more) for on in (True, False))
+    bound, plain = (
+        onnx_response(path, target=1, session=ls.SessionSettings(io_binding=on), **more) for on in (True, False)
+    )
     assert bound.describe()["io_binding"]
     assert not plain.describe()["io_binding"]
     return bound, plain
@@ -218,9 +221,40 @@ def test_the_plain_way_is_the_usual_one_on_the_cpu(path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [-1, 1.5, True])
-def test_bad_device(path: Path, bad: Any) -> None:
+def test_bad_device(bad: Any) -> None:
     with pytest.raises((TypeError, ValueError), match=r"`device_id` must be a whole number >= 0"):
-        onnx_response(path, device_id=bad)
+        ls.SessionSettings(device_id=bad)
+
+
+@pytest.mark.parametrize("name", ["allow_fallback", "tf32", "io_binding"])
+def test_bad_switch(name: str) -> None:
+    with pytest.raises(TypeError, match=rf"legstat\.SessionSettings: `{name}` must be True or False"):
+        ls.SessionSettings(**{name: 1})  # type: ignore[arg-type]
+
+
+def test_options_are_texts_of_names(path: Path) -> None:
+    with pytest.raises(TypeError, match=r"`provider_options` must be a mapping"):
+        ls.SessionSettings(provider_options="HEURISTIC")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"`session` must be a SessionSettings"):
+        onnx_response(path, session={"tf32": True})  # type: ignore[arg-type]
+    given = {"gpu_mem_limit": 1024}
+    one = ls.SessionSettings(provider_options=given)
+    given["gpu_mem_limit"] = 1
+    assert one.provider_options == {"gpu_mem_limit": "1024"}
+    assert one != ls.SessionSettings()
+    assert len({one, ls.SessionSettings(provider_options={"gpu_mem_limit": "1024"})}) == 1
+
+
+def test_a_record_brings_the_settings_back(path: Path) -> None:
+    session = ls.SessionSettings(tf32=True, device_id=2, io_binding=True, provider_options={"arena": 1})
+    about = json.loads(json.dumps(onnx_response(path, target=1, session=session).describe()))
+    assert about["asked"]["device_id"] == 2  # flat, as records have had them from the first
+    again = ls.reopen_onnx(about, path)
+    assert again._runner.settings == session
+    assert again.describe()["asked"] == about["asked"]
+    for name in ("tf32", "device_id", "io_binding", "provider_options"):  # an older record may say less
+        del about["asked"][name]
+    assert ls.reopen_onnx(about, path)._runner.settings == ls.SessionSettings()
 
 
 def test_options_of_the_provider_are_its_own_and_recorded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,9 +270,10 @@ def test_options_of_the_provider_are_its_own_and_recorded(path: Path, monkeypatc
         return original(source, options, providers=["CPUExecutionProvider"])
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", fallen)
-    more = {"provider_options": {"cudnn_conv_algo_search": "HEURISTIC"}, "device_id": 1, "tf32": True}
+    own = {"cudnn_conv_algo_search": "HEURISTIC"}
+    session = ls.SessionSettings(allow_fallback=True, provider_options=own, device_id=1, tf32=True)
     with pytest.warns(LegstatWarning, match="running on 'CPUExecutionProvider'"):
-        f = onnx_response(path, provider="cuda", allow_fallback=True, **more)
+        f = onnx_response(path, provider="cuda", session=session)
     assert asked == [[{"device_id": "1", "use_tf32": "1", "cudnn_conv_algo_search": "HEURISTIC"}, {}]]
     assert f.describe()["asked"]["provider_options"] == {"cudnn_conv_algo_search": "HEURISTIC"}
 

@@ -16,6 +16,7 @@ from legstat._core.errors import LegstatWarning
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 from legstat.responses.onnx.session import Session
+from legstat.responses.onnx.settings import SessionSettings
 from tests.helpers_onnx import linear_model, save, softmax
 
 FLAT = (3, 4, 4)
@@ -312,7 +313,7 @@ def test_a_provider_that_is_not_there_is_an_error_not_a_fall_back(tmp_path: Path
     with pytest.raises(ValueError, match=r"`provider` must be 'auto' or one of .*Got 'gpu'"):
         onnx_response(model.path, provider="gpu")
     with pytest.warns(LegstatWarning, match=r"'MIGraphXExecutionProvider' is not to be had; running on 'CPU"):
-        f = onnx_response(model.path, provider=["migraphx", "cpu"], allow_fallback=True)
+        f = onnx_response(model.path, provider=["migraphx", "cpu"], session=SessionSettings(allow_fallback=True))
     assert f.describe()["provider"] == "CPUExecutionProvider"
     assert onnx_response(model.path, provider="auto").describe()["provider"] in onnxruntime.get_available_providers()
 
@@ -335,7 +336,7 @@ def test_a_provider_that_does_not_come_up_is_an_error(tmp_path: Path, monkeypatc
         onnx_response(model.path, provider="cuda")
     assert asked == [(["CUDAExecutionProvider", "CPUExecutionProvider"], [{"device_id": "0", "use_tf32": "0"}, {}])]
     with pytest.warns(LegstatWarning, match="running on 'CPUExecutionProvider'"):
-        onnx_response(model.path, provider="cuda", allow_fallback=True)
+        onnx_response(model.path, provider="cuda", session=SessionSettings(allow_fallback=True))
 
 
 # -- inputs of all kinds ---------------------------------------------------------------------------------------------
@@ -668,7 +669,7 @@ def test_a_provider_that_comes_up_and_executes_nothing_is_an_error(tmp_path: Pat
     with pytest.raises(RuntimeError, match=r"'AzureExecutionProvider' came up and executes no node .* CPUExec"):
         onnx_response(model.path, provider="AzureExecutionProvider")
     with pytest.warns(LegstatWarning, match="executes no node"):
-        f = onnx_response(model.path, provider="AzureExecutionProvider", allow_fallback=True)
+        f = onnx_response(model.path, provider="AzureExecutionProvider", session=SessionSettings(allow_fallback=True))
     assert f.describe()["provider"] == "CPUExecutionProvider"
     assert f.describe()["checks"]["nodes"]["CPUExecutionProvider"] >= 1
 
