@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from legstat._core.errors import invalid
-from legstat._core.typing import FloatArray
+from legstat._core.typing import AnyArray, FloatArray
 
 _USUAL_CHANNELS = (1, 3, 4)
 """Of pictures: grey, RGB, RGB with a mask. More than that come last, not first, where the last axis is one of these."""
@@ -62,3 +64,16 @@ def check_picture(where: str, image: object) -> FloatArray:
         raise ValueError(invalid(where, "image", got, "RGB or grey within [0, 1]", remedy))
     picture.flags.writeable = False
     return picture
+
+
+def rounded(pictures: AnyArray, dtype: np.dtype[Any]) -> AnyArray:
+    """Pictures in another type; grey values below its least are 0, and no error whatever `numpy.seterr` says.
+
+    Examples
+    --------
+    >>> with np.errstate(all="raise"):
+    ...     rounded(np.array([1e-60, 1.0]), np.dtype("float32"))
+    array([0., 1.], dtype=float32)
+    """
+    with np.errstate(under="ignore"):
+        return pictures.astype(dtype)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from legstat._core.errors import LegstatWarning
+from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray
 from legstat.inspection.report import Inspection
 from legstat.inspection.trials import Preset, assumed, compare_presets, picture_for, run_alone, variants
@@ -138,7 +139,7 @@ def inspect_endpoint(
         problems.append(assumed(settled, "the server does not tell"))
     if settled.describe()["version"] is None:
         problems.append("no version was asked for: the model may be replaced under its name, and no answers are kept.")
-    pictures = variants(picture).astype(settled.dtype)
+    pictures = rounded(variants(picture), settled.dtype)
     began = settled.requests
     start = time.perf_counter()
     trial = run_alone(settled, pictures, repeats)

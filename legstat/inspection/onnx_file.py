@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from legstat._core.errors import LegstatWarning
+from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.inspection.report import Inspection
 from legstat.inspection.trials import Preset, assumed, compare_presets, picture_for, run_alone, variants
@@ -169,7 +170,7 @@ def inspect_model(
     problems = [str(one.message) for one in said]
     if preprocessing is None:
         problems.append(assumed(settled, "nothing in the file tells"))
-    pictures = variants(picture).astype(settled.dtype)
+    pictures = rounded(variants(picture), settled.dtype)
     trial = run_alone(settled, pictures, repeats)
     # of the response before `bind`, which may have found that pictures have to go one by one
     together = fresh.with_batch_size(len(pictures)).class_outputs(pictures).astype(np.float64)

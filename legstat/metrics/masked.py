@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.pictures import rounded
 from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Blend
@@ -77,7 +78,7 @@ class MaskedPicture:
         """Scores of pictures of shape (n, C, H, W), batch by batch."""
         step, f = self.response.batch_size, self.response
         self.n_queries += len(pictures)
-        return np.concatenate([f(pictures[at : at + step].astype(f.dtype)) for at in range(0, len(pictures), step)])
+        return np.concatenate([f(rounded(pictures[at : at + step], f.dtype)) for at in range(0, len(pictures), step)])
 
     def top_classes(self, reference: FloatArray, keep: FloatArray) -> IntArray:
         """The network's first choice for the pictures that `scores` would score."""

@@ -27,6 +27,7 @@ class CellMap:
     knots: FloatArray
     values: FloatArray
 
+    @np.errstate(under="ignore")
     def __call__(self, z: FloatArray) -> FloatArray:
         """Realised z for z of shape (n, planes, p); same shape."""
         realised = np.empty_like(z)
@@ -37,6 +38,7 @@ class CellMap:
                 )
         return realised
 
+    @np.errstate(under="ignore")
     def keeps(self, bound: float) -> bool:
         """Whether every z within [-bound, bound] is realised as it is."""
         # a piecewise linear map is the identity where it is at the ends and at every knot between them
@@ -44,6 +46,7 @@ class CellMap:
         z = np.moveaxis(np.concatenate([ends, np.clip(self.knots, -bound, bound)], axis=-1), -1, 0)
         return bool(np.allclose(self(z), z, rtol=0.0, atol=1e-12 * bound))
 
+    @np.errstate(under="ignore")
     def odd_part(self) -> CellMap:
         """The maps z -> (phi(z) - phi(-z)) / 2: what a pair z, -z realises of its direction."""
         knots = np.sort(np.concatenate([self.knots, -self.knots], axis=-1), axis=-1)
@@ -67,6 +70,7 @@ def pixels_by_cell(image: FloatArray, grid: Grid) -> Iterator[tuple[Block, Float
         top += n_rows * h
 
 
+@np.errstate(under="ignore")
 def clipped_sum(pixels: FloatArray) -> CellMap:
     """Mean over the pixels x (planes, p, n) of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""
     knots = np.sort(np.concatenate([-pixels, 1.0 - pixels], axis=-1), axis=-1)

@@ -65,6 +65,8 @@ class ClippedLaw:
     True
     """
 
+    # densities far out and powers of small correlations round to 0: right, whatever the caller has made an error
+    @np.errstate(under="ignore")
     def __init__(self, design: Design, cell_map: CellMap | None, planes: int) -> None:
         self._design, self._cell_map = design, cell_map
         self._planes: list[_Plane] | None = None
@@ -88,12 +90,14 @@ class ClippedLaw:
         """Whether the realised z differs from z."""
         return self._planes is not None
 
+    @np.errstate(under="ignore")
     def covariance(self, v: FloatArray) -> FloatArray:
         """S_r v for v of shape (..., planes, p)."""
         if self._planes is None:
             return self._design.covariance(v)
         return np.stack([plane.covariance(v[..., i, :]) for i, plane in enumerate(self._planes)], axis=-2)
 
+    @np.errstate(under="ignore")
     def solve(self, v: FloatArray) -> FloatArray:
         """S_r^{-1} v for v of shape (..., planes, p)."""
         if self._planes is None:

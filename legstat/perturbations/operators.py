@@ -18,6 +18,7 @@ import scipy.ndimage
 from legstat._core.checks import check_level
 from legstat._core.conventions import Conventions, clash
 from legstat._core.errors import invalid
+from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, FloatArray
 from legstat._core.values import Value
 from legstat.designs.grid import Grid
@@ -103,7 +104,7 @@ class Additive(Perturbation):
     def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
         """x0 + lift(z)."""
         ends = (np.zeros(len(image), dtype=dtype), np.ones(len(image), dtype=dtype))
-        return Recipe(grid, image.astype(dtype), limits=ends if self.clip else None, quantise=self.quantise)
+        return Recipe(grid, rounded(image, dtype), limits=ends if self.clip else None, quantise=self.quantise)
 
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
         """Mean over the cell's pixels of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""
@@ -191,8 +192,9 @@ class Blend(Perturbation):
     def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
         """baseline + m (x0 - baseline): the contrast is what the mask level acts on."""
         baseline = self.baseline_picture(image)
-        return Recipe(grid, baseline.astype(dtype), gain=(image - baseline).astype(dtype), at=self.at)
+        return Recipe(grid, rounded(baseline, dtype), gain=rounded(image - baseline, dtype), at=self.at)
 
+    @np.errstate(under="ignore")
     def baseline_picture(self, image: FloatArray) -> FloatArray:
         """The baseline for that picture, of its shape, in [0, 1]."""
         if isinstance(self.baseline, np.ndarray):

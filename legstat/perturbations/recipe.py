@@ -93,6 +93,7 @@ class Recipe:
         """Type of the pictures."""
         return self.base.dtype
 
+    @np.errstate(under="ignore")
     def then(self, factor: FloatArray, offset: FloatArray, *, reverse: bool) -> Recipe:
         """The recipe of ``factor x + offset`` for the pictures x of this one, in few passes over each.
 
@@ -133,6 +134,7 @@ class Recipe:
             affine=(a, b) if self.quantise and not still else None,
         )
 
+    @np.errstate(under="ignore")
     def cells(self, z: FloatArray, channel: int | None = None) -> AnyArray:
         """w v of each cell: formed in float64, rounded to the pictures' type, then weighted.
 
@@ -188,6 +190,7 @@ class Composer:
         self._affine = None if recipe.affine is None else [number[:, None] for number in recipe.affine]
         self._kept = np.empty((0, *self._shape), dtype=recipe.dtype)
 
+    @np.errstate(under="ignore")
     def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
         """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2); `channel` as for `Recipe.cells`."""
         rows = np.repeat(self._recipe.cells(z, channel), self._across, axis=-1)

@@ -38,6 +38,7 @@ _WIDER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "
 _UNITS = {"probability": "probability", "difference": "probability", "logit": "logit", "log_odds": "log-odds"}
 
 
+@np.errstate(under="ignore")
 def plot_map(
     results: Shown,
     ax: Axes | None = None,
@@ -141,6 +142,7 @@ def plot_explanation(leg: Shown, tv: ShownAtL, path: ShownPath | None = None, *,
     return figure
 
 
+@np.errstate(under="ignore")
 def save_overlay(results: Shown, path: str | Path, *, alpha: float = 0.5, cmap: str | Colormap | None = None) -> None:
     """Write the map over its picture as a PNG of exactly the picture's size.
 
@@ -182,10 +184,10 @@ def save_figure(figure: Figure, path: str | Path) -> None:
 
 @contextmanager
 def _own_settings() -> Iterator[None]:
-    """matplotlib as it is delivered: a user's settings may ask for TeX, or for fonts that are not there."""
+    """matplotlib and numpy as delivered: users' settings may ask for TeX, absent fonts, or errors at underflow."""
     fonts = ["DejaVu Sans", *sorted(set(_WIDER_FONTS) & set(get_font_names()))]
     delivered = {name: value for name, value in rcParamsDefault.items() if name not in ("backend", "backend_fallback")}
-    with rc_context(delivered | {"font.family": fonts}), warnings.catch_warnings():
+    with rc_context(delivered | {"font.family": fonts}), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a box is drawn; the page has the text
         yield
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from legstat._core.checks import check_count
 from legstat._core.errors import invalid
-from legstat._core.pictures import check_picture
+from legstat._core.pictures import check_picture, rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.pictures import read_picture
@@ -98,7 +98,7 @@ class Response(ABC):
             f(x0). One evaluation was spent.
         """
         image = np.asarray(image)
-        return self, float(self(image[None].astype(self.dtype))[0])
+        return self, float(self(rounded(image[None], self.dtype))[0])
 
     def scorer(self, recipe: Recipe) -> Scorer:
         """What scores perturbed pictures from their z, as the evaluation loop asks for them.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from legstat._core.checks import check_count, check_rng, check_type
+from legstat._core.pictures import rounded
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
 from legstat.perturbations.operators import Additive, Perturbation
@@ -162,7 +163,7 @@ def noise_probe(
     compose = operator.composer(picture, design.grid, settled.dtype)
     channel = 0 if design.channels == "separate" else None
     perturbed = compose(z.reshape(-1, planes, *design.grid.shape), channel)
-    pictures = np.concatenate([picture[None].astype(settled.dtype), np.asarray(perturbed, dtype=settled.dtype)])
+    pictures = np.concatenate([rounded(picture[None], settled.dtype), np.asarray(perturbed, dtype=settled.dtype)])
     scores = np.empty((n_inputs, repeats))
     largest = min(settled.batch_size, n_inputs)
     for repeat in range(repeats):

@@ -25,6 +25,7 @@ class InputLayout:
         self._last, self._dtype = preprocessing.layout == "NHWC", dtype
         self._out: NDArray[np.generic] | None = None
 
+    @np.errstate(under="ignore")
     def __call__(self, inputs: NDArray[np.floating]) -> NDArray[np.generic]:
         """The input of a batch of shape (n, C, H, W).
 
@@ -76,6 +77,7 @@ class InputWriter:
         self._layout = InputLayout(preprocessing, dtype)
         self._buffer: NDArray[np.floating] | None = None
 
+    @np.errstate(under="ignore")
     def __call__(self, images: NDArray[np.floating]) -> NDArray[np.generic]:
         """The network's input for a batch; valid until the next call.
 

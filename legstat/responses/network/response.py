@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.responses.base import ImageShape
 from legstat.responses.network.company import ALIKE, compare_company
@@ -113,7 +114,7 @@ class NetworkResponse(NetworkEvaluation):
         """
         where = self._choices.where
         image = np.asarray(image)
-        outputs = class_rows(self._first(self._write(image[None].astype(self.dtype))), 1, where).copy()
+        outputs = class_rows(self._first(self._write(rounded(image[None], self.dtype))), 1, where).copy()
         n_classes = outputs.shape[1]
         check_labels(where, self._choices.labels, n_classes)
         choices = replace(self._choices, n_classes=n_classes)
@@ -141,7 +142,7 @@ class NetworkResponse(NetworkEvaluation):
         if self._batch_open:
             settled.batch_size = self._usual_batch_size(image.shape)
         if self._runs_here and settled.batch_size > 1 and self._company is None:  # else it is known
-            settled._try_company(image.astype(self.dtype), outputs)
+            settled._try_company(rounded(image, self.dtype), outputs)
         return settled, float(values[0])
 
     def _try_company(self, image: AnyArray, first: NDArray[np.generic]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
+from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
@@ -226,7 +227,7 @@ class OnnxResponse(ComposingResponse):
             Nodes executed by provider, after the runtime's own fusions.
         """
         picture = self.check_image(image, "node_placement")
-        return self._runner.placement(self._write(picture[None].astype(self.dtype)))
+        return self._runner.placement(self._write(rounded(picture[None], self.dtype)))
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         return is_out_of_memory(error)

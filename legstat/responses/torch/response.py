@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
@@ -142,7 +143,7 @@ class TorchResponse(ComposingResponse):
         settings = self._settings
         if settings.autocast is None and settings.compile_mode is None:
             return {}
-        pictures = trial_pictures(image.astype(self.dtype))
+        pictures = trial_pictures(rounded(image, self.dtype))
 
         def outputs(autocast: bool, compiled: bool) -> NDArray[np.generic]:
             def run(at: int, end: int) -> NDArray[np.generic]:
