@@ -1,4 +1,4 @@
 """Who solves a program: HiGHS, a network simplex, cvxpy.
 
-The only folder that imports them.
+The only folder that imports highspy and pylmcf; cvxpy and Clarabel also serve `optimum`, to pick a point of the face.
 """
