@@ -33,8 +33,9 @@ numpydoc_xref_param_type = False
 
 html_theme = "pydata_sphinx_theme"
 html_title = "legstat"
-html_theme_options = {"show_toc_level": 1, "navigation_with_keys": False, "header_links_before_dropdown": 8}
-html_sidebars = {"*": [], "api/*": ["sidebar-nav-bs"]}  # a left column only where it lists something
+html_theme_options = {"show_toc_level": 1, "navigation_with_keys": False, "header_links_before_dropdown": 5}
+html_static_path, html_css_files = ["_static"], ["legstat.css"]
+html_sidebars = {"*": [], "studies/*": [], "api/*": ["sidebar-nav-bs"]}  # a left column only where it lists something
 
 
 def escape_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
