@@ -136,6 +136,24 @@ def residual_model(path: Path, *, width: int = 8, seed: int = 0) -> Path:
     return save(helper.make_graph(nodes, "residual", inputs, outputs, weights), path, 17)
 
 
+def one_picture_model(path: Path) -> Path:
+    """Takes pictures (3, 4, 4) one at a time: batch 1 in a Reshape's target, behind a declared free batch."""
+    nodes = [
+        helper.make_node("Reshape", ["image", "shape"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "W"], ["logits"]),
+    ]
+    weights = np.random.default_rng(5).normal(size=(48, 5)).astype(np.float32)
+    held = {"shape": np.array([1, 48], np.int64), "W": weights}
+    graph = helper.make_graph(
+        nodes,
+        "one",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 4, 4])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", 5])],
+        [numpy_helper.from_array(value, name) for name, value in held.items()],
+    )
+    return save(graph, path)
+
+
 def open_size_model(path: Path) -> Path:
     """Write a dense layer for 4 x 4 pictures behind an input whose rows and columns are open."""
     weights = np.random.default_rng(7).normal(size=(48, 5)).astype(np.float32)

@@ -41,6 +41,7 @@ def inspect(
     output: Annotated[str | None, OUTPUT] = None,
     output_kind: Annotated[str | None, OUTPUT_KIND] = None,
     constant: Annotated[list[str] | None, CONSTANT] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures per call, or per request, at most.")] = None,
     threads: Annotated[int | None, THREADS] = None,
     provider: Annotated[str | None, PROVIDER] = None,
     model_version: Annotated[str | None, VERSION] = None,
@@ -60,6 +61,7 @@ def inspect(
             "output": output,
             "output_kind": output_kind,
             "constants": constants_from("inspect", constant or ()),
+            "batch_size": batch_size,
         }
         check_flags(
             "inspect",

@@ -19,7 +19,7 @@ from legstat.responses.onnx.binding import load_runtime
 from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
-from legstat.sampling.batch_size import BatchTimings, measure_batch_sizes
+from legstat.sampling.batch_size import CANDIDATES, BatchTimings, measure_batch_sizes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +92,7 @@ def inspect_model(
     constants: Mapping[str, AnyArray] | None = None,
     provider: str | Sequence[str] = "cpu",
     threads: int | None = None,
+    batch_size: int | None = None,
     repeats: int = 5,
     seconds: float = 2.0,
 ) -> ModelReport:
@@ -105,6 +106,9 @@ def inspect_model(
         A picture file, or (C, H, W) in [0, 1]; by default random pixels, from which no preset can be judged.
     preprocessing, labels, input, output, output_kind, constants, provider, threads : optional
         As for `onnx_response`.
+    batch_size : int, optional
+        Pictures at once, at most, in all that is tried; by default as for `onnx_response`, and the speed of all sizes
+        is measured.
     repeats : int
         Runs of the same picture in the determinism probe.
     seconds : float
@@ -152,6 +156,7 @@ def inspect_model(
             "constants": constants,
             "provider": provider,
             "threads": threads,
+            "batch_size": batch_size,
             **more,
         }
         return onnx_response(path, score="probability", **settings)
@@ -172,12 +177,17 @@ def inspect_model(
         problems.append(assumed(settled, "nothing in the file tells"))
     pictures = rounded(variants(picture), settled.dtype)
     trial = run_alone(settled, pictures, repeats)
-    # of the response before `bind`, which may have found that pictures have to go one by one
-    together = fresh.with_batch_size(len(pictures)).class_outputs(pictures).astype(np.float64)
+    batch_difference: float | None = None
+    most = len(pictures) if batch_size is None else min(batch_size, len(pictures))
+    if most > 1:
+        # of the response before `bind`, which may have found that pictures have to go one by one
+        together = fresh.with_batch_size(most).class_outputs(pictures).astype(np.float64)
+        batch_difference = float(np.abs(together - trial.one_by_one).max())
     about = settled.describe()
     checks = (about["company"], about["checks"].get("free_batch"))
     tried = sum(check.get("evaluations", 0) for check in checks if check is not None)
-    timings = measure_batch_sizes(settled, picture, seconds=seconds) if seconds > 0 else None
+    sizes = [size for size in CANDIDATES if batch_size is None or size <= batch_size]
+    timings = measure_batch_sizes(settled, picture, candidates=sizes, seconds=seconds) if seconds > 0 else None
     presets: tuple[Preset, ...] = ()
     spent = 0
     if image is not None:
@@ -195,11 +205,11 @@ def inspect_model(
         timings={} if timings is None else timings.seconds,
         best_batch_size=None if timings is None else timings.best,
         repeat_difference=trial.repeat_difference,
-        batch_difference=float(np.abs(together - trial.one_by_one).max()),
+        batch_difference=batch_difference,
         # f(x0), the pictures together and one profiled run beside the trials
         evaluations=2
         + trial.evaluations
-        + len(pictures)
+        + (0 if batch_difference is None else len(pictures))
         + tried
         + spent
         + (0 if timings is None else timings.evaluations),

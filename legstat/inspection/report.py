@@ -26,7 +26,7 @@ class Inspection:
     repeat_difference : float or None
         Largest difference of the class outputs among repeated runs of one picture; 0 means bit for bit.
     batch_difference : float or None
-        Largest difference between running pictures together and one by one.
+        Largest difference between running pictures together and one by one; None where they only go one by one.
     evaluations : int
         Forward passes that the inspection took.
     """

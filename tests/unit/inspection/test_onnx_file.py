@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from legstat.inspection.onnx_file import inspect_model
-from tests.helpers_onnx import linear_model, save
+from tests.helpers_onnx import linear_model, one_picture_model, save
 
 
 def test_the_facts_of_a_known_file(tmp_path: Path) -> None:
@@ -38,6 +38,20 @@ def test_the_facts_of_a_known_file(tmp_path: Path) -> None:
     for piece in (report.sha256, "245 parameters", "read from 'z' as logits", "no preprocessing was given", "best "):
         assert piece in text
     assert json.loads(json.dumps(report.to_dict()))["n_parameters"] == 245
+
+
+def test_nothing_is_tried_with_more_pictures_at_once_than_asked_for(tmp_path: Path) -> None:
+    path = one_picture_model(tmp_path / "m.onnx")
+    stopped = inspect_model(path, seconds=0.01)
+    assert not stopped.response
+    assert "Pass batch_size=1 (--batch-size 1)" in stopped.problems[0]
+    report = inspect_model(path, batch_size=1, seconds=0.01)
+    assert report.response["n_classes"] == 5
+    assert report.batch_difference is None
+    assert set(report.timings) == {1}
+    linear = linear_model(tmp_path / "l.onnx").path
+    assert set(inspect_model(linear, batch_size=3, seconds=0.01).timings) <= {1, 2}
+    assert "`batch_size` must be" in inspect_model(linear, batch_size=0).problems[0]
 
 
 def test_presets_are_compared_on_a_picture(tmp_path: Path, rng: np.random.Generator) -> None:

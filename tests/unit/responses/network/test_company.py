@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 import legstat as ls
 from legstat._core.errors import LegstatWarning
 from legstat.responses.onnx.opening import onnx_response
-from tests.helpers_onnx import linear_model, save
+from tests.helpers_onnx import linear_model, one_picture_model, save
 
 SHAPE, CLASSES = (3, 4, 4), 5
 RNG = np.random.default_rng(5)
@@ -94,20 +94,7 @@ def test_the_probe_varies_the_company() -> None:
 
 
 def test_batches_that_fail_are_found_before_a_query_is_spent(tmp_path: Path) -> None:
-    # batch 1 in a Reshape's target, behind a declared free batch
-    nodes = [
-        helper.make_node("Reshape", ["image", "shape"], ["flat"]),
-        helper.make_node("MatMul", ["flat", "W"], ["logits"]),
-    ]
-    held = {"shape": np.array([1, 48], np.int64), "W": RNG.normal(size=(48, CLASSES)).astype(np.float32)}
-    graph = helper.make_graph(
-        nodes,
-        "one",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", *SHAPE])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
-        [numpy_helper.from_array(value, name) for name, value in held.items()],
-    )
-    path = save(graph, tmp_path / "m.onnx")
+    path = one_picture_model(tmp_path / "m.onnx")
     with pytest.raises(ValueError, match=r"`batch_size` must be 1 for this network. Got .*fails on 16 at once"):
         onnx_response(path, target=1).bind(X0)
     f, _ = onnx_response(path, target=1, batch_size=1).bind(X0)
