@@ -17,7 +17,7 @@ from legstat._core.typing import AnyArray, FloatArray
 from legstat.perturbations.recipe import Recipe, Scorer
 from legstat.responses.base import ImageShape, Response
 from legstat.responses.network.input import InputLayout, InputWriter
-from legstat.responses.network.outputs import Decision, class_rows
+from legstat.responses.network.outputs import Decision, class_rows, joined
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.scores import Score, probabilities
 from legstat.responses.network.target import Choices
@@ -139,7 +139,7 @@ class NetworkEvaluation(Response):
             scores, known = np.full(n, np.nan), self._scored(np.concatenate(rows))
             scores[: len(known)] = known
             raise PartialAnswerError(f"{type(error).__name__}: {error}", scores) from error
-        return self._scored(rows[0] if len(rows) == 1 else np.concatenate(rows))
+        return self._scored(joined(rows))
 
     def _check_settled(self) -> None:
         """Refuse to evaluate anything while it is open what is asked of it."""
@@ -181,7 +181,7 @@ class NetworkEvaluation(Response):
     def _outputs(self, n: int, write: Writer) -> NDArray[np.generic]:
         """Class outputs of n pictures whose input ``write(at, end)`` gives."""
         parts = self._in_batches(n, lambda at, end: self._rows(self._forward(write(at, end)), end - at))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined(parts)
 
     def _in_batches(self, n: int, evaluate: Callable[[int, int], Part]) -> list[Part]:
         """``evaluate(at, end)`` for pictures 0 to n, batch by batch; halved, with a warning, where one does not fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -105,6 +106,11 @@ def class_rows(raw: object, n: int, where: str) -> NDArray[np.generic]:
             )
         )
     return raw.reshape(n, -1)
+
+
+def joined(parts: Sequence[NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Class outputs of several batches as those of one; of a single batch without a copy."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def looks_like(outputs: NDArray[np.generic]) -> tuple[OutputKind | None, str]:

@@ -19,7 +19,7 @@ from legstat.responses.network.company import ALIKE, relative_difference
 from legstat.responses.network.composing import Compose, ComposingResponse
 from legstat.responses.network.evaluation import usual_batch_size
 from legstat.responses.network.fixed_inputs import Constants
-from legstat.responses.network.outputs import Decision, Doubt, class_rows
+from legstat.responses.network.outputs import Decision, Doubt, class_rows, joined
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.scores import probabilities
 from legstat.responses.network.target import Choices
@@ -162,7 +162,7 @@ class OnnxResponse(ComposingResponse):
         parts = self._in_batches(
             len(cells), lambda at, end: self._rows(runner.fetch(cells[at:end], self._tensors)[0], end - at)
         )
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return joined(parts)
 
     def _verify_inside(self, inside: NDArray[np.generic], outside: NDArray[np.generic]) -> None:
         """Note how far two ways to the same outputs differ; refuse the one inside if it is too far."""
@@ -257,6 +257,10 @@ class OnnxResponse(ComposingResponse):
 
 class InsideScorer(AheadScorer):
     """Scores of pictures that are made inside the graph.
+
+    No twin of torch's `DeviceScorer`, though both run ahead: a session's run comes back with the outputs, so working
+    ahead takes a thread, in which batches are halved too. torch's devices queue the work themselves, batches are halved
+    as they are started, and each replica makes its own pictures. What is alike is in `AheadScorer` and `_in_batches`.
 
     Parameters
     ----------

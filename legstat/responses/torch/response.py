@@ -14,7 +14,7 @@ from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
 from legstat.responses.network.composing import Compose, ComposingResponse
 from legstat.responses.network.evaluation import usual_batch_size
-from legstat.responses.network.outputs import Decision
+from legstat.responses.network.outputs import Decision, joined
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.scores import Score
 from legstat.responses.network.target import Choices
@@ -239,7 +239,6 @@ class DeviceScorer(AheadScorer):
         parts = response._in_batches(len(z), begin)
 
         def finish() -> FloatArray:
-            rows = [response._rows(pending(), n) for n, pending in parts]
-            return response._scored(rows[0] if len(rows) == 1 else np.concatenate(rows))
+            return response._scored(joined([response._rows(pending(), n) for n, pending in parts]))
 
         return finish
