@@ -157,7 +157,8 @@ def compare(
     >>> from legstat.comparison.methods.controls import CentreMap, RandomMap
     >>> from legstat.data import digits_model_path, load_digit
     >>> f = ls.onnx_response(digits_model_path(), preprocessing="unit")
-    >>> digits, methods = [load_digit(i)[0] for i in range(3)], [RandomMap((8, 8)), CentreMap((8, 8))]
+    >>> digits = [load_digit(i)[0] for i in range(3)]
+    >>> methods = [RandomMap((8, 8)), CentreMap((8, 8))]
     >>> found = ls.compare(methods, f, digits, n_queries=[0], progress=False)
     >>> found
     <Comparison of 2 methods at 1 budgets on 3 pictures by 4 metrics>

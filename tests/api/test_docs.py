@@ -7,6 +7,7 @@ import doctest
 import importlib
 import inspect
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import legstat.data
 import legstat.metrics
 import legstat.simulate
 import legstat.studies
+from legstat.comparison.compare import METHODS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PACKAGE = DOCS.parent / "legstat"
@@ -77,6 +79,32 @@ def test_the_readme_states_the_defaults():
     assert (sample.responses == found.sample.responses).all()
     tv = legstat.LEGTV(sample).fit_path(progress=False).select("heldout")
     assert (tv.params == found.tv.params).all()
+
+
+def test_the_readme_compares_as_it_says():
+    """Its lines run on two digits; the methods it lists are all that `compare` knows; LEG beats chance."""
+    pytest.importorskip("onnxruntime", reason="the digits' network is an ONNX file")
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8").split("## Is the map any good?")[1]
+    lines = BLOCK.search(text)[1]
+    assert "range(12)" in lines
+    names = {"ls": legstat}
+    exec(lines.replace("range(12)", "range(2)"), names)
+    assert 0.0 <= names["curve"].area <= 1.0
+    assert names["curve"].n_queries == len(names["curve"].scores)
+    assert {row["spent"] for row in names["found"].rows} == {0, 300}
+    better = names["found"].differences(against="random").query("metric == 'insertion_minus_deletion'")["difference"]
+    assert (better > 0.0).all()
+    listed = text.split("a name is enough:")[1].split("Any\ncallable")[0]
+    assert set(re.findall(r'`"(\w+)"`', listed)) == set(METHODS)
+
+
+def test_the_readme_lists_the_extras():
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8").split("## Installation")[1].split("\n## ")[0]
+    extras = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    named = set(re.findall(r"`([a-z-]+)`", text)) | set(re.findall(r"\.\[([a-z-]+)\]", text))
+    assert named == set(extras)
 
 
 BUILT = DOCS / "how_it_is_built.md"
