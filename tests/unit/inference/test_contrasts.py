@@ -82,3 +82,18 @@ def test_bands_of_contrasts_are_never_narrower_than_their_intervals() -> None:
         assert (np.diff(regions.conf_int(level=0.95, simultaneous=True, n_draws=draws)) >= single * (1 - 1e-12)).all()
     assert (np.diff(regions.conf_int(level=0.95, simultaneous=True)) > 1.02 * single).all()
     assert normal_quantile(0.95) < 2
+
+
+def test_draws_have_the_covariance_of_the_contrasts() -> None:
+    """Bands of contrasts rest on it: also where the contrasts are of different sizes, or depend on each other."""
+    root = np.array([[1e-3, 0.0], [2e-3, 1e-3], [3e-3, 1e-3], [0.0, 40.0]])  # the third row is the sum of the others
+    covariance = root @ root.T
+    regions = ls.Contrasts(
+        labels=("a", "b", "a + b", "c"), estimates=np.zeros(4), covariance=covariance, df=np.full(4, np.inf), n=1000
+    )
+    (draws,) = regions.draws(40_000, rng=0)
+    scale = np.sqrt(np.diag(covariance))
+    found = draws.T @ draws / len(draws) / np.outer(scale, scale)
+    # an entry of the empirical correlation matrix has standard error at most sqrt(2 / 40000) = 0.007
+    np.testing.assert_allclose(found, covariance / np.outer(scale, scale), rtol=0, atol=0.035)
+    np.testing.assert_allclose(draws[:, 2], draws[:, 0] + draws[:, 1], rtol=0, atol=1e-12 * 40)

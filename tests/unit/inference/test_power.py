@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.stats
 from statsmodels.stats.power import NormalIndPower
 
 import legstat as ls
@@ -85,6 +86,20 @@ def test_half_width_questions_invert_each_other(simultaneous: bool, from_pilot: 
     assert 0.003 < ls.solve_half_width(n_queries=int(n) - 2, level=0.9, **given)
     level = ls.solve_half_width(half_width=width, n_queries=int(n), **given)
     np.testing.assert_allclose(level, 0.9, rtol=0, atol=1e-3)  # a quantile of 2,000 draws lies between two of them
+
+
+@pytest.mark.parametrize("simultaneous", [False, True])
+def test_a_noise_level_gives_the_width_of_the_precision_matrix(simultaneous: bool) -> None:
+    """On more cells than one block of rows that are solved at once."""
+    design = ls.StructuredGaussian(grid=(2, 150), scale=0.2)
+    precision = np.diag(np.linalg.inv(design.covariance_matrix()))
+    # odds that one of 300 normal errors, or a given one, lies beyond c
+    c = scipy.stats.norm.isf((1 - 0.9) / 2 / (300 if simultaneous else 1))
+    width = ls.solve_half_width(
+        n_queries=2001, level=0.9, noise=0.1, design=design, antithetic=False, simultaneous=simultaneous
+    )
+    # the inverse of a matrix of condition 1e4
+    np.testing.assert_allclose(width, c * 0.1 * np.sqrt(precision.max() / 2000), rtol=1e-9, atol=0)
 
 
 def test_a_pilot_predicts_the_width_of_a_larger_sample() -> None:
