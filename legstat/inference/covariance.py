@@ -147,7 +147,7 @@ def covariance_of(moments: Moments, units: tuple[Units, ...] | None, where: str)
     moments : Moments
         What was estimated.
     units : tuple of Units or None
-        The sample's units; None where the sample is not at hand.
+        The sample's observations; None where the sample is not at hand.
     where : str
         Call to name in the error.
 
