@@ -36,7 +36,7 @@ from legstat.cli.model_options import (
     VERSION,
 )
 from legstat.data import digits_info, digits_model_path, load_digit
-from legstat.explanation.defaults import check_enough, choose_L
+from legstat.explanation.defaults import check_estimates, choose_L
 from legstat.explanation.explanation import Explanation, experiment_for, origin
 from legstat.explanation.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
@@ -296,7 +296,7 @@ def explain(
             rng=rng,
             resume=earlier,
         )
-        check_enough(experiment, choice, None)
+        check_estimates(response, experiment, choice, None)
         start = time.perf_counter()
         with _keeping(out, resume):
             sample = evaluate(

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Literal, get_args
 
-from legstat._core.checks import check_flag
-from legstat._core.conventions import MomentKind
+from legstat._core.checks import check_choice, check_flag
+from legstat._core.conventions import Conventions, MomentKind
 from legstat._core.errors import invalid
 from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.leg_results import LEGResults
 from legstat.inference.covariance import no_variance
 from legstat.moments.estimate import ADAPTIVE_LIMIT, COV_TYPES
 from legstat.moments.moments import Moments
+from legstat.moments.regression import check_dense
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.samples.sample import QuerySample
 
+MomentRule = Literal["leg_moments", "legtv_moments"]
+"""The field of `Conventions` that names an estimator's moments."""
 FOLDS = 5
 """Folds of the out-of-sample R^2 that results report."""
 
@@ -141,7 +145,7 @@ class LEG:
 
 
 def check_data(
-    where: str, data: QuerySample | Moments, kind: MomentKind | None, rule: str
+    where: str, data: QuerySample | Moments, kind: MomentKind | None, rule: MomentRule
 ) -> tuple[QuerySample | Moments, MomentKind]:
     """The data and the kind of moments that an estimator will use; an error where they do not go together."""
     if isinstance(data, Moments):
@@ -154,11 +158,34 @@ def check_data(
                 where, "data", type(data).__name__, "a QuerySample or a Moments", "`legstat.query` makes the first."
             )
         )
-    implied: MomentKind = getattr(data.convention_set, rule)
-    if kind is not None and data.conventions != "default" and kind != implied:
-        remedy = "Query with conventions='default' to choose."
-        raise ValueError(invalid(where, "moments", kind, f"{implied!r} under conventions={data.conventions!r}", remedy))
     unknowns = data.planes * data.design.grid.n_cells
-    if implied == "adaptive" and unknowns > ADAPTIVE_LIMIT:
-        implied = "regression" if unknowns <= DENSE_LIMIT else "crossfit"  # which needs no p x p matrix
-    return data, kind or implied
+    return data, moment_kind(where, kind, data.convention_set, rule, unknowns)
+
+
+def moment_kind(where: str, kind: object, rules: Conventions, rule: MomentRule, n_unknowns: int) -> MomentKind:
+    """The kind of moments of a sample under these conventions; an error where the one that is named cannot be.
+
+    Parameters
+    ----------
+    where : str
+        Call to name in errors.
+    kind : str or None
+        The kind that the user named.
+    rules : Conventions
+        The sample's.
+    rule : {"leg_moments", "legtv_moments"}
+        Which estimator's.
+    n_unknowns : int
+        Cells times planes of one draw.
+    """
+    implied: MomentKind = getattr(rules, rule)
+    if kind is None:
+        if implied == "adaptive" and n_unknowns > ADAPTIVE_LIMIT:
+            return "regression" if n_unknowns <= DENSE_LIMIT else "crossfit"  # which needs no p x p matrix
+        return implied
+    named: MomentKind = check_choice(where, "moments", kind, get_args(MomentKind))
+    if rules.name != "default" and named != implied:
+        remedy = "Query with conventions='default' to choose."
+        raise ValueError(invalid(where, "moments", kind, f"{implied!r} under conventions={rules.name!r}", remedy))
+    check_dense(where, "moments", named, n_unknowns)
+    return named

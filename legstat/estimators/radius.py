@@ -9,6 +9,7 @@ import numpy as np
 from legstat._core.checks import check_count
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat.designs.design import Design
 from legstat.designs.structured import StructuredGaussian
 from legstat.inference.confidence_set import bootstrap_L
 from legstat.inference.covariance import Covariance, no_variance
@@ -34,23 +35,29 @@ def check_rule(where: str, L: object, L_ratio: object, n_regions: object) -> Non
         check_count(where, "n_regions", n_regions)
 
 
-def theory_radius(moments: Moments, probability: float) -> float:
-    """See `LEGTV.L_theory`."""
-    score = moments.source.get("response", {}).get("score", "unknown")
+def check_theory(where: str, score: str, bounded: bool | None, design: Design, probability: float = 0.95) -> None:
+    """ValueError where Theorem 1 does not admit that score or that scale, whatever the number of draws."""
     if score not in ("probability", "difference", "custom", "unknown"):
         remedy = "Use score='probability' or 'difference', or choose L by 'heldout'."
-        raise ValueError(invalid("LEGTV.L_theory", "score", score, "bounded by 1, as Theorem 1 assumes", remedy))
-    if moments.source.get("response", {}).get("bounded") is False:
+        raise ValueError(invalid(where, "score", score, "bounded by 1, as Theorem 1 assumes", remedy))
+    if bounded is False:
         remedy = "Choose L by 'bootstrap' or 'heldout'."
-        raise ValueError(invalid("LEGTV.L_theory", "response.bounded", False, "a score within [-1, 1]", remedy))
-    design, n = moments.design, moments.n
-    L = theorem_L(design.grid, n, probability=probability)
-    structured = isinstance(design, StructuredGaussian)
-    if structured and structured_L(design.grid, design.scale, n, probability=probability) > L:
-        # L has no sigma in it and the noise of the constraint has: from here on the set misses gamma more often
+        raise ValueError(invalid(where, "response.bounded", False, "a score within [-1, 1]", remedy))
+    if not isinstance(design, StructuredGaussian):
+        return
+    # both fall like n^-1/2. L has no sigma in it and the noise of the constraint has: from here on the set misses
+    # gamma more often
+    noise = structured_L(design.grid, design.scale, 1, probability=probability)
+    if noise > theorem_L(design.grid, 1, probability=probability):
         remedy = "Choose L by 'bootstrap', or give pictures and scale in [0, 1]."
-        raise ValueError(invalid("LEGTV.L_theory", "design.scale", design.scale, "small enough for that L", remedy))
-    return L
+        raise ValueError(invalid(where, "design.scale", design.scale, "small enough for that L", remedy))
+
+
+def theory_radius(moments: Moments, probability: float) -> float:
+    """See `LEGTV.L_theory`."""
+    about, design = moments.source.get("response", {}), moments.design
+    check_theory("LEGTV.L_theory", about.get("score", "unknown"), about.get("bounded"), design, probability)
+    return theorem_L(design.grid, moments.n, probability=probability)
 
 
 def bootstrap_radius(

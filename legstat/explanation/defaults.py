@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from legstat._core.checks import check_within
-from legstat._core.conventions import Conventions, ConventionsName, MomentKind
+from legstat._core.conventions import ConventionsName, MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.designs.structured import StructuredGaussian
-from legstat.estimators.leg import FOLDS
-from legstat.estimators.radius import check_rule
+from legstat.estimators.leg import FOLDS, moment_kind
+from legstat.estimators.radius import check_rule, check_theory
 from legstat.inference.intervals import MINIMUM_UNITS
 from legstat.moments.estimate import CROSSFIT_MINIMUM
 from legstat.perturbations.operators import Perturbation
+from legstat.responses.base import Response
 from legstat.sampling.defaults import default_scale
 from legstat.sampling.experiment import Experiment
 
@@ -76,20 +77,32 @@ def choose_L(L: float | str | None, L_ratio: float | None, n_regions: int | None
     return {"L": L if isinstance(L, str) else check_within("explain", "L", L)}
 
 
-def check_enough(experiment: Experiment, choice: Mapping[str, Any], moments: MomentKind | None) -> None:
-    """Refuse a budget that pays for a sample but not for estimates from it."""
-    units, budget = _units_needed(choice, experiment.rules, moments), experiment.budget
-    least = budget.queries(units)
-    if experiment.n_queries < least:
-        valid = f"at least {least}: f(x0) and {units} {budget.unit}s for each of {budget.streams} channel(s)"
-        remedy = "6000 is usual at 28 x 28 cells."
+def check_estimates(
+    response: Response, experiment: Experiment, choice: Mapping[str, Any], moments: MomentKind | None
+) -> None:
+    """Refuse what the estimators would refuse of the sample that was paid for: moments, the rule for L, the budget."""
+    grid, budget = experiment.design.grid, experiment.budget
+    unknowns = experiment.planes * grid.n_cells
+    kinds = {
+        moment_kind("explain", moments, experiment.rules, "leg_moments", unknowns),
+        moment_kind("explain", moments, experiment.rules, "legtv_moments", unknowns),
+    }
+    if choice.get("L") == "theory":
+        check_theory("explain", response.score_name, response.bounded, experiment.design)
+    n_regions, maps = choice.get("n_regions"), experiment.planes * budget.streams
+    if n_regions is not None and n_regions < maps:
+        valid = f">= {maps}: every channel has a map, of a region or more"
+        raise ValueError(invalid("explain", "n_regions", n_regions, valid))
+    needed = _units_needed(choice.get("L"), kinds, unknowns + (0 if budget.antithetic else 1))
+    if experiment.n_queries < budget.queries(needed):
+        paid = f"f(x0) and {needed} {budget.unit}s for each of {budget.streams} channel(s)"
+        valid, remedy = f"at least {budget.queries(needed)}: {paid}", "6000 is usual at 28 x 28 cells."
         raise ValueError(invalid("explain", "n_queries", experiment.n_queries, valid, remedy))
 
 
-def _units_needed(choice: Mapping[str, Any], rules: Conventions, moments: MomentKind | None) -> int:
+def _units_needed(rule: object, kinds: Collection[MomentKind], n_unknowns: int) -> int:
     """Draws (or pairs) of each channel without which the estimators would refuse the sample that was paid for."""
-    if choice.get("L") == "heldout":
-        return 2 * FOLDS
-    if choice.get("L") == "bootstrap":
-        return MINIMUM_UNITS
-    return CROSSFIT_MINIMUM if (moments or rules.leg_moments) == "crossfit" else 2
+    by_rule = {"heldout": 2 * FOLDS, "bootstrap": MINIMUM_UNITS}.get(str(rule), 2)
+    # "least_squares" wants more than there are unknowns, in what a fold of the out-of-sample R^2 leaves too
+    by_kind = {"crossfit": CROSSFIT_MINIMUM, "least_squares": -(-(n_unknowns + 1) * FOLDS // (FOLDS - 1))}
+    return max(by_rule, *(by_kind.get(kind, 2) for kind in kinds))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
+from legstat._core.checks import check_type
 from legstat._core.conventions import ConventionsName, MomentKind, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
@@ -19,7 +20,7 @@ from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.explanation.defaults import check_enough, choose_L, default_design
+from legstat.explanation.defaults import check_estimates, choose_L, default_design
 from legstat.perturbations.operators import Perturbation
 from legstat.record import make_record, save_run
 from legstat.report.summary import joint_summary
@@ -314,7 +315,7 @@ def explain(
         resume=resume,
     )
     how: JSON = {"moments": moments, "L": L, "L_ratio": L_ratio, "n_regions": n_regions}
-    check_enough(experiment, choose_L(L, L_ratio, n_regions, experiment.rules.name), moments)
+    check_estimates(response, experiment, choose_L(L, L_ratio, n_regions, experiment.rules.name), moments)
     start = time.perf_counter()
     sample = evaluate(response, experiment, batch_size=batch_size, cache=cache, progress=progress)
     spent = {"query": time.perf_counter() - start}
@@ -335,6 +336,7 @@ def experiment_for(
 ) -> Experiment:
     """The experiment that `explain` carries out: what the user gave, the rest by default or from the resumed sample."""
     where = "explain"
+    check_type(where, "resume", resume, QuerySample | None, "an earlier sample, or `error.sample`")
     named: JSON = {"grid": grid, "scale": scale}
     picture = response.load_image(image) if isinstance(image, str | Path) else response.check_image(image, where)
     if design is not None:

@@ -14,17 +14,16 @@ from legstat.moments.units import Units
 from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 
-def _check_dense(units: Units, kind: str) -> None:
-    if units.n_unknowns > DENSE_LIMIT:
+def check_dense(where: str, name: str, kind: str, n_unknowns: int) -> None:
+    """ValueError where there are too many unknowns for a kind of moments that needs a p x p matrix."""
+    if kind in ("regression", "adaptive", "least_squares") and n_unknowns > DENSE_LIMIT:
         text = f"at most {DENSE_LIMIT} unknowns with a p x p matrix"
-        raise ValueError(
-            invalid("QuerySample.moments", "kind", kind, text, f'Got {units.n_unknowns}; use kind="crossfit".')
-        )
+        raise ValueError(invalid(where, name, kind, text, f'Got {n_unknowns}; use {name}="crossfit".'))
 
 
 def shrunken(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) -> Estimate:
     """Moments "regression": a ridge whose penalty is a share of the known covariance."""
-    _check_dense(units, "regression")
+    check_dense("QuerySample.moments", "kind", "regression", units.n_unknowns)
     (sums,) = summed(units, leave_out, gram=True)
     b, gram, _ = sums.centred(units.paired)
     law = units.law.matrix()
@@ -51,7 +50,7 @@ def shrunken(units: Units, shrinkage: float, leave_out: tuple[int, int] | None) 
 
 def adaptive(units: Units, grid: Grid, leave_out: tuple[int, int] | None) -> Estimate:
     """Moments "adaptive": a ridge on the prior that `adaptive_ridge` learns."""
-    _check_dense(units, "adaptive")
+    check_dense("QuerySample.moments", "kind", "adaptive", units.n_unknowns)
     (sums,) = summed(units, leave_out, gram=True)
     b, gram, yy = sums.centred(units.paired)
     gamma, hat = adaptive_ridge(b, gram, yy, sums.n, grid, len(units.law.mean))
@@ -73,7 +72,7 @@ def adaptive(units: Units, grid: Grid, leave_out: tuple[int, int] | None) -> Est
 
 def least_squares(units: Units, cov_type: str, leave_out: tuple[int, int] | None) -> Estimate:
     """Moments "least_squares", with the variance that is asked for."""
-    _check_dense(units, "least_squares")
+    check_dense("QuerySample.moments", "kind", "least_squares", units.n_unknowns)
     (sums,) = summed(units, leave_out, gram=True)
     b, gram, _ = sums.centred(units.paired)
     unknowns = units.n_unknowns + (0 if units.paired else 1)

@@ -124,7 +124,7 @@ EXPLAIN = [
     Row("L below 0", lambda w: w.explain(L=-1.0), V, ("`L`", ">= 0")),
     Row("L True", lambda w: w.explain(L=True), T, ("`L`", "number")),
     Row("L NaN", lambda w: w.explain(L=float("nan")), V, ("`L`", "finite")),
-    Row("L and L_ratio", lambda w: w.explain(L=0.1, L_ratio=0.1), V, ("L, L_ratio", "not given together")),
+    Row("L and L_ratio", lambda w: w.explain(L=0.1, L_ratio=0.1), V, ("L, L_ratio", "exactly one")),
     Row("L_ratio above 1", lambda w: w.explain(L_ratio=1.5), V, ("`L_ratio`", "within [0, 1]")),
     Row("grid of no rows", lambda w: w.explain(grid=(0, 4)), V, ("`grid`", ">= 1")),
     Row("grid of one number", lambda w: w.explain(grid=8), V, ("`grid`", "(28, 28)")),
