@@ -22,12 +22,12 @@ from timing import best_times, save
 
 import legstat as ls
 
-CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "as it is": {},
-    "channels_last": {"channels_last": True},
-    "autocast": {"autocast": "bfloat16"},
-    "compiled": {"compile_mode": "default"},
-    "compiled, channels_last": {"compile_mode": "default", "channels_last": True},
+CONFIGURATIONS: dict[str, ls.TorchSettings] = {
+    "as it is": ls.TorchSettings(),
+    "channels_last": ls.TorchSettings(channels_last=True),
+    "autocast": ls.TorchSettings(autocast="bfloat16"),
+    "compiled": ls.TorchSettings(compile_mode="default"),
+    "compiled, channels_last": ls.TorchSettings(compile_mode="default", channels_last=True),
 }
 PERTURBATIONS: dict[str, tuple[ls.Additive | ls.Blend, float]] = {
     "additive": (ls.Additive(), 0.02),
@@ -35,16 +35,16 @@ PERTURBATIONS: dict[str, tuple[ls.Additive | ls.Blend, float]] = {
 }
 
 
-def bare(module: torch.nn.Module, batch: int, options: dict[str, Any], queries: int) -> Callable[[], None]:
+def bare(module: torch.nn.Module, batch: int, settings: ls.TorchSettings, queries: int) -> Callable[[], None]:
     """The forward pass alone, over the batches of a run."""
     network: Any = copy.deepcopy(module)
     pictures = torch.from_numpy(np.random.default_rng(0).standard_normal((batch, 3, 224, 224)).astype(np.float32))
-    if options.get("channels_last"):
+    if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-    if "compile_mode" in options:
-        network = torch.compile(network, mode=options["compile_mode"], dynamic=False)
-    narrow = torch.autocast("cpu", dtype=torch.bfloat16) if "autocast" in options else nullcontext()
+    if settings.compile_mode is not None:
+        network = torch.compile(network, mode=settings.compile_mode, dynamic=False)
+    narrow = torch.autocast("cpu", dtype=torch.bfloat16) if settings.autocast is not None else nullcontext()
 
     def run() -> None:
         with torch.inference_mode(), narrow:
@@ -66,10 +66,10 @@ def main() -> None:
     rows = []
     for width in (16, 64) if asked.full else (16,):
         module = resnet(width=width)
-        for name, options in ((name, CONFIGURATIONS[name]) for name in asked.runs):
+        for name, settings in ((name, CONFIGURATIONS[name]) for name in asked.runs):
             for batch in (4, 16):
                 for label, (perturbation, scale) in PERTURBATIONS.items():
-                    row = compare(module, image, batch, options, perturbation, scale, asked.queries, asked.repeats)
+                    row = compare(module, image, batch, settings, perturbation, scale, asked.queries, asked.repeats)
                     rows.append({"width": width, "run": name, "perturbation": label, "batch": batch, **row})
                     print(rows[-1], flush=True)
     save("torch", rows, torch=torch.__version__, threads=torch.get_num_threads(), queries=asked.queries)
@@ -79,7 +79,7 @@ def compare(
     module: torch.nn.Module,
     image: Any,
     batch: int,
-    options: dict[str, Any],
+    settings: ls.TorchSettings,
     perturbation: ls.Additive | ls.Blend,
     scale: float,
     queries: int,
@@ -88,9 +88,9 @@ def compare(
     """One row: both ways of composing against the bare forward pass."""
     design = ls.StructuredGaussian(grid=(28, 28), scale=scale)
     responses = {
-        where: ls.torch_response(module, preprocessing="imagenet", batch_size=batch, compose=where, **options).bind(
-            image
-        )[0]
+        where: ls.torch_response(
+            module, preprocessing="imagenet", batch_size=batch, compose=where, settings=settings
+        ).bind(image)[0]
         for where in ("outside", "inside")
     }
     found = {}
@@ -110,7 +110,7 @@ def compare(
 
         return run
 
-    calls = {"bare": bare(module, batch, options, queries), "outside": scored("outside"), "inside": scored("inside")}
+    calls = {"bare": bare(module, batch, settings, queries), "outside": scored("outside"), "inside": scored("inside")}
     times = best_times(calls, repeats=repeats)
     about = responses["outside"].describe()["checks"]
     return {

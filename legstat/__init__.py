@@ -48,6 +48,7 @@ from legstat.responses.onnx.response import OnnxResponse
 from legstat.responses.onnx.settings import SessionSettings
 from legstat.responses.torch.opening import torch_response
 from legstat.responses.torch.response import TorchResponse
+from legstat.responses.torch.settings import TorchSettings
 from legstat.responses.transport import Transport
 from legstat.samples.faults import NonFiniteResponseError, QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
@@ -111,6 +112,7 @@ __all__ = [
     "StructuredGaussian",
     "TargetNotReachedWarning",
     "TorchResponse",
+    "TorchSettings",
     "Transport",
     "Verification",
     "WaldTest",

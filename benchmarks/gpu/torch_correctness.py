@@ -47,13 +47,15 @@ def main() -> None:
         "float32": {},
         "float32, composed on the host": {"compose": "outside"},
         "float32, batches of 7": {"batch_size": 7},
-        "float32, channels_last": {"channels_last": True},
-        "float32, compiled": {"compile_mode": "default"},
-        "float32, CUDA graphs": {"compile_mode": "reduce-overhead"},
-        "TF32": {"tf32": True},
-        "bfloat16": {"autocast": "bfloat16"},
-        "float16": {"autocast": "float16"},
-        "float16, channels_last, compiled": {"autocast": "float16", "channels_last": True, "compile_mode": "default"},
+        "float32, channels_last": {"settings": ls.TorchSettings(channels_last=True)},
+        "float32, compiled": {"settings": ls.TorchSettings(compile_mode="default")},
+        "float32, CUDA graphs": {"settings": ls.TorchSettings(compile_mode="reduce-overhead")},
+        "TF32": {"settings": ls.TorchSettings(tf32=True)},
+        "bfloat16": {"settings": ls.TorchSettings(autocast="bfloat16")},
+        "float16": {"settings": ls.TorchSettings(autocast="float16")},
+        "float16, channels_last, compiled": {
+            "settings": ls.TorchSettings(autocast="float16", channels_last=True, compile_mode="default")
+        },
     }
     if len(names) > 1 or asked.device == "cpu":
         several = ["cpu", "cpu"] if asked.device == "cpu" else [f"cuda:{i}" for i in range(len(names))]

@@ -29,32 +29,31 @@ from networks import resnet
 from timing import best_times, save
 
 import legstat as ls
-from legstat.responses.torch.settings import TorchSettings
+from legstat.responses.torch.devices import precision
 
-RUNS: dict[str, dict[str, Any]] = {
-    "float32": {},
-    "TF32, channels_last": {"tf32": True, "channels_last": True},
-    "bfloat16, channels_last": {"autocast": "bfloat16", "channels_last": True},
-    "bfloat16, channels_last, compiled": {"autocast": "bfloat16", "channels_last": True, "compile_mode": "default"},
+RUNS: dict[str, ls.TorchSettings] = {
+    "float32": ls.TorchSettings(),
+    "TF32, channels_last": ls.TorchSettings(tf32=True, channels_last=True),
+    "bfloat16, channels_last": ls.TorchSettings(autocast="bfloat16", channels_last=True),
+    "bfloat16, channels_last, compiled": ls.TorchSettings(
+        autocast="bfloat16", channels_last=True, compile_mode="default"
+    ),
 }
 
 
-def bare(module: torch.nn.Module, pictures: torch.Tensor, options: dict[str, Any], times: int) -> Callable[[], None]:
+def bare(module: torch.nn.Module, pictures: torch.Tensor, settings: ls.TorchSettings, times: int) -> Callable[[], None]:
     """The forward pass alone, `times` times."""
     network: Any = copy.deepcopy(module).to(pictures.device)
-    if options.get("channels_last"):
+    if settings.channels_last:
         network = network.to(memory_format=torch.channels_last)
         pictures = pictures.contiguous(memory_format=torch.channels_last)
-    if "compile_mode" in options:
-        network = torch.compile(network, mode=options["compile_mode"], dynamic=False)
+    if settings.compile_mode is not None:
+        network = torch.compile(network, mode=settings.compile_mode, dynamic=False)
     kind = pictures.device.type
-    narrow = torch.autocast(kind, dtype=torch.bfloat16) if "autocast" in options else nullcontext()
-
-    # TF32 off unless asked for, as the response has it
-    settings = TorchSettings((pictures.device,), False, None, None, bool(options.get("tf32")), "inside")
+    narrow = torch.autocast(kind, dtype=torch.bfloat16) if settings.autocast is not None else nullcontext()
 
     def run() -> None:
-        with torch.inference_mode(), settings.precision(), narrow:
+        with torch.inference_mode(), precision(settings.tf32), narrow:  # TF32 off unless asked for, as in a response
             for _ in range(times):
                 network(pictures)
         if kind == "cuda":
@@ -79,23 +78,23 @@ def main() -> None:
     name = torch.cuda.get_device_name(asked.device) if on_cuda else "CPU"
     print("device:", name, flush=True)
     module, rows = resnet(width=asked.width), []
-    for label, options in RUNS.items():
+    for label, settings in RUNS.items():
         for batch in asked.batches:
-            rows.append({"run": label, "batch": batch, **compare(module, asked, batch, options)})
+            rows.append({"run": label, "batch": batch, **compare(module, asked, batch, settings)})
             print(rows[-1], flush=True)
     file = "gpu_torch_throughput" if on_cuda else "gpu_torch_throughput_on_cpu"
     facts = {"torch": torch.__version__, "cuda": torch.version.cuda, "queries": asked.queries, "size": asked.size}
     save(file, rows, device=name, **facts)
 
 
-def compare(module: torch.nn.Module, asked: Any, batch: int, options: dict[str, Any]) -> dict[str, Any]:
+def compare(module: torch.nn.Module, asked: Any, batch: int, settings: ls.TorchSettings) -> dict[str, Any]:
     """One row."""
     image = np.random.default_rng(1).random((3, asked.size, asked.size))
     design, perturbation = ls.StructuredGaussian(grid=(asked.size // 8,) * 2, scale=0.02), ls.Additive()
     shape = (batch, 3, asked.size, asked.size)
     pictures = torch.from_numpy(np.random.default_rng(0).standard_normal(shape).astype(np.float32)).to(asked.device)
     n = asked.queries // batch * batch
-    calls = {"bare": bare(module, pictures, options, n // batch)}
+    calls = {"bare": bare(module, pictures, settings, n // batch)}
     for where in ("inside", "outside"):
         f = ls.torch_response(
             module,
@@ -105,7 +104,7 @@ def compare(module: torch.nn.Module, asked: Any, batch: int, options: dict[str, 
             device=asked.device,
             batch_size=batch,
             compose=where,
-            **options,
+            settings=settings,
         )
         f, _ = f.bind(image)  # compiled, and measured, before the clock runs
         calls[f"{where}, one at a time"] = partial(scored, f, image, design, perturbation, n, batch)

@@ -72,6 +72,7 @@ def _instances(folder: Any) -> dict[str, Any]:
         "SessionSettings": ls.SessionSettings(),
         "StructuredGaussian": design,
         "Transport": ls.Transport(),
+        "TorchSettings": ls.TorchSettings(),
         "TorchResponse": ls.torch_response(module),
         "Verification": ls.verify(files[-1], progress=False),
         "WaldTest": region.wald_test(),

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
-from legstat._core.checks import is_number
+from legstat._core.checks import check_type, is_number
 from legstat._core.errors import BackendUnavailableError, invalid
 from legstat.responses.network.composing import Compose
 from legstat.responses.network.labels import Target
 from legstat.responses.network.outputs import Decision, check_output_kind
 from legstat.responses.network.preprocessing import Preprocessing, as_preprocessing
 from legstat.responses.network.target import Choices
+from legstat.responses.torch.devices import usable_devices
 from legstat.responses.torch.module import weight_dtype
 from legstat.responses.torch.response import TorchResponse
-from legstat.responses.torch.settings import CompileMode, check_settings
+from legstat.responses.torch.settings import TorchSettings
 
 if TYPE_CHECKING:
     import torch
@@ -33,10 +34,7 @@ def torch_response(
     labels: str | Path | Sequence[str] | None = None,
     batch_size: int | None = None,
     device: str | torch.device | Sequence[str | torch.device] = "cpu",
-    channels_last: bool = False,
-    autocast: Literal["bfloat16", "float16"] | None = None,
-    compile_mode: CompileMode | None = None,
-    tf32: bool = False,
+    settings: TorchSettings | None = None,
     compose: Compose = "auto",
 ) -> TorchResponse:
     """A torch classifier as a response; only its forward pass is used.
@@ -68,18 +66,8 @@ def torch_response(
         `tune_batch_size` measures.
     device : str or torch.device or sequence of either
         Where the network runs. Of several devices (of one type) each gets a replica and an equal share of every batch.
-    channels_last : bool
-        Lay out filters and pictures with the channels side by side, which convolutions on many devices are faster with.
-    autocast : {"bfloat16", "float16"}, optional
-        Let torch compute in that precision what it holds to be safe. The error is measured at x0 and seven perturbed
-        pictures by 16 evaluations outside the ledger, and stands under ``checks`` in `describe` and in records.
-    compile_mode : {"default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"}, optional
-        Compile the network with ``torch.compile`` in that mode. Partial batches are filled up to a compiled size. The
-        compiled network may differ from the module by 1e-4 of the outputs' size (5e-2 with autocast), which is measured
-        likewise; more is an error.
-    tf32 : bool
-        Allow TF32, 10 bits of mantissa, in float32 products on CUDA. Without it torch's own switches are turned off
-        while the network runs (for convolutions torch has them on), and turned back afterwards.
+    settings : TorchSettings, optional
+        Memory layout, autocast, compilation, TF32; by default none of them.
     compose : {"auto", "outside", "inside"}
         Where perturbed pictures are made: with numpy, or on the device, so that only z crosses. The pictures are equal
         to the bit. "auto": on the device, unless that is the CPU, where `tune_batch_size` and
@@ -134,15 +122,13 @@ def torch_response(
     prior = None if stated is None else Decision(stated, "stated", f"stated by the user as {stated!r}")
     if compose not in get_args(Compose):
         raise ValueError(invalid(where, "compose", compose, f"one of {list(get_args(Compose))}"))
-    settings = check_settings(
-        where,
-        device=device,
-        channels_last=channels_last,
-        autocast=autocast,
-        compile_mode=compile_mode,
-        tf32=tf32,
-        weight_dtype=weight_dtype(module),
-    )
+    how = TorchSettings() if settings is None else settings
+    check_type(where, "settings", how, TorchSettings, "such as TorchSettings(channels_last=True)")
+    weights = weight_dtype(module)
+    if how.autocast is not None and weights not in (torch.float32, None):
+        remedy = "Autocast is for float32 weights: leave it out, or pass module.float()."
+        raise ValueError(invalid(where, "settings.autocast", how.autocast, f"None for weights of {weights}", remedy))
+    devices = usable_devices(where, device)
     rule = as_preprocessing(preprocessing)
     return TorchResponse(
         module,
@@ -152,7 +138,8 @@ def torch_response(
         input_shape=input_shape,
         prior=prior,
         batch_size=batch_size,
-        settings=settings,
-        compose="inside" if compose == "auto" and settings.devices[0].type != "cpu" else compose,
+        devices=devices,
+        settings=how,
+        compose="inside" if compose == "auto" and devices[0].type != "cpu" else compose,
         output=output,
     )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
+from legstat.responses.torch.devices import precision
 from legstat.responses.torch.module import Watch, own_copy, pick_output
 from legstat.responses.torch.settings import TorchSettings
 
@@ -78,9 +79,9 @@ class Replica:
         import torch
 
         settings, n = self.settings, len(batch)
-        dtype = settings.autocast_dtype if autocast else None
-        precision = nullcontext() if dtype is None else torch.autocast(self.device.type, dtype=dtype)
-        with precision:
+        dtype = None if settings.autocast is None else getattr(torch, settings.autocast)
+        narrow = torch.autocast(self.device.type, dtype=dtype) if autocast and dtype is not None else nullcontext()
+        with narrow:
             if not compiled or settings.compile_mode is None or n == 0:
                 return self.module(batch), n
             if self._compiled is None:
@@ -124,20 +125,29 @@ class Replicas:
         Call to name in errors.
     module : torch.nn.Module
         The user's; it is left as it is.
+    devices : tuple of torch.device
+        One replica each.
     settings : TorchSettings
         How it is run.
     output : str or int or callable or None
         What picks the class output; see `pick_output`.
     """
 
-    def __init__(self, where: str, module: torch.nn.Module, settings: TorchSettings, output: object) -> None:
-        self._where, self._settings, self._output = where, settings, output
+    def __init__(
+        self,
+        where: str,
+        module: torch.nn.Module,
+        devices: tuple[torch.device, ...],
+        settings: TorchSettings,
+        output: object,
+    ) -> None:
+        self._where, self.devices, self._settings, self._output = where, devices, settings, output
         homes = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
         if any(home.type == "meta" for home in homes):
             remedy = "Load its weights first: those on the device 'meta' are only announced."
             raise ValueError(invalid(where, "module", type(module).__qualname__, "a module with weights", remedy))
-        there = all(same_place(home, settings.devices[0]) for home in homes) and not settings.channels_last
-        first, home = own_copy(where, module, weights=not there), settings.devices[0]
+        there = all(same_place(home, devices[0]) for home in homes) and not settings.channels_last
+        first, home = own_copy(where, module, weights=not there), devices[0]
         self._replicas = [Replica(first, home, settings) if there else self._placed(first, home)]
         self._add_others()
 
@@ -151,7 +161,7 @@ class Replicas:
 
     def _add_others(self) -> None:
         first = self._replicas[0]
-        for device in self._settings.devices[1:]:
+        for device in self.devices[1:]:
             self._replicas.append(self._placed(own_copy(self._where, first.module, weights=True), device))
         self._watches = [Watch(replica.module) for replica in self._replicas]
         self._pool: ThreadPoolExecutor | None = None
@@ -161,11 +171,6 @@ class Replicas:
     def module(self) -> torch.nn.Module:
         """The network on the first device."""
         return self._replicas[0].module
-
-    @property
-    def devices(self) -> tuple[torch.device, ...]:
-        """The devices, one for each replica."""
-        return self._settings.devices
 
     def start(self, n: int, full: int, feed: Feed, *, autocast: bool = True, compiled: bool = True) -> Pending:
         """Start the network on n pictures, split evenly over the devices, and their outputs on the way back.
@@ -208,7 +213,7 @@ class Replicas:
                 return _to_host(outputs[: end - at] if filled_up else outputs)
 
         # the switches are of the process: they are set once, around all the threads
-        with self._settings.precision():
+        with precision(self._settings.tf32):
             if len(spans) == 1:
                 return launch(spans[0])
             parts = list(self._threads().map(launch, spans))

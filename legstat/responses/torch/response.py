@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
@@ -19,6 +20,7 @@ from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.scores import Score
 from legstat.responses.network.target import Choices
 from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
+from legstat.responses.torch.devices import describe_determinism, describe_devices
 from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, weight_dtype
 from legstat.responses.torch.perturbed_input import DeviceComposer
 from legstat.responses.torch.replicas import Pending, Replicas, to_device
@@ -52,13 +54,14 @@ class TorchResponse(ComposingResponse):
         input_shape: ImageShape,
         prior: Decision | None,
         batch_size: int | None,
+        devices: tuple[torch.device, ...],
         settings: TorchSettings,
         compose: Compose,
         output: Callable[[object], torch.Tensor] | str | int | None,
     ) -> None:
         import torch
 
-        self._settings = settings
+        self._devices, self._settings = devices, settings
         self.compose = compose
         super().__init__(
             choices,
@@ -71,7 +74,7 @@ class TorchResponse(ComposingResponse):
         )
         self._output = output
         self._weight_dtype = weight_dtype(module) or torch.float32
-        self._replicas = Replicas(choices.where, module, settings, output)
+        self._replicas = Replicas(choices.where, module, devices, settings, output)
         self._sha256 = module_sha256(module)
         self._code = code_contents(module, output)
         self._hooks = n_hooks(module)
@@ -79,8 +82,8 @@ class TorchResponse(ComposingResponse):
         self._overwrites = True
 
     def _usual_batch_size(self, shape: Sequence[int | None]) -> int:
-        on_cpu = self._settings.devices[0].type == "cpu"
-        return usual_batch_size(shape) * (1 if on_cpu else _MORE_ON_A_DEVICE * len(self._settings.devices))
+        on_cpu = self._devices[0].type == "cpu"
+        return usual_batch_size(shape) * (1 if on_cpu else _MORE_ON_A_DEVICE * len(self._devices))
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 
@@ -93,11 +96,10 @@ class TorchResponse(ComposingResponse):
 
         if self._overwrites or not inputs.flags.writeable:
             inputs = inputs.copy()
-        devices, dtype = self._settings.devices, self._weight_dtype
-        last = self._settings.channels_last
+        dtype, last = self._weight_dtype, self._settings.channels_last
 
         def feed(i: int, at: int, end: int) -> torch.Tensor:
-            batch = to_device(inputs[at:end], devices[i], dtype)
+            batch = to_device(inputs[at:end], self._devices[i], dtype)
             return batch.contiguous(memory_format=torch.channels_last) if last else batch
 
         return self._replicas.start(len(inputs), self.batch_size, feed, autocast=autocast, compiled=compiled)
@@ -177,7 +179,7 @@ class TorchResponse(ComposingResponse):
         return self._sha256
 
     def _identity(self) -> tuple[object, ...]:
-        return (self._code.sha256, *self._settings.identity, self._place)
+        return (self._code.sha256, self._settings.autocast, self._settings.tf32, self._place)
 
     def _backend(self) -> JSON:
         import torch
@@ -193,7 +195,9 @@ class TorchResponse(ComposingResponse):
             "forward_hooks": self._hooks,
             "output": self._output if isinstance(self._output, str | int | None) else repr(self._output),
             "weight_dtype": str(self._weight_dtype),
-            **self._settings.describe(),
+            **describe_devices(self._devices),
+            **asdict(self._settings),
+            "deterministic": describe_determinism(),
             "compose": self._place,
             "checks": self._checks,
             "threads": torch.get_num_threads(),
@@ -213,13 +217,13 @@ class DeviceScorer(AheadScorer):
     """
 
     def __init__(self, response: TorchResponse, recipe: Recipe) -> None:
-        settings, dtype = response._settings, response._weight_dtype
+        dtype, last = response._weight_dtype, response._settings.channels_last
         self._response, self._recipe = response, response._input_recipe(recipe)
         # on CUDA alone work goes on by itself: one batch is enough to keep it busy while z is drawn for the next
-        self.ahead = 1 if settings.devices[0].type == "cuda" else 0
+        self.ahead = 1 if response._devices[0].type == "cuda" else 0
         self._composers = [
-            DeviceComposer(self._recipe, response.preprocessing.layout, device, dtype, settings.channels_last)
-            for device in settings.devices
+            DeviceComposer(self._recipe, response.preprocessing.layout, device, dtype, last)
+            for device in response._devices
         ]
 
     def start(self, z: FloatArray, channel: int | None) -> Callable[[], FloatArray]:

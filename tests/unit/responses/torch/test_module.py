@@ -57,7 +57,15 @@ def scores(module: object, **more: object) -> np.ndarray:
     return f(np.stack([X0, X0[:, ::-1], 1 - X0]).astype(np.float32))
 
 
-@pytest.mark.parametrize("more", [{}, {"channels_last": True}, {"device": ["cpu", "cpu"]}, {"autocast": "bfloat16"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"settings": ls.TorchSettings(channels_last=True)},
+        {"device": ["cpu", "cpu"]},
+        {"settings": ls.TorchSettings(autocast="bfloat16")},
+    ],
+)
 def test_the_users_module_stays_as_it_is(net: object, more: dict[str, object]) -> None:
     net.train()
     net[1].eval()  # mixed, as in fine-tuning with frozen statistics
@@ -71,7 +79,7 @@ def test_the_users_module_stays_as_it_is(net: object, more: dict[str, object]) -
 
 
 def test_weights_are_shared_where_they_are_in_place(net: object) -> None:
-    shared, copied = torch_response(net), torch_response(net, channels_last=True)
+    shared, copied = torch_response(net), torch_response(net, settings=ls.TorchSettings(channels_last=True))
     assert shared._replicas.module[0].weight is net[0].weight
     assert copied._replicas.module[0].weight.data_ptr() != net[0].weight.data_ptr()
     assert copied._replicas.module[0].weight.is_contiguous(memory_format=torch.channels_last)
@@ -143,9 +151,9 @@ def test_fingerprints_follow_all_that_determines_the_scores(net: object) -> None
         fingerprint(Scaled(unsaved=1.0)),
         fingerprint(Scaled(plain=1.0)),
         fingerprint(Scaled(listed=(1.0,))),
-        fingerprint(Scaled(), autocast="bfloat16"),
-        fingerprint(Scaled(), autocast="float16"),
-        fingerprint(Scaled(), tf32=True),
+        fingerprint(Scaled(), settings=ls.TorchSettings(autocast="bfloat16")),
+        fingerprint(Scaled(), settings=ls.TorchSettings(autocast="float16")),
+        fingerprint(Scaled(), settings=ls.TorchSettings(tf32=True)),
         fingerprint(Scaled(), compose="inside"),
     ]
     hooked = Scaled()
@@ -160,7 +168,8 @@ def test_fingerprints_follow_all_that_determines_the_scores(net: object) -> None
     others.append(fingerprint(Other()))
     assert len({base, *others}) == 1 + len(others)
     # what changes nothing but rounding is in the record, not in the fingerprint
-    assert fingerprint(net, channels_last=True) == fingerprint(net) == fingerprint(net, device=["cpu", "cpu"])
+    last = ls.TorchSettings(channels_last=True)
+    assert fingerprint(net, settings=last) == fingerprint(net) == fingerprint(net, device=["cpu", "cpu"])
     before = fingerprint(net)
     with torch.no_grad():
         net[0].weight[0, 0, 0, 0] += 1e-3
@@ -279,7 +288,7 @@ def test_a_function_around_a_module_is_told_by_the_module(net: object) -> None:
 
 def test_it_is_pickled_and_opens_again_in_another_process(net: object, tmp_path: Path) -> None:
     images = np.stack([X0, 1 - X0]).astype(np.float32)
-    for more in ({}, {"device": ["cpu", "cpu"]}, {"channels_last": True}):
+    for more in ({}, {"device": ["cpu", "cpu"]}, {"settings": ls.TorchSettings(channels_last=True)}):
         f, _ = torch_response(net, target=1, **more).bind(X0)
         f(images)
         here = pickle.loads(pickle.dumps(f))

@@ -13,13 +13,14 @@ import pytest
 import legstat as ls
 from legstat._core.errors import LegstatWarning
 from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.torch.devices import _switches
 from legstat.responses.torch.opening import torch_response
-from legstat.responses.torch.settings import _switches
 from legstat.samples.faults import NonFiniteResponseError, QueryError
 
 torch = pytest.importorskip("torch")
 
 GRID = (4, 5)
+COMPILED = ls.TorchSettings(compile_mode="default")
 SEVERAL = [None, ["cpu", "cpu"], ["cpu", "cpu", "cpu"]]
 
 
@@ -98,7 +99,7 @@ def test_pictures_made_on_the_device_are_equal_to_the_bit(
             perturbation,
             preprocessing=PREPROCESSINGS[preprocessing],
             compose=where,
-            channels_last=last,
+            settings=ls.TorchSettings(channels_last=last),
             batch_size=32,  # both ways take the channels' batches in the same order
         )
         for where, log in seen.items()
@@ -190,7 +191,7 @@ def test_only_the_output_of_a_module_that_fails_on_one_device_is_an_error(image:
 def test_the_error_of_autocast_is_measured(ready: object, image: np.ndarray) -> None:
     exact, _ = torch_response(ready, target=1).bind(image)
     for dtype in ("bfloat16", "float16"):
-        f, value = torch_response(ready, target=1, autocast=dtype).bind(image)
+        f, value = torch_response(ready, target=1, settings=ls.TorchSettings(autocast=dtype)).bind(image)
         found = f.describe()["checks"]["autocast"]
         assert found["evaluations"] == 16
         assert found["error_x0"] == pytest.approx(value - exact(image[None])[0], abs=2e-3)  # kernels of 1 and of 4 rows
@@ -200,7 +201,7 @@ def test_the_error_of_autocast_is_measured(ready: object, image: np.ndarray) -> 
         # the same size of error on other pictures, and not nothing: the precision is really lower
         assert 0.1 * found["error_rms"] < error < 30 * found["error_max"]
         json.dumps(f.describe(), allow_nan=False)
-        again = torch_response(ready, target=1, autocast=dtype).resolved(f.describe())
+        again = torch_response(ready, target=1, settings=ls.TorchSettings(autocast=dtype)).resolved(f.describe())
         assert again.describe() == f.describe()
     with pytest.raises(ValueError, match="They differ in"):
         torch_response(ready, target=1).resolved(f.describe())
@@ -228,7 +229,9 @@ def test_switches_of_torch_hold_during_the_run_and_come_back(image: np.ndarray) 
         users = [getattr(holder, name) for holder, name, _ in _switches()[0]]
         assert users != before
         for tf32 in (False, True):
-            f, _ = torch_response(Asks(), target=0, output_kind="logits", tf32=tf32).bind(image)
+            f, _ = torch_response(Asks(), target=0, output_kind="logits", settings=ls.TorchSettings(tf32=tf32)).bind(
+                image
+            )
             f(images)
         with pytest.raises(RuntimeError, match="stop"):
             f(images)
@@ -249,7 +252,7 @@ def test_sizes_are_filled_up_to_compiled_ones(monkeypatch: pytest.MonkeyPatch, i
     # the module itself in place of the compiled one: it is the sizes that are looked at
     monkeypatch.setattr(torch, "compile", lambda module, **more: module)
     f, value = torch_response(
-        Spy(log), target=1, score="logit", output_kind="logits", batch_size=8, compile_mode="default"
+        Spy(log), target=1, score="logit", output_kind="logits", batch_size=8, settings=COMPILED
     ).bind(image)
     images = np.random.default_rng(0).random((8, 3, 8, 10)).astype(np.float32)
     assert value == np.float32(image[0, 0, 1])
@@ -272,8 +275,9 @@ def test_a_compiled_network_that_computes_something_else_is_refused(
 ) -> None:
     monkeypatch.setattr(torch, "compile", lambda module, **more: lambda x: module(x) * 1.02)
     with pytest.raises(ValueError, match=r"`compile_mode` must be one that changes the outputs by at most 0.0001"):
-        torch_response(ready, target=1, compile_mode="default").bind(image)
-    f, _ = torch_response(ready, target=1, compile_mode="default", autocast="bfloat16").bind(image)
+        torch_response(ready, target=1, settings=COMPILED).bind(image)
+    narrow = ls.TorchSettings(compile_mode="default", autocast="bfloat16")
+    f, _ = torch_response(ready, target=1, settings=narrow).bind(image)
     assert 1e-4 < f.describe()["checks"]["compile"]["difference"] < 5e-2
 
 
@@ -288,7 +292,7 @@ def test_compiled_once_for_a_run_with_partial_batches(ready: object, image: np.n
         eager = answers(ready, image, design, batch_size=30, compose=compose)
         torch._dynamo.reset()
         counters.clear()
-        compiled = answers(ready, image, design, batch_size=30, compose=compose, compile_mode="default")
+        compiled = answers(ready, image, design, batch_size=30, compose=compose, settings=COMPILED)
         # batches of 1, 8, 30, 4 and 28 pictures: of these 4 comes up three times, in blocks of 64
         assert counters["stats"]["unique_graphs"] <= 2
         assert compiled == pytest.approx(eager, rel=1e-4, abs=1e-5)  # what the documentation states
@@ -404,19 +408,25 @@ def test_wrong_settings_are_named(ready: object) -> None:
         ({"device": "quantum"}, ValueError, "`device` must be a device that this torch can use"),
         ({"device": "meta"}, ValueError, "computes no numbers"),
         ({"device": []}, ValueError, "sequence of at least one"),
-        ({"autocast": "float8"}, ValueError, "`autocast` must be one of"),
-        ({"compile_mode": "fast"}, ValueError, "`compile_mode` must be one of"),
         ({"compose": "graph"}, ValueError, "`compose` must be one of"),
-        ({"channels_last": 1}, TypeError, "`channels_last` must be True or False"),
-        ({"tf32": None}, TypeError, "`tf32` must be True or False"),
+        ({"settings": {"tf32": True}}, TypeError, "`settings` must be a TorchSettings"),
     ]
     if not torch.cuda.is_available():
         wrong.append(({"device": "cuda"}, ValueError, "`device` must be a device that this torch can use"))
     for more, kind, text in wrong:
         with pytest.raises(kind, match=text):
             torch_response(ready, **more)
+    of_its_own: list[tuple[dict[str, object], type[Exception], str]] = [
+        ({"autocast": "float8"}, ValueError, "`autocast` must be one of"),
+        ({"compile_mode": "fast"}, ValueError, "`compile_mode` must be one of"),
+        ({"channels_last": 1}, TypeError, "`channels_last` must be True or False"),
+        ({"tf32": None}, TypeError, "`tf32` must be True or False"),
+    ]
+    for given, kind, text in of_its_own:
+        with pytest.raises(kind, match=text):
+            ls.TorchSettings(**given)
     with pytest.raises(ValueError, match="Autocast is for float32 weights"):
-        torch_response(ready.to(torch.bfloat16), autocast="bfloat16")
+        torch_response(ready.to(torch.bfloat16), settings=ls.TorchSettings(autocast="bfloat16"))
 
 
 def test_a_module_that_is_nowhere_is_refused() -> None:
@@ -459,10 +469,10 @@ class DigitCNN(torch.nn.Module):
     "more",
     [
         {},
-        {"compose": "inside", "channels_last": True},
+        {"compose": "inside", "settings": ls.TorchSettings(channels_last=True)},
         {"device": ["cpu", "cpu"], "compose": "inside"},
-        {"autocast": "bfloat16"},
-        pytest.param({"compile_mode": "default", "compose": "inside"}, marks=pytest.mark.slow),
+        {"settings": ls.TorchSettings(autocast="bfloat16")},
+        pytest.param({"settings": COMPILED, "compose": "inside"}, marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
@@ -477,7 +487,7 @@ def test_a_real_network_gives_the_maps_of_its_onnx_file(data_dir: Path, more: di
     by_torch = torch_response(DigitCNN(weights), preprocessing="tf", batch_size=16, **more)
     design = ls.StructuredGaussian(grid=(7, 7), scale=0.1)
     # sums of up to 1,600 float32 terms in another order; bfloat16's 8 bits in log-odds of size 20
-    tolerance = 0.3 if "autocast" in more else 1e-4
+    tolerance = 0.3 if more.get("settings") == ls.TorchSettings(autocast="bfloat16") else 1e-4
     for digit in digits:
         one, other = (ls.query(f, digit, design, n_queries=101, rng=1, progress=False) for f in (by_onnx, by_torch))
         assert other.responses == pytest.approx(one.responses, abs=tolerance)
