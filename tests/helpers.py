@@ -215,8 +215,8 @@ def naive_leave_one_out(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: boo
     return maps, steps
 
 
-def naive_variances(kind: str, z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
-    """Variance of the mean over the units of what each contributes; z about its known mean."""
+def naive_contributions(kind: str, z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
+    """What each unit contributes to the mean that the estimate is, shape (n, q); z about its known mean."""
     if kind == "crossfit":
         _, steps = naive_leave_one_out(z, y, S, paired)
         penalty = naive_penalty(z, y, S, paired)
@@ -225,18 +225,27 @@ def naive_variances(kind: str, z: np.ndarray, y: np.ndarray, S: np.ndarray, pair
             residuals = np.einsum("ij,ij->i", steps @ S, z) / np.einsum("ij,ij->i", z, z)
             spread = z if paired else z - z.mean(axis=0)
             moved = np.linalg.solve(spread.T @ spread / len(y) + penalty * S, spread.T).T * residuals[:, None]
-            level = steps.var(axis=0, ddof=1).sum() / moved.var(axis=0, ddof=1).sum()
-            return level * moved.var(axis=0, ddof=1) / len(y)
-    else:
-        level = y.mean() if kind == "centred" and not paired else 0.0
-        steps = np.linalg.solve(S, z.T).T * (y - level)[:, None]
-    return steps.var(axis=0, ddof=1) / len(y)
+            return moved * np.sqrt(steps.var(axis=0, ddof=1).sum() / moved.var(axis=0, ddof=1).sum())
+        return steps
+    level = y.mean() if kind == "centred" and not paired else 0.0
+    return np.linalg.solve(S, z.T).T * (y - level)[:, None]
 
 
-def naive_halves(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> np.ndarray:
+def naive_variances(contributions: np.ndarray) -> np.ndarray:
+    """Variance of the mean of the units' contributions."""
+    return contributions.var(axis=0, ddof=1) / len(contributions)
+
+
+def naive_df(contributions: np.ndarray) -> np.ndarray:
+    """Degrees of freedom of a chi-squared variable as variable as that variance: 2 n / (kurtosis - 1)."""
+    n = len(contributions)
+    return np.clip(2 * n / (scipy.stats.kurtosis(contributions, axis=0, fisher=False) - 1), 1, n - 1)
+
+
+def naive_halves(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> tuple[np.ndarray, np.ndarray]:
     """Crossfit without a matrix: the pilot S^{-1} b of the other half, times the share of its squared length in units
-    of S that is not noise."""
-    n, gamma = len(y), np.zeros(z.shape[1])
+    of S that is not noise; and by how much each unit moves it, whose squares add up to its variance."""
+    n, gamma, moved = len(y), np.zeros(z.shape[1]), []
     for half in range(2):
         mine, other = np.arange(n) % 2 == half, np.arange(n) % 2 != half
         rows, scores = z[other], y[other]
@@ -250,7 +259,10 @@ def naive_halves(z: np.ndarray, y: np.ndarray, S: np.ndarray, paired: bool) -> n
         # one degree of freedom went into the mean of the residuals
         step = np.linalg.solve(S, z[mine].T @ r) / (mine.sum() - (0 if paired else 1))
         gamma += mine.sum() / n * (g0 + step)
-    return gamma
+        psi = np.linalg.solve(S, z[mine].T).T * r[:, None]
+        # the variance of a half's mean, by the square of its share in the whole
+        moved.append(mine.sum() / n * (psi - psi.mean(axis=0)) / np.sqrt(len(psi) * (len(psi) - 1)))
+    return gamma, np.concatenate(moved)
 
 
 def naive_adaptive(z: np.ndarray, y: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -15,6 +15,8 @@ import legstat.moments.units
 from legstat.moments.estimate import estimate_moments
 from legstat.moments.moments import Moments
 from tests.helpers import (
+    naive_contributions,
+    naive_df,
     naive_gamma,
     naive_halves,
     naive_leg,
@@ -75,11 +77,13 @@ def test_against_the_definition(arrangement: str, kind: Any) -> None:
     sample = take(arrangement)
     moments = sample.moments(kind, shrinkage=0.7)
     sigma = sample.design.covariance_matrix()
-    gammas, variances = [], []
+    gammas, variances, dfs = [], [], []
     for (z, y), units in zip(naive_units(sample), sample.units, strict=True):
         S, mean = units.law.matrix(), units.law.mean.ravel()  # tested against quadrature by themselves
         gammas.append(naive_gamma(kind, z, y, S, mean=mean, paired=sample.antithetic, shrinkage=0.7).reshape(-1, 6))
-        variances.append(naive_variances(kind, z - mean, y, S, sample.antithetic).reshape(-1, 6))
+        contributions = naive_contributions(kind, z - mean, y, S, sample.antithetic)
+        variances.append(naive_variances(contributions).reshape(-1, 6))
+        dfs.append(naive_df(contributions).reshape(-1, 6))
     gamma = np.concatenate(gammas)
     # dense inverses of well-conditioned matrices of six or twelve unknowns
     np.testing.assert_allclose(moments.gamma, gamma, rtol=0, atol=1e-11)
@@ -89,6 +93,7 @@ def test_against_the_definition(arrangement: str, kind: Any) -> None:
     assert (moments.variances is None) == (kind in ("regression", "adaptive"))
     if kind in ("printed", "centred", "crossfit"):
         np.testing.assert_allclose(moments.variances, np.concatenate(variances), rtol=1e-9)  # as above
+        np.testing.assert_allclose(moments.df, np.concatenate(dfs), rtol=1e-8, atol=0)  # fourth powers of the same
 
 
 def test_printed_is_equation_4(rng: np.random.Generator) -> None:
@@ -117,6 +122,13 @@ def test_least_squares_is_that_of_statsmodels(arrangement: str, cov_type: str) -
     np.testing.assert_allclose(moments.gamma.ravel(), fitted.params[drop:], rtol=0, atol=1e-11)
     assert moments.variances is not None
     np.testing.assert_allclose(np.sqrt(moments.variances.ravel()), fitted.bse[drop:], rtol=1e-9)
+    # degrees of freedom 2 n / (kurtosis - 1) of what each unit adds to the variance, about the expectation 0
+    hat = np.einsum("ij,ji->i", X, np.linalg.pinv(X))
+    power = {"HC2": 0.5, "HC3": 1.0}.get(cov_type, 0.0)
+    added = (np.linalg.pinv(X) * (fitted.resid / (1 - hat) ** power))[drop:]
+    kurtosis = np.mean(added**4, axis=1) / np.mean(added**2, axis=1) ** 2
+    # fourth powers of solves as above
+    np.testing.assert_allclose(moments.df.ravel(), 2 * len(y) / (kurtosis - 1), rtol=1e-8, atol=0)
 
 
 def test_least_squares_needs_more_units_than_unknowns() -> None:
@@ -209,12 +221,36 @@ def test_crossfit_without_a_matrix(arrangement: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, "DENSE_LIMIT", 2)
     ((z, y),) = naive_units(sample)
     law = sample.units[0].law
-    gamma = naive_halves(z - law.mean.ravel(), y, law.matrix(), sample.antithetic)
-    np.testing.assert_allclose(sample.moments("crossfit").gamma.ravel(), gamma, rtol=0, atol=1e-11)  # dense inverses
+    gamma, moved = naive_halves(z - law.mean.ravel(), y, law.matrix(), sample.antithetic)
+    moments = sample.moments("crossfit")
+    np.testing.assert_allclose(moments.gamma.ravel(), gamma, rtol=0, atol=1e-11)  # dense inverses
+    assert moments.variances is not None
+    assert moments.df is not None
+    variances = np.sum(moved**2, axis=0)
+    np.testing.assert_allclose(moments.variances.ravel(), variances, rtol=1e-9, atol=0)  # as above
+    df = 2 * variances**2 / (np.sum(moved**4, axis=0) - variances**2 / len(y))
+    np.testing.assert_allclose(moments.df.ravel(), df, rtol=1e-8, atol=0)  # fourth powers of the same
+    assert moments.influence is not None
+    for rows in moments.influence[0].rows(sample.units[0]):  # the same units' moves, dealt out to the halves in turn
+        halves = np.concatenate([rows[0::2], rows[1::2]])
+        np.testing.assert_allclose(halves, moved, rtol=0, atol=1e-11)  # as above
     with pytest.raises(ValueError, match=r'`kind` must be at most 2 unknowns.*kind="crossfit"'):
         sample.moments("regression")
     with pytest.raises(ValueError, match=r'`kind` must be at most 2 unknowns.*kind="crossfit"'):
         sample.moments("adaptive")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("arrangement", ["pairs", "draws"])
+@pytest.mark.parametrize("factor", [2.0**-40, 2.0**40])
+def test_scores_times_a_factor(arrangement: str, kind: Any, factor: float) -> None:
+    """Nothing is added to a sum or bounded by a number in units of the score; a power of two makes no rounding."""
+    moments = take(arrangement).moments(kind)
+    scaled = take(arrangement, f=lambda images: factor * smooth(images)).moments(kind)
+    np.testing.assert_array_equal(scaled.b, factor * moments.b)
+    if moments.variances is not None:
+        np.testing.assert_array_equal(scaled.variances, factor**2 * moments.variances)
+        np.testing.assert_array_equal(scaled.df, moments.df)
 
 
 # ---------------------------------------------------------------- unbiasedness
