@@ -8,57 +8,95 @@ import pytest
 
 import legstat as ls
 from legstat.data import digits_model_path
+from legstat.record.folder import SavedPath
+from legstat.record.writing import read_record
 
-V1 = Path(__file__).parents[2] / "golden" / "v1"
-SAMPLES = sorted(p.stem.removeprefix("sample_") for p in V1.glob("sample_*.npz"))
-
-
-@pytest.fixture(scope="module")
-def expected() -> dict[str, np.ndarray]:
-    with np.load(V1 / "expected.npz") as file:
-        return dict(file)
+GOLDEN = Path(__file__).parents[2] / "golden"
+VERSIONS = sorted(p.name for p in GOLDEN.iterdir() if p.is_dir())
 
 
-def test_the_files_are_those_of_the_time() -> None:
-    for line in (V1 / "SHA256SUMS").read_text().splitlines():
+def files(pattern: str) -> list[str]:
+    """Such files of all versions, as "v1/NAME"."""
+    return sorted(f"{p.parent.name}/{p.name}" for p in GOLDEN.glob(f"*/{pattern}"))
+
+
+SAMPLES = files("sample_*.npz")
+RECORDS = files("record_*")
+
+
+def expected(name: str) -> dict[str, np.ndarray]:
+    """What the code of the time computed of "v1/sample_NAME.npz" and its like, by what it is."""
+    path = GOLDEN / name
+    _, _, about = path.stem.partition("_")
+    with np.load(path.parent / "expected.npz") as file:
+        return {key.removeprefix(f"{about}."): file[key] for key in file if key.startswith(f"{about}.")}
+
+
+def test_there_are_files_of_every_version_and_kind() -> None:
+    assert VERSIONS == ["v1", "v2"]
+    for version in VERSIONS:
+        for pattern in ("sample_*.npz", "leg_*.npz", "legtv_*.npz", "record_default", "record_paper"):
+            assert any(name.startswith(f"{version}/") for name in files(pattern)), (version, pattern)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_the_files_are_those_of_the_time(version: str) -> None:
+    for line in (GOLDEN / version / "SHA256SUMS").read_text().splitlines():
         digest, name = line.split()
-        assert hashlib.sha256((V1 / name).read_bytes()).hexdigest() == digest, name
+        assert hashlib.sha256((GOLDEN / version / name).read_bytes()).hexdigest() == digest, name
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_sample_replays(name: str, expected: dict[str, np.ndarray]) -> None:
-    sample = ls.QuerySample.load(V1 / f"sample_{name}.npz")
-    np.testing.assert_array_equal(sample.responses, expected[f"{name}.responses"])
+def test_sample_replays(name: str) -> None:
+    sample, then = ls.QuerySample.load(GOLDEN / name), expected(name)
+    np.testing.assert_array_equal(sample.responses, then["responses"])
     # the normals are the same bits; products with them may differ in the last one with the linear algebra library
-    np.testing.assert_allclose(sample.draws()[:7], expected[f"{name}.draws"], rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(sample.draws()[:7], then["draws"], rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLES if name != "stopped"])
-def test_estimates_are_those_of_the_time(name: str, expected: dict[str, np.ndarray]) -> None:
-    sample = ls.QuerySample.load(V1 / f"sample_{name}.npz")
+@pytest.mark.parametrize("name", [name for name in SAMPLES if "stopped" not in name])
+def test_estimates_are_those_of_the_time(name: str) -> None:
+    sample, then = ls.QuerySample.load(GOLDEN / name), expected(name)
     leg = ls.LEG(sample).fit()
     # same formulas: what differs is rounding of the linear algebra library, some 1e3 operations deep
-    np.testing.assert_allclose(leg.params, expected[f"{name}.leg"], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(leg.params, then["leg"], rtol=1e-9, atol=1e-9)
     if leg.has_intervals:
-        np.testing.assert_allclose(leg.conf_int(), expected[f"{name}.conf_int"], rtol=1e-8, atol=1e-9)
+        np.testing.assert_allclose(leg.conf_int(), then["conf_int"], rtol=1e-8, atol=1e-9)
     tv = ls.LEGTV(sample).fit(L_ratio=0.1)
     # "closest" is unique, and certified to 1e-8 of its scale
-    np.testing.assert_allclose(tv.params, expected[f"{name}.legtv"], rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(tv.params, then["legtv"], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("kind", ["shared", "general"])
-def test_results_load(kind: str, expected: dict[str, np.ndarray]) -> None:
-    leg = ls.LEGResults.load(V1 / f"leg_{kind}.npz")
-    np.testing.assert_array_equal(leg.params, expected[f"{kind}.leg"])
-    np.testing.assert_allclose(leg.conf_int(), expected[f"{kind}.conf_int"], rtol=1e-12, atol=0.0)
-    tv = ls.LEGTVResults.load(V1 / f"legtv_{kind}.npz")
-    np.testing.assert_array_equal(tv.params, expected[f"{kind}.legtv"])
+@pytest.mark.parametrize("name", files("leg_*.npz"))
+def test_leg_loads(name: str) -> None:
+    leg, then = ls.LEGResults.load(GOLDEN / name), expected(name)
+    np.testing.assert_array_equal(leg.params, then["leg"])
+    np.testing.assert_allclose(leg.conf_int(), then["conf_int"], rtol=1e-12, atol=0.0)  # a quantile's last bits
 
 
-@pytest.mark.parametrize("name", ["default", "paper", "until"])
+@pytest.mark.parametrize("name", files("legtv_*.npz"))
+def test_legtv_loads(name: str) -> None:
+    np.testing.assert_array_equal(ls.LEGTVResults.load(GOLDEN / name).params, expected(name)["legtv"])
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_path_loads(name: str) -> None:
+    path, tv = SavedPath.load(GOLDEN / name / "path.npz"), ls.LEGTVResults.load(GOLDEN / name / "legtv.npz")
+    record = read_record(GOLDEN / name / "record.json")
+    assert path.choice == record["estimators"]["choice"]
+    assert path.params.shape == (tv.params.size, path.Ls.size)
+    assert (np.diff(path.Ls) < 0).all()
+    if path.choice == {"L": "heldout"}:
+        best = int(np.argmax(path.heldout_r2))
+        assert path.Ls[best] == tv.L
+        np.testing.assert_array_equal(path.params[:, best], tv.params)
+
+
+@pytest.mark.parametrize("name", RECORDS)
 def test_records_verify(name: str) -> None:
-    record = V1 / f"record_{name}" / "record.json"
-    outcome = ls.verify(record, model=digits_model_path(), picture=V1 / "digit.png", progress=False)
+    record, picture = GOLDEN / name / "record.json", GOLDEN / name / ".." / "digit.png"
+    outcome = ls.verify(record, model=digits_model_path(), picture=picture, progress=False)
+    assert all(file.same for file in outcome.files), outcome.as_text()
     if outcome.passed:
         return
     # bits are those of one processor type: on another one the inputs must be the same, and scores to float32's rounding
