@@ -11,6 +11,7 @@ from legstat.metrics.masked import Answering
 from legstat.metrics.references import ReferenceName, reference_picture
 from legstat.perturbations.operators import Blend
 from legstat.responses.function import as_response
+from legstat.sampling.defaults import default_grid
 
 
 class Asking:
@@ -77,6 +78,11 @@ class Asking:
         score = self.response.scorer(recipe)
         step = max(self.response.batch_size, self.response.together)
         return np.concatenate([score(keep[at : at + step, None] - 0.5, None) for at in range(0, len(keep), step)])
+
+
+def map_shape(shape: tuple[int, int] | None, image: FloatArray) -> tuple[int, int]:
+    """Cells of a map: as asked, or the default grid of the picture."""
+    return default_grid(*image.shape[-2:]) if shape is None else shape
 
 
 def resized(values: AnyArray, shape: tuple[int, int], order: str = "bilinear") -> FloatArray:

@@ -1,4 +1,4 @@
-"""What `explain` takes where the user says nothing: grid, design, the rule for L; and the least budget for it."""
+"""What `explain` takes where the user says nothing of L, and the least budget for it."""
 
 from __future__ import annotations
 
@@ -9,56 +9,14 @@ from legstat._core.checks import check_within
 from legstat._core.conventions import ConventionsName, MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
-from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.leg import FOLDS, moment_kind
 from legstat.estimators.radius import check_rule, check_theory
 from legstat.inference.intervals import MINIMUM_UNITS
 from legstat.moments.estimate import CROSSFIT_MINIMUM
-from legstat.perturbations.operators import Perturbation
 from legstat.responses.base import Response
-from legstat.sampling.defaults import default_scale
 from legstat.sampling.experiment import Experiment
 
-MOST_CELLS = 28
-"""Cells a side of the default grid, at most: that of the LEG paper."""
-_FEWEST_CELLS = 4
 _PUBLISHED_L_RATIO = 0.1
-
-
-def default_grid(height: int, width: int) -> tuple[int, int]:
-    """The finest grid of at most 28 cells a side that divides a picture, or nearly.
-
-    Parameters
-    ----------
-    height, width : int
-        Pixels.
-
-    Returns
-    -------
-    tuple of int
-        (p1, p2). A side without a divisor between 4 and 28 is cut into cells whose sizes differ by a pixel.
-
-    Examples
-    --------
-    >>> default_grid(224, 224), default_grid(8, 8), default_grid(32, 48), default_grid(227, 331)
-    ((28, 28), (8, 8), (16, 24), (26, 28))
-    """
-
-    def cells(side: int) -> int:
-        divisor = max(d for d in range(1, MOST_CELLS + 1) if side % d == 0)
-        pixels = -(-side // MOST_CELLS)  # of the largest cell, where cells differ
-        return divisor if divisor >= min(_FEWEST_CELLS, side) else -(-side // pixels)
-
-    return cells(height), cells(width)
-
-
-def default_design(
-    size: tuple[int, int], operator: Perturbation, grid: tuple[int, int] | None, scale: float | None
-) -> StructuredGaussian:
-    """The structured design on a picture of (height, width), of the default grid and scale unless these are given."""
-    return StructuredGaussian(
-        default_grid(*size) if grid is None else grid, default_scale(operator) if scale is None else scale
-    )
 
 
 def choose_L(L: float | str | None, L_ratio: float | None, n_regions: int | None, conventions: ConventionsName) -> JSON:

@@ -20,7 +20,7 @@ from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.explanation.defaults import check_estimates, choose_L, default_design
+from legstat.explanation.defaults import check_estimates, choose_L
 from legstat.perturbations.operators import Perturbation
 from legstat.record import make_record, save_run
 from legstat.report.summary import joint_summary
@@ -29,7 +29,7 @@ from legstat.responses.function import as_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.cache import QueryCache
-from legstat.sampling.defaults import N_QUERIES, default_operator
+from legstat.sampling.defaults import N_QUERIES, default_design, default_operator
 from legstat.sampling.experiment import Experiment
 from legstat.sampling.query import evaluate
 

@@ -1,14 +1,18 @@
-"""What is taken where the user says nothing: how z acts, how large it is, how many queries."""
+"""What is taken where the user says nothing: the cells, how z acts, how large it is, how many queries."""
 
 from __future__ import annotations
 
 from legstat._core.conventions import Conventions
+from legstat.designs.structured import StructuredGaussian
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 
 N_QUERIES = 6000
 """Ceiling on model evaluations: the LEG paper's sample size at 28 x 28 cells."""
 ADDITIVE_SCALE, BLEND_SCALE = 0.02, 0.25
 """sigma in pixel values (the paper's), and in mask levels."""
+MOST_CELLS = 28
+"""Cells a side of the default grid, at most: that of the LEG paper."""
+_FEWEST_CELLS = 4
 
 
 def default_operator(rules: Conventions, *, design_given: bool) -> Perturbation:
@@ -26,3 +30,39 @@ def default_operator(rules: Conventions, *, design_given: bool) -> Perturbation:
 def default_scale(operator: Perturbation) -> float:
     """sigma in the unit in which an operator takes z."""
     return BLEND_SCALE if isinstance(operator, Blend) else ADDITIVE_SCALE
+
+
+def default_grid(height: int, width: int) -> tuple[int, int]:
+    """The finest grid of at most 28 cells a side that divides a picture, or nearly.
+
+    Parameters
+    ----------
+    height, width : int
+        Pixels.
+
+    Returns
+    -------
+    tuple of int
+        (p1, p2). A side without a divisor between 4 and 28 is cut into cells whose sizes differ by a pixel.
+
+    Examples
+    --------
+    >>> default_grid(224, 224), default_grid(8, 8), default_grid(32, 48), default_grid(227, 331)
+    ((28, 28), (8, 8), (16, 24), (26, 28))
+    """
+
+    def cells(side: int) -> int:
+        divisor = max(d for d in range(1, MOST_CELLS + 1) if side % d == 0)
+        pixels = -(-side // MOST_CELLS)  # of the largest cell, where cells differ
+        return divisor if divisor >= min(_FEWEST_CELLS, side) else -(-side // pixels)
+
+    return cells(height), cells(width)
+
+
+def default_design(
+    size: tuple[int, int], operator: Perturbation, grid: tuple[int, int] | None, scale: float | None
+) -> StructuredGaussian:
+    """The structured design on a picture of (height, width), of the default grid and scale unless these are given."""
+    return StructuredGaussian(
+        default_grid(*size) if grid is None else grid, default_scale(operator) if scale is None else scale
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.ndimage
 
 from legstat._core.typing import FloatArray
-from legstat.comparison.asking import resized
+from legstat.comparison.asking import map_shape, resized
 from legstat.comparison.method import MethodMap
 from legstat.responses.base import Response
 
@@ -20,8 +20,9 @@ class RandomMap:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map.
+        By default as many as `legstat.explain` takes.
 
     Examples
     --------
@@ -30,13 +31,13 @@ class RandomMap:
     (2, 2)
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     name: str = "random"
     least: int = 0
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map; nothing is evaluated."""
-        return MethodMap(np.random.default_rng(rng).random(self.shape), 0)
+        return MethodMap(np.random.default_rng(rng).random(map_shape(self.shape, image)), 0)
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,9 @@ class CentreMap:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map.
+        By default as many as `legstat.explain` takes.
 
     Examples
     --------
@@ -55,15 +57,16 @@ class CentreMap:
     array([[-2., -0., -2.]])
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     name: str = "centre"
     least: int = 0
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map; nothing is evaluated."""
         height, width = image.shape[-2:]
-        y = (np.arange(self.shape[0]) + 0.5) * height / self.shape[0] - height / 2.0
-        x = (np.arange(self.shape[1]) + 0.5) * width / self.shape[1] - width / 2.0
+        rows, columns = map_shape(self.shape, image)
+        y = (np.arange(rows) + 0.5) * height / rows - height / 2.0
+        x = (np.arange(columns) + 0.5) * width / columns - width / 2.0
         return MethodMap(-np.hypot(y[:, None], x[None, :]), 0)
 
 
@@ -73,8 +76,9 @@ class EdgeMap:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map.
+        By default as many as `legstat.explain` takes.
 
     Examples
     --------
@@ -84,7 +88,7 @@ class EdgeMap:
     array([[0., 4., 4., 0.]])
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     name: str = "edges"
     least: int = 0
 
@@ -92,4 +96,4 @@ class EdgeMap:
         """The map; nothing is evaluated."""
         grey = image.mean(axis=0)
         strength = np.hypot(scipy.ndimage.sobel(grey, axis=0), scipy.ndimage.sobel(grey, axis=1))
-        return MethodMap(resized(strength, self.shape), 0)
+        return MethodMap(resized(strength, map_shape(self.shape, image)), 0)

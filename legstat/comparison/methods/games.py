@@ -11,7 +11,7 @@ import numpy as np
 
 from legstat._core.errors import BackendUnavailableError
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.comparison.asking import Asking, resized
+from legstat.comparison.asking import Asking, map_shape, resized
 from legstat.comparison.method import MethodMap
 from legstat.comparison.methods.regressions import scores_of_segments, superpixels
 from legstat.metrics.references import ReferenceName
@@ -24,8 +24,9 @@ class KernelShap:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map, means over its pixels.
+        By default as many as `legstat.explain` takes.
     segments : int, default 50
         Superpixels that SLIC is asked for.
     baseline : str, default "blur"
@@ -48,7 +49,7 @@ class KernelShap:
     'kernelshap'
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     segments: int = 50
     baseline: ReferenceName = "blur"
     name: str = "kernelshap"
@@ -76,4 +77,4 @@ class KernelShap:
                 found = explainer.shap_values(np.ones((1, players)), nsamples=asking.left - 1, silent=True)
         finally:
             np.random.set_state(before)  # noqa: NPY002
-        return MethodMap(resized(np.asarray(found).reshape(-1)[labels], self.shape), asking.spent)
+        return MethodMap(resized(np.asarray(found).reshape(-1)[labels], map_shape(self.shape, image)), asking.spent)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
-from legstat.comparison.asking import Asking, resized
+from legstat.comparison.asking import Asking, map_shape, resized
 from legstat.comparison.method import MethodMap
 from legstat.metrics.references import ReferenceName
 from legstat.responses.base import Response
@@ -28,8 +28,9 @@ class Rise:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map that is returned, means over its pixels.
+        By default as many as `legstat.explain` takes.
     cells : int, default 8
         Cells of a mask along a side.
     p : float, default 0.5
@@ -45,7 +46,7 @@ class Rise:
     True
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     cells: int = 8
     p: float = 0.5
     baseline: ReferenceName = "blur"
@@ -63,7 +64,7 @@ class Rise:
             weighted += np.einsum("n,nij->ij", asking.scores(masks), masks)
             total += masks.sum(axis=0)
         # a pixel's own mean mask in place of p: on average the same, and constant scores give a constant map
-        return MethodMap(resized(weighted / np.maximum(total, 1e-12), self.shape), asking.spent)
+        return MethodMap(resized(weighted / np.maximum(total, 1e-12), map_shape(self.shape, image)), asking.spent)
 
     def masks(self, n: int, height: int, width: int, rng: np.random.Generator) -> FloatArray:
         """Random masks of shape (n, height, width) within [0, 1]."""
@@ -84,8 +85,9 @@ class Occlusion:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map, means over its pixels.
+        By default as many as `legstat.explain` takes.
     patch : int, default 35
         Side of the patch in pixels of a picture of 224; in proportion for others (the mask paper's supplement: 35).
     stride : int, optional
@@ -102,7 +104,7 @@ class Occlusion:
            [0., 1.]])
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     patch: int = 35
     stride: int | None = None
     baseline: ReferenceName = "mean"
@@ -125,7 +127,7 @@ class Occlusion:
             for (r, c), score in zip(some, asking.scores(keep), strict=True):
                 drop[r : r + side, c : c + side] += asking.f_x0 - score
                 covered[r : r + side, c : c + side] += 1.0
-        return MethodMap(resized(drop / np.maximum(covered, 1.0), self.shape), asking.spent)
+        return MethodMap(resized(drop / np.maximum(covered, 1.0), map_shape(self.shape, image)), asking.spent)
 
     def _starts(self, height: int, width: int, side: int, most: int) -> tuple[list[int], list[int]]:
         if self.stride is not None:

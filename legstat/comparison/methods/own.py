@@ -10,19 +10,18 @@ import numpy as np
 from legstat._core.conventions import get_conventions
 from legstat._core.typing import FloatArray
 from legstat.comparison.method import MethodMap
-from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.responses.base import Response
 from legstat.samples.sample import QuerySample
-from legstat.sampling.defaults import default_operator, default_scale
+from legstat.sampling.defaults import default_design, default_operator
 from legstat.sampling.query import query
 
 
-def _sample(response: Response, image: FloatArray, shape: tuple[int, int], n_queries: int, rng: Any) -> QuerySample:
+def _sample(response: Response, image: FloatArray, shape: tuple[int, int] | None, n: int, rng: Any) -> QuerySample:
     operator = default_operator(get_conventions("default"), design_given=False)
-    design = StructuredGaussian(grid=shape, scale=default_scale(operator))
-    return query(response, image, design, n_queries, perturbation=operator, rng=rng, progress=False)
+    design = default_design(image.shape[-2:], operator, shape, None)
+    return query(response, image, design, n, perturbation=operator, rng=rng, progress=False)
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class LegMap:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
-        Cells.
+    shape : tuple of int, optional
+        Cells. By default as many as `legstat.explain` takes.
 
     Examples
     --------
@@ -42,7 +41,7 @@ class LegMap:
     402
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     name: str = "leg"
     least: int = 100
 
@@ -58,8 +57,8 @@ class LegTvMap:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
-        Cells.
+    shape : tuple of int, optional
+        Cells. By default as many as `legstat.explain` takes.
 
     Examples
     --------
@@ -67,7 +66,7 @@ class LegTvMap:
     'legtv'
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     name: str = "legtv"
     least: int = 100
 

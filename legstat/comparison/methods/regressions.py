@@ -11,7 +11,7 @@ import scipy.linalg
 
 from legstat._core.errors import BackendUnavailableError
 from legstat._core.typing import FloatArray, IntArray
-from legstat.comparison.asking import Asking, resized
+from legstat.comparison.asking import Asking, map_shape, resized
 from legstat.comparison.method import MethodMap
 from legstat.metrics.references import ReferenceName
 from legstat.responses.base import Response
@@ -43,10 +43,11 @@ class LimeCells:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map.
+        By default as many as `legstat.explain` takes.
     cells : int, default 14
-        Cells along a side that are switched on and off, each with probability 1/2.
+        Cells along a side that are switched on and off, each with probability 1/2; at most one a pixel.
     baseline : str, default "blur"
         What a cell that is off shows.
 
@@ -59,7 +60,7 @@ class LimeCells:
            [0., 1.]])
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     cells: int = 14
     baseline: ReferenceName = "blur"
     name: str = "lime_cells"
@@ -68,10 +69,11 @@ class LimeCells:
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map; every evaluation but f(x0) is a draw."""
         asking = Asking(self.name, response, image, n_queries, self.baseline)
-        shown = np.random.default_rng(rng).integers(0, 2, (asking.left, self.cells**2)).astype(np.float64)
-        scores = asking.scores(shown.reshape(-1, self.cells, self.cells))
-        found = weighted_ridge(shown, scores, lime_weights(shown))
-        return MethodMap(resized(found.reshape(self.cells, self.cells), self.shape), asking.spent)
+        rows, columns = (min(self.cells, size) for size in image.shape[-2:])
+        shown = np.random.default_rng(rng).integers(0, 2, (asking.left, rows * columns)).astype(np.float64)
+        scores = asking.scores(shown.reshape(-1, rows, columns))
+        found = weighted_ridge(shown, scores, lime_weights(shown)).reshape(rows, columns)
+        return MethodMap(resized(found, map_shape(self.shape, image)), asking.spent)
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class LimeSuperpixels:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map, means over its pixels.
+        By default as many as `legstat.explain` takes.
     segments : int, default 50
         Superpixels that SLIC is asked for.
     baseline : str, default "blur"
@@ -101,7 +104,7 @@ class LimeSuperpixels:
     2
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     segments: int = 50
     baseline: ReferenceName = "blur"
     name: str = "lime_superpixels"
@@ -113,7 +116,7 @@ class LimeSuperpixels:
         asking = Asking(self.name, response, image, n_queries, self.baseline)
         shown = np.random.default_rng(rng).integers(0, 2, (asking.left, int(labels.max()) + 1)).astype(np.float64)
         found = weighted_ridge(shown, scores_of_segments(asking, shown, labels), lime_weights(shown))
-        return MethodMap(resized(found[labels], self.shape), asking.spent)
+        return MethodMap(resized(found[labels], map_shape(self.shape, image)), asking.spent)
 
 
 def superpixels(image: FloatArray, segments: int) -> IntArray:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from legstat._core.typing import FloatArray
-from legstat.comparison.asking import Asking, resized
+from legstat.comparison.asking import Asking, map_shape, resized
 from legstat.comparison.method import MethodMap
 from legstat.metrics.references import ReferenceName
 from legstat.responses.base import Response
@@ -26,8 +26,9 @@ class SobolIndices:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map; the indices are resized to it bicubically.
+        By default as many as `legstat.explain` takes.
     cells : int, default 8
         Cells of a mask along a side; N (cells^2 + 1) + 1 evaluations are spent.
     baseline : str, default "blur"
@@ -43,7 +44,7 @@ class SobolIndices:
            [0. , 0.2]])
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     cells: int = 8
     baseline: ReferenceName = "blur"
     name: str = "sobol"
@@ -69,7 +70,9 @@ class SobolIndices:
             totals[i] = np.mean((start - asking.scores(c.reshape(n, self.cells, self.cells))) ** 2) / 2.0
         variance = float(start.var())
         indices = totals / variance if variance > 0.0 else np.zeros(d)
-        return MethodMap(resized(indices.reshape(self.cells, self.cells), self.shape, "bicubic"), asking.spent)
+        return MethodMap(
+            resized(indices.reshape(self.cells, self.cells), map_shape(self.shape, image), "bicubic"), asking.spent
+        )
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ class Hsic:
 
     Parameters
     ----------
-    shape : tuple of int, default (28, 28)
+    shape : tuple of int, optional
         Cells of the map; the measures are resized to it bicubically.
+        By default as many as `legstat.explain` takes.
     cells : int, default 8
         Cells of a mask along a side.
     baseline : str, default "blur"
@@ -104,7 +108,7 @@ class Hsic:
     (0, np.True_)
     """
 
-    shape: tuple[int, int] = (28, 28)
+    shape: tuple[int, int] | None = None
     cells: int = 8
     baseline: ReferenceName = "blur"
     name: str = "hsic"
@@ -115,7 +119,9 @@ class Hsic:
         asking = Asking(self.name, response, image, n_queries, self.baseline)
         masks = np.random.default_rng(rng).integers(0, 2, (asking.left, self.cells**2)).astype(np.float64)
         found = dependence(masks, asking.scores(masks.reshape(-1, self.cells, self.cells)))
-        return MethodMap(resized(found.reshape(self.cells, self.cells), self.shape, "bicubic"), asking.spent)
+        return MethodMap(
+            resized(found.reshape(self.cells, self.cells), map_shape(self.shape, image), "bicubic"), asking.spent
+        )
 
 
 def dependence(masks: FloatArray, scores: FloatArray) -> FloatArray:

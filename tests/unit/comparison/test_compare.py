@@ -161,6 +161,17 @@ def test_ranks_of_a_known_order():
     assert errors[2] == 0.0
 
 
+def test_every_method_by_name_on_a_small_picture(network, images):
+    pytest.importorskip("shap", reason="needs the package shap")
+    pytest.importorskip("skimage", reason="needs the extra compare")
+    names = ["leg", "legtv", "rise", "lime_cells", "lime_superpixels", "kernelshap", "sobol", "hsic", "occlusion"]
+    names += ["centre", "random", "edges"]
+    one = {"digit": images["digit 1"]}
+    found = ls.compare(names, network, one, n_queries=[320], metrics=["insertion"], progress=False).to_frame()
+    assert found.method.tolist() == names
+    assert (found.spent <= 320).all()
+
+
 def test_unsure_pictures_are_dropped_and_listed(network, images):
     found = ls.compare([METHODS[1]], network, images, n_queries=[0], least_score=0.999999, progress=False)
     assert found.dropped

@@ -10,8 +10,9 @@ from PIL import Image
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
-from legstat.explanation.defaults import choose_L, default_grid
+from legstat.explanation.defaults import choose_L
 from legstat.record import FILES
+from legstat.sampling.defaults import default_grid
 from tests import helpers
 
 
