@@ -53,7 +53,7 @@ def run(kind: str, units: int, replicates: int, *, score: str = "logistic", seed
         }
         distance = float(np.abs(design.grid.pinv_transpose(sample.moments(kind).b[0] - design.covariance(truth))).max())
         for rule, L in chosen.items():
-            solved = estimator._solve([np.array([min(L, estimator.L_max)])], path._solving, progress=False)[0]
+            solved = estimator.fit(L=min(L, estimator.L_max))
             error = solved.params - truth
             rules[rule].append(
                 [distance <= L, L, r2_on(fresh, solved.params[None]), float(np.linalg.norm(error - error.mean()))]

@@ -50,8 +50,8 @@ def coverage(units: int, replicates: int) -> np.ndarray:
     inside = []
     for seed in range(replicates):
         result = ls.LEG(sample(units, seed)).fit()
-        low, high = result.conf_int(LEVEL).T
-        lows, highs = result.contrasts(C).conf_int(LEVEL).T
+        low, high = result.conf_int(level=LEVEL).T
+        lows, highs = result.contrasts(C).conf_int(level=LEVEL).T
         cells = np.mean((low <= gamma) & (gamma <= high))
         inside.append([cells, *((lows <= C @ gamma) & (C @ gamma <= highs))])
     return np.mean(inside, axis=0)

@@ -65,7 +65,7 @@ def run(
             moments = sample.moments(kind)
             distance = float(np.abs(chosen.grid.pinv_transpose(moments.b[0]) - target).max())
             estimator = ls.LEGTV(sample, moments=kind)
-            radii = [estimator.L_bootstrap(c, n_draws=1000, rng=replicate) for c in LEVELS]
+            radii = [estimator.L_bootstrap(level=c, n_draws=1000, rng=replicate) for c in LEVELS]
             radii += [theorem_L(chosen.grid, units, probability=c) for c in LEVELS]
             if design == "structured":
                 radii += [structured_L(chosen.grid, scale, units, probability=c) for c in LEVELS]
