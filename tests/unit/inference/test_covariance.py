@@ -109,6 +109,21 @@ def test_full_matrix_and_contrasts_agree_with_the_diagonal(kind: str, channels: 
     np.testing.assert_allclose(contrasts.covariance, C @ V @ C.T, rtol=1e-9, atol=0)
     if channels == "separate":  # drawn independently
         assert not V[:12, 12:].any()
+    # a cell's degrees of freedom are the same whether it is asked for as a cell or as a contrast
+    alone = fitted.contrasts(np.eye(fitted.params.size)).df
+    # but for the bound n - 1, with n there the units of all streams
+    np.testing.assert_allclose(np.minimum(alone, 149), fitted.df, rtol=1e-9, atol=0)
+    # Satterthwaite: 2 over the squared coefficient of variation of a sum of the streams' own variances
+    moments, first, noise = data.moments(kind), 0, np.zeros(3)
+    for influence, units in zip(moments.influence, data.units, strict=True):
+        moved = np.concatenate(list(influence.rows(units)))
+        phi = moved @ C[:, first : first + moved.shape[1]].T
+        first += moved.shape[1]
+        noise += len(phi) * (phi**2).var(axis=0)
+    df = 2 * np.diag(C @ V @ C.T) ** 2 / noise
+    # fourth powers; a half, since each contrast has several cells in it
+    np.testing.assert_allclose(contrasts.df, df / 2, rtol=1e-8, atol=0)
+    np.testing.assert_allclose(contrasts.joint_df, df / 2, rtol=1e-8, atol=0)
 
 
 def test_degrees_of_freedom() -> None:
