@@ -26,10 +26,10 @@ class EndpointReport(Inspection):
 
     Parameters
     ----------
-    url, model : str
-        Address, and the model's name there.
     inputs, outputs, response, problems, presets, repeat_difference, batch_difference, evaluations : optional
         As for `Inspection`.
+    url, model : str
+        Address, and the model's name there.
     seconds : dict of str to float
         Seconds for a picture: one request of one picture, and all requests under way at once.
     requests : int

@@ -28,14 +28,14 @@ class ModelReport(Inspection):
 
     Parameters
     ----------
+    inputs, outputs, response, problems, presets, repeat_difference, batch_difference, evaluations : optional
+        As for `Inspection`.
     file, sha256, producer : str
         Name of the file, SHA-256 (of all its files), program that wrote it.
     n_bytes, opset, ir_version, n_parameters : int
         Size of the model file, versions of operators and format, numbers in the initialisers.
     external_files : tuple of str
         Data files beside it.
-    inputs, outputs, response, problems, presets, repeat_difference, batch_difference, evaluations : optional
-        As for `Inspection`.
     providers : dict of str to str
         Installed providers, each with the number of nodes that it executes, or what it said.
     placement : dict of str to int
@@ -44,6 +44,13 @@ class ModelReport(Inspection):
         Seconds per image by batch size.
     best_batch_size : int or None
         The fastest one.
+
+    Examples
+    --------
+    >>> from legstat.data import digits_model_path
+    >>> report = inspect_model(digits_model_path(), seconds=0)
+    >>> report
+    <ModelReport digits_cnn.onnx: 9,930 parameters, 1 problems>
     """
 
     file: str
