@@ -279,7 +279,8 @@ class Runner:
         if not self.settings.allow_fallback and self.provider != "auto":
             raise RuntimeError(
                 f"legstat.{self.where}: the provider {provider!r} came up and executes no node of this graph; "
-                f"all of it runs on {running}. Pass provider='cpu', or session=SessionSettings(allow_fallback=True)."
+                f"all of it runs on {running}. Pass provider='cpu', or "
+                "session=SessionSettings(allow_fallback=True) (--allow-fallback)."
             )
         warnings.warn(
             f"{self.where}: {provider!r} executes no node of this graph; running on {running}.",

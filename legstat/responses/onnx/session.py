@@ -84,7 +84,8 @@ def choose_providers(
                 "provider",
                 missing[0],
                 f"one of those that the installed ONNX Runtime has: {list(available)}",
-                f"{remedy}, or pass provider='cpu', or session=SessionSettings(allow_fallback=True).",
+                f"{remedy}, or pass provider='cpu', or session=SessionSettings(allow_fallback=True) "
+                "(--allow-fallback).",
             )
         )
     chosen = [name for name in names if name in available]
@@ -204,7 +205,7 @@ class Session:
                 f"legstat.{self._where}: the provider {first!r} was asked for and did not come up; ONNX Runtime went "
                 f"over to {self.provider!r} by itself. Check its driver and libraries (those that pip installed are "
                 "found after onnxruntime.preload_dlls()), or pass provider='cpu', or "
-                "session=SessionSettings(allow_fallback=True)."
+                "session=SessionSettings(allow_fallback=True) (--allow-fallback)."
             )
         self.memory = _MEMORY.get(self.provider, "cpu")
         bound = self._settings.io_binding
