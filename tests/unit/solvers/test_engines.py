@@ -17,7 +17,7 @@ import pytest
 
 import legstat.solvers
 from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError
-from legstat.solvers import FlowProgram, Status, session, solve, solve_path
+from legstat.solvers import FlowProgram, GeneralProgram, Status, session, solve, solve_path
 from legstat.solvers.engines import highs
 from legstat.solvers.engines.engine import Raw, no_answer
 from legstat.solvers.engines.highs import HighsFlow
@@ -281,3 +281,7 @@ def test_a_costly_program_says_so_before_it_starts(monkeypatch: pytest.MonkeyPat
         solve(program, 0.5 * program.L_max)
     # the law behind it: 5 s at 28 x 28, about three hours at 112 x 112
     assert program.seconds == pytest.approx(5.0 * (20 / 784) ** 3, rel=1e-12)
+    monkeypatch.setattr(GeneralProgram, "seconds", 660.0)
+    monkeypatch.setattr(GeneralProgram, "gigabytes", 3.21)
+    with pytest.warns(LegstatWarning, match="takes about 11 minutes and 3.2 GB"):
+        solve(program, 0.5 * program.L_max)
