@@ -180,11 +180,15 @@ def run(scratch: Path, tests: tuple[str, ...], timeout: float) -> str:
         code = pytest.main(["-x", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "--no-header", *tests])
         os._exit(int(code))
     end = time.monotonic() + timeout
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return "passed" if status == 0 else "failed"
-        time.sleep(0.05)
+    try:
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return "passed" if status == 0 else "failed"
+            time.sleep(0.05)
+    except KeyboardInterrupt:  # it has a session of its own, which Ctrl-C does not reach
+        os.killpg(child, signal.SIGKILL)
+        raise
     os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return "timeout"
