@@ -43,7 +43,7 @@ class QueryCache:
 
     Examples
     --------
-    >>> import tempfile, legstat as ls
+    >>> import tempfile, numpy as np, legstat as ls
     >>> f, design = ls.simulate.linear(np.ones((4, 4))), ls.StructuredGaussian(grid=(4, 4), scale=0.02)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for n in (101, 101, 201):
