@@ -28,6 +28,7 @@ myst_heading_anchors = 3
 
 autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's Parameters section has them, with shapes and units
+toc_object_entries_show_parents = "hide"  # the contents list members under their class
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
