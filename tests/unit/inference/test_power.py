@@ -53,6 +53,18 @@ def test_power_is_statsmodels(from_pilot: bool, alpha: float, power: float) -> N
     np.testing.assert_allclose(reference.power(contrast / sd, (n - 1) / 2, level, ratio=0), power, rtol=1e-8, atol=0)
 
 
+def test_power_of_a_very_strict_test() -> None:
+    """The search goes as far as the answer lies from where it starts."""
+    alpha, power, contrast = 1e-30, 1 - 1e-12, 0.01 * deviation(None)
+    n = ls.solve_power(
+        region=REGION, contrast=contrast, alpha=alpha, power=power, noise=0.1, design=DESIGN, antithetic=False
+    )
+    # the other tail's probability is nothing here
+    units = ((scipy.stats.norm.isf(alpha / 2) + scipy.stats.norm.isf(1e-12)) / 0.01) ** 2
+    # 1 - 1e-12 is known to 1e-4 of the 1e-12
+    np.testing.assert_allclose(n - 1, units, rtol=1e-4, atol=1)
+
+
 @pytest.mark.parametrize("form", ["proof", "printed"])
 @pytest.mark.parametrize("L", ["theorem", "structured"])
 def test_theorem_questions_invert_each_other(L: str, form: str) -> None:
