@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from legstat._core.checks import check_choice, check_count, check_within
+from legstat._core.checks import check_choice, check_count, check_type, check_within
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
@@ -163,6 +163,10 @@ def compare(
     >>> found
     <Comparison of 2 methods at 1 budgets on 3 pictures by 4 metrics>
     """
+    check_type("compare", "response", response, Response, "a network; as_response(f) makes one of a function")
+    for name, given in {"methods": methods, "n_queries": n_queries, "metrics": metrics}.items():
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise TypeError(invalid("compare", name, given, f"a list, such as [{given!r}]"))
     chosen = _methods(methods)
     budgets = tuple(check_count("compare", "n_queries", one, 0) for one in n_queries)
     for method in chosen:
@@ -185,7 +189,11 @@ def compare(
     pictures = {name: response.check_image(image, "compare") for name, image in named.items()}
     folder = None if store is None else Path(store)
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            fault = f"{type(error).__name__}: {error}."
+            raise ValueError(invalid("compare", "store", str(folder), "a folder to write to", fault)) from error
     rows: list[JSON] = []
     dropped: dict[str, str] = {}
     for number, (name, picture) in enumerate(tqdm(pictures.items(), "pictures", disable=None if progress else True)):

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import numpy as np
 
-from legstat._core.checks import check_count, check_positive
+from legstat._core.checks import check_count, check_positive, check_rng
 from legstat._core.errors import BackendUnavailableError, invalid
 from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
@@ -136,7 +136,7 @@ def max_sensitivity(
     """
     check_positive("max_sensitivity", "radius", radius)
     check_count("max_sensitivity", "draws", draws)
-    generator = np.random.default_rng(rng)  # type: ignore[arg-type]
+    generator = check_rng("max_sensitivity", rng)
     picture = check_picture("max_sensitivity", image)
     start = check_map("max_sensitivity", explain(picture))
     norm = float(np.linalg.norm(start))

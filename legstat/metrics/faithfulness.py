@@ -10,7 +10,7 @@ import scipy.stats
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from legstat._core.checks import check_count, check_within
+from legstat._core.checks import check_count, check_rng, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, BoolArray, FloatArray
 from legstat.designs.grid import Grid
@@ -96,6 +96,9 @@ def patch_deletions(
     """
     where = "patch_deletions"
     values = check_map(where, saliency)
+    given: object = patches
+    if not (isinstance(given, tuple | list) and len(given) == 2 and min(given) >= 1):
+        raise ValueError(invalid(where, "patches", patches, "(rows, columns) of patches, such as (4, 4)"))
     subject = MaskedPicture(where, response, image, patches)
     if values.shape[0] % patches[0] or values.shape[1] % patches[1]:
         raise ValueError(invalid(where, "patches", patches, f"a grid that divides the map {values.shape}"))
@@ -164,7 +167,7 @@ def infidelity(
     where = "infidelity"
     values = check_map(where, saliency)
     n, a = check_count(where, "draws", draws, 2), check_count(where, "side", side, 1, min(values.shape))
-    generator = np.random.default_rng(rng)  # type: ignore[arg-type]
+    generator = check_rng(where, rng)
     subject = MaskedPicture(where, response, image, (values.shape[0], values.shape[1]))
     reference = reference_picture(where, baseline, subject.image, subject.opened)
     keep = np.ones((n, *values.shape))
@@ -232,7 +235,7 @@ def road(
     if shares.ndim != 1 or not shares.size or shares.min() <= 0 or shares.max() >= 1 or np.any(np.diff(shares) <= 0):
         raise ValueError(invalid(where, "fractions", fractions, "ascending, strictly between 0 and 1"))
     sd = check_within(where, "noise", noise, 0.0, 1.0)
-    generator = np.random.default_rng(rng)  # type: ignore[arg-type]
+    generator = check_rng(where, rng)
     order, tied = ranked(where, values if most_first else -values, generator)
     subject = MaskedPicture(where, response, image, (values.shape[0], values.shape[1]))
     counts = np.clip(np.round(shares * values.size).astype(np.int64), 1, values.size - 1)

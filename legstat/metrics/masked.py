@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from legstat._core.checks import check_rng
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.pictures import rounded
 from legstat._core.typing import AnyArray, FloatArray, IntArray
@@ -106,7 +107,7 @@ def ranked(where: str, saliency: FloatArray, rng: object) -> tuple[IntArray, int
     The place in memory says nothing of importance, yet a stable sort would rank tied cells by it.
     """
     flat = saliency.ravel()
-    shuffle = np.random.default_rng(rng).permutation(flat.size)  # type: ignore[arg-type]
+    shuffle = check_rng(where, rng).permutation(flat.size)
     order = shuffle[np.argsort(-flat[shuffle], kind="stable")]
     _, counts = np.unique(flat, return_counts=True)
     if counts.size == 1 and flat.size > 1:

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import scipy.special
 
-from legstat._core.checks import check_choice, check_count, check_within
+from legstat._core.checks import check_choice, check_count, check_rng, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.metrics.masked import Answering, MaskedPicture, check_map, ranked, removed_shares
@@ -150,7 +150,7 @@ def masking_curve(
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.ndim != 1 or not shares.size or shares.min() < 0 or shares.max() > 1 or np.any(np.diff(shares) <= 0):
         raise ValueError(invalid(where, "fractions", fractions, "ascending, within [0, 1]"))
-    generator = np.random.default_rng(rng)  # type: ignore[arg-type]
+    generator = check_rng(where, rng)
     order, tied = ranked(where, values, generator)
     subject = MaskedPicture(where, response, image, (values.shape[0], values.shape[1]))
     counts = np.round(shares * values.size).astype(np.int64)
@@ -284,7 +284,7 @@ def key_size(
     if last < 1:
         raise ValueError(invalid(where, "until", until, f"a share of at least one of {values.size} cells"))
     points = min(check_count(where, "steps", steps), last) + 1
-    generator = np.random.default_rng(rng)  # type: ignore[arg-type]
+    generator = check_rng(where, rng)
     order, tied = ranked(where, values, generator)
     subject = MaskedPicture(where, response, image, (values.shape[0], values.shape[1]))
     if not subject.opened.has_classes:

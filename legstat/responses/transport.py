@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from legstat._core.checks import check_count, check_within
+from legstat._core.checks import check_count, check_type, check_within
 from legstat._core.errors import invalid
 
 
@@ -65,6 +65,7 @@ class Transport:
         for name, least in (("timeout", 1e-3), ("deadline", 1e-3), ("backoff", 0.0), ("rate", 1e-6)):
             if name != "rate" or self.rate is not None:
                 check_within("Transport", name, getattr(self, name), least)
+        check_type("Transport", "ca_certs", self.ca_certs, str | Path | None, "the file of certificates")
         if self.ca_certs is not None and not Path(self.ca_certs).exists():
             raise ValueError(invalid("Transport", "ca_certs", str(self.ca_certs), "an existing file of certificates"))
 

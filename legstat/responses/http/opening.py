@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from legstat._core.checks import check_count
+from legstat._core.checks import check_count, check_type
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
 from legstat.responses.http.endpoint import WHERE, Endpoint
@@ -98,6 +98,7 @@ def http_response(
     """
     if batch_size is not None:
         batch_size = check_count(WHERE, "batch_size", batch_size)
+    check_type(WHERE, "transport", transport, Transport | None, "such as Transport(rate=5.0)")
     endpoint = Endpoint(url, model, version, transport or Transport())
     described = endpoint.json(endpoint.path)
     inputs, outputs = tensor_infos(described, "inputs"), tensor_infos(described, "outputs")
