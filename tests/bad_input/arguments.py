@@ -133,6 +133,42 @@ EXPLAIN = [
     Row("scale 0", lambda w: w.explain(scale=0.0), V, ("`scale`", "> 0")),
     Row("scale a word", lambda w: w.explain(scale="large"), V, ("`scale`", "number")),
     Row("too few queries for heldout", lambda w: w.explain(n_queries=5), V, ("`n_queries`", "at least")),
+    Row("explained law is a grid", lambda w: w.explain(design=(4, 4)), T, ("`design`", "StructuredGaussian")),
+    Row("design and grid", lambda w: w.explain(design=w.design, grid=(4, 4)), V, ("`grid`", "with `design`")),
+    Row("design and scale", lambda w: w.explain(design=w.design, scale=0.1), V, ("`scale`", "with `design`")),
+    Row("explained with unknown moments", lambda w: w.explain(moments="best"), V, ("`moments`", "'crossfit'")),
+    Row(
+        "moments against conventions",
+        lambda w: w.explain(moments="adaptive", conventions="paper"),
+        V,
+        ("`moments`", "conventions='paper'"),
+    ),
+    Row("few queries for least squares", lambda w: w.explain(moments="least_squares"), V, ("`n_queries`", "at least")),
+    Row("explained from a file", lambda w: w.explain(rng=None, resume="partial.npz"), T, ("`resume`", "QuerySample")),
+    Row(
+        "explained from another grid",
+        lambda w: w.explain(rng=None, resume=w.sample, grid=(8, 8), n_queries=2000),
+        V,
+        ("`grid`", "(4, 4), as in the resumed sample"),
+    ),
+    Row(
+        "explained from another scale",
+        lambda w: w.explain(rng=None, resume=w.sample, scale=0.5, n_queries=2000),
+        V,
+        ("`scale`", "as in the resumed sample"),
+    ),
+    Row("no regions", lambda w: w.explain(n_regions=0), V, ("`n_regions`", ">= 1")),
+    Row("regions of a fraction", lambda w: w.explain(n_regions=2.5), T, ("`n_regions`", "whole number")),
+    Row("regions and L", lambda w: w.explain(n_regions=3, L="heldout"), V, ("n_regions", "exactly one")),
+    Row(
+        "fewer regions than channels",
+        lambda w: w.explain(
+            image=np.full((3, 8, 8), 0.5), n_regions=2, design=ls.StructuredGaussian(grid=(4, 4), channels="separate")
+        ),
+        V,
+        ("`n_regions`", ">= 3"),
+    ),
+    Row("L that no theorem admits", lambda w: w.explain(f=w.onnx(), L="theory"), V, ("`score`", "Theorem 1")),
     Row("a path without load_image", lambda w: w.explain(image="nowhere.png"), V, ("`path`", "existing picture file")),
 ]
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 
 import legstat as ls
-from tests.bad_input.world import Row, ToldError
+from tests.bad_input.world import Row, ToldError, World
 
 V, T = ValueError, TypeError
+ENDPOINT = {"url": "http://127.0.0.1:9", "model": "digits", "model_version": None}
 RGBA = np.full((8, 8, 4), 100, dtype=np.uint8)
 
 PICTURES = [
@@ -82,6 +85,14 @@ ARCHIVES = [
     ),
 ]
 
+
+def _asked(w: World, transport: ls.Transport | None = None, url: str | None = None) -> object:
+    """Verify a record whose endpoint was at an address where nobody answers."""
+    path = w.record()
+    response = {**json.loads(path.read_text(encoding="utf-8"))["response"], "kind": "http", **ENDPOINT}
+    return ls.verify(w.record(response=response), url=url, transport=transport)
+
+
 RECORDS = [
     Row("no such record", lambda w: ls.verify(w.folder / "record.json"), V, ("record", "record.json")),
     Row("record of 0 bytes", lambda w: ls.verify(w.file("record.json")), V, ("record",)),
@@ -92,6 +103,8 @@ RECORDS = [
     Row("record without its results", lambda w: ls.verify(w.record(results=None), f=w.f), V, ("results",)),
     Row("record without its experiment", lambda w: ls.verify(w.record(experiment=None), f=w.f), V, ("experiment",)),
     Row("record of a function", lambda w: ls.verify(w.record()), V, ("`f`", "f=the_function")),
+    Row("record at another address", lambda w: _asked(w, url="http://127.0.0.1:8"), V, ("`url`", "Nothing was sent")),
+    Row("headers for nobody", lambda w: _asked(w, ls.Transport(headers={"A": "x"})), V, ("`url`", "with headers")),
     Row("record is a folder", lambda w: ls.verify(w.folder), V, ("record",)),
 ]
 

@@ -1,0 +1,102 @@
+"""Arguments that cannot be right: of `compare` and of what maps are measured by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+import legstat as ls
+from legstat import metrics
+from tests.bad_input.world import Row, World
+
+V, T = ValueError, TypeError
+MAP = np.arange(16.0).reshape(4, 4)
+FINE = np.arange(81.0).reshape(9, 9)
+BOXES = [(1, 1, 3, 3)]
+
+
+def _compare(w: World, methods: Any = ("random",), **changed: Any) -> object:
+    given = {"response": w.onnx(), "images": [w.digit], "n_queries": [0], "progress": False, **changed}
+    return ls.compare(methods, given.pop("response"), given.pop("images"), **given)
+
+
+def _measured(w: World, name: str, **changed: Any) -> object:
+    given = {"response": w.onnx(), "image": w.digit, "saliency": MAP, **changed}
+    return getattr(metrics, name)(**given)
+
+
+COMPARE = [
+    Row("unknown method", lambda w: _compare(w, ["gradcam"]), V, ("`methods`", "'legtv'", "gradcam")),
+    Row("method is a number", lambda w: _compare(w, [7]), T, ("`methods`", "`name` and `least`")),
+    Row("method is a class", lambda w: _compare(w, [dict]), T, ("`methods`", "`name` and `least`")),
+    Row("no method", lambda w: _compare(w, []), V, ("`methods`", "one or more")),
+    Row("one name for methods", lambda w: _compare(w, "random"), T, ("`methods`", "'random'")),
+    Row("a method twice", lambda w: _compare(w, ["random", "random"]), V, ("`methods`", "different")),
+    Row("unknown metric", lambda w: _compare(w, metrics=["auc"]), V, ("`metrics`", "'key_size'")),
+    Row("no metric", lambda w: _compare(w, metrics=[]), V, ("`metrics`", "one or more")),
+    Row("one name for metrics", lambda w: _compare(w, metrics="deletion"), T, ("`metrics`", "'deletion'")),
+    Row("key sizes of a function", lambda w: _compare(w, response=ls.as_response(w.f)), V, ("`metrics`", "classes")),
+    Row("compared function", lambda w: _compare(w, response=w.f), T, ("`response`", "as_response")),
+    Row("budget of a fraction", lambda w: _compare(w, n_queries=[1.5]), T, ("`n_queries`", "whole number")),
+    Row("budget below 0", lambda w: _compare(w, n_queries=[-1]), V, ("`n_queries`", ">= 0")),
+    Row("budget of no list", lambda w: _compare(w, n_queries=500), T, ("`n_queries`", "[500]")),
+    Row("no budget", lambda w: _compare(w, n_queries=[]), V, ("`n_queries`", "one or more")),
+    Row("a budget twice", lambda w: _compare(w, n_queries=[9, 9]), V, ("`n_queries`", "different")),
+    Row("budget below a method's", lambda w: _compare(w, ["leg"], n_queries=[2]), V, ("`n_queries`", "'leg'")),
+    Row("compared without pictures", lambda w: _compare(w, images=[]), V, ("`images`", "at least one")),
+    Row("compared at one of 0..255", lambda w: _compare(w, images=[w.digit, 255 * w.digit]), V, ("within [0, 1]",)),
+    Row("compared at another size", lambda w: _compare(w, images={"a": np.zeros((1, 9, 9))}), V, ("(1, 8, 8)",)),
+    Row("compared by a word", lambda w: _compare(w, rng="seed"), T, ("`rng`", "seed")),
+    Row("least score in percent", lambda w: _compare(w, least_score=30), V, ("`least_score`", "within [0, 1]")),
+    Row("store is a file", lambda w: _compare(w, store=w.file("taken", "x")), V, ("`store`", "taken")),
+]
+
+CURVES = [
+    Row("map of three axes", lambda w: _measured(w, "deletion", saliency=MAP[None]), V, ("`saliency`", "(p1, p2)")),
+    Row("map with NaN", lambda w: _measured(w, "insertion", saliency=MAP * np.nan), V, ("`saliency`", "finite")),
+    Row("map of words", lambda w: _measured(w, "deletion", saliency=[["a"]]), V, ("`saliency`", "(p1, p2)")),
+    Row(
+        "map finer than pixels",
+        lambda w: _measured(w, "deletion", saliency=FINE),
+        V,
+        ("grid", "8"),
+    ),
+    Row("measured function", lambda w: _measured(w, "deletion", response=7), T, ("`f`", "callable")),
+    Row("measured at 0..255", lambda w: _measured(w, "deletion", image=255 * w.digit), V, ("`image`", "[0, 1]")),
+    Row("measured of another size", lambda w: _measured(w, "road", image=np.zeros((1, 9, 9))), V, ("(1, 8, 8)",)),
+    Row("unknown reference", lambda w: _measured(w, "deletion", baseline="grey"), V, ("`baseline`", "'blur'")),
+    Row("reference of another shape", lambda w: _measured(w, "insertion", baseline=np.zeros(3)), V, ("`baseline`",)),
+    Row("steps of 0", lambda w: _measured(w, "deletion", steps=0), V, ("`steps`", ">= 1")),
+    Row("steps a fraction", lambda w: _measured(w, "key_size", steps=2.5), T, ("`steps`", "whole number")),
+    Row("until of 2", lambda w: _measured(w, "deletion", until=2.0), V, ("`until`", "within [0, 1]")),
+    Row("until of no cell", lambda w: _measured(w, "key_size", until=0.01), V, ("`until`", "at least one of 16")),
+    Row("ties by a word", lambda w: _measured(w, "deletion", rng="seed"), T, ("`rng`", "seed")),
+    Row("unknown masking", lambda w: _measured(w, "masking_curve", masking="grey"), V, ("`masking`", "'distance'")),
+    Row("distance in grey levels", lambda w: _measured(w, "masking_curve", distance=100), V, ("`distance`", "[0, 1]")),
+    Row("shares in percent", lambda w: _measured(w, "masking_curve", fractions=[0, 5]), V, ("`fractions`", "[0, 1]")),
+    Row("shares of 0 and 1", lambda w: _measured(w, "road", fractions=[0.0, 1.0]), V, ("`fractions`", "strictly")),
+    Row("noise of 2", lambda w: _measured(w, "road", noise=2.0), V, ("`noise`", "within [0, 1]")),
+    Row("patches that do not divide", lambda w: _measured(w, "patch_deletions", patches=(3, 3)), V, ("`patches`",)),
+    Row("patches of one number", lambda w: _measured(w, "patch_deletions", patches=2), V, ("`patches`", "(rows, col")),
+    Row("patches of no rows", lambda w: _measured(w, "patch_deletions", patches=(0, 2)), V, ("`patches`",)),
+    Row("one deletion drawn", lambda w: _measured(w, "infidelity", draws=1), V, ("`draws`", ">= 2")),
+    Row("square beyond the map", lambda w: _measured(w, "infidelity", side=5), V, ("`side`", "4")),
+    Row("suppression of all", lambda w: _measured(w, "smallest_box", suppression=1.0), V, ("`suppression`",)),
+    Row("no thresholds", lambda w: _measured(w, "smallest_box", thresholds=0), V, ("`thresholds`", ">= 1")),
+    Row("box of a constant map", lambda w: _measured(w, "smallest_box", saliency=0 * MAP), V, ("a map that varies",)),
+    Row("no boxes", lambda w: metrics.localisation(MAP, []), V, ("`boxes`", "at least one")),
+    Row("box inside out", lambda w: metrics.pointing(MAP, [(3, 1, 1, 3)]), V, ("`boxes`", "x0 < x1")),
+    Row("unknown rule of boxes", lambda w: metrics.localisation(MAP, BOXES, rule="top"), V, ("`rule`", "'energy'")),
+    Row("energy of 2", lambda w: metrics.localisation(MAP, BOXES, alpha=2.0), V, ("`alpha`", "within [0, 1]")),
+    Row("tolerance below 0", lambda w: metrics.pointing(MAP, BOXES, tolerance=-1), V, ("`tolerance`", ">= 0")),
+    Row("keypoint outside", lambda w: metrics.saliency_share(MAP, {"eye": [(9, 9)]}), V, ("groups['eye']", "within")),
+    Row("group of no keypoint", lambda w: metrics.saliency_share(MAP, {"eye": []}), V, ("groups['eye']",)),
+    Row("maps of two grids", lambda w: metrics.agreement(np.ones((8, 8)), np.ones((9, 9))), V, ("`b`", "(8, 8)")),
+    Row("maps of few cells", lambda w: metrics.agreement(MAP, MAP), V, ("`a, b`", "7 x 7")),
+    Row("radius of 0", lambda w: metrics.max_sensitivity(lambda x: MAP, w.digit, radius=0), V, ("`radius`", "> 0")),
+    Row("no draws", lambda w: metrics.max_sensitivity(lambda x: MAP, w.digit, draws=0), V, ("`draws`", ">= 1")),
+    Row("no curves", lambda w: metrics.mean_log_odds_ratio([]), V, ("`curves`", "at least one")),
+]
+
+ROWS = [*COMPARE, *CURVES]
