@@ -161,7 +161,7 @@ def compare(
     >>> methods = [RandomMap((8, 8)), CentreMap((8, 8))]
     >>> found = ls.compare(methods, f, digits, n_queries=[0], progress=False)
     >>> found
-    <Comparison of 2 methods at 1 budgets on 3 pictures by 4 metrics>
+    <Comparison: methods 2, budgets 1, pictures 3, metrics 4>
     """
     check_type("compare", "response", response, Response, "a network; as_response(f) makes one of a function")
     for name, given in {"methods": methods, "n_queries": n_queries, "metrics": metrics}.items():

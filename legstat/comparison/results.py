@@ -187,7 +187,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         sizes = [len({row[name] for row in self.rows}) for name in ("method", "n_queries", "picture", "metric")]
-        return "<Comparison of {} methods at {} budgets on {} pictures by {} metrics>".format(*sizes)
+        return "<Comparison: methods {}, budgets {}, pictures {}, metrics {}>".format(*sizes)
 
     def _of(self, metric: str, budget: int, method: str) -> list[JSON]:
         wanted = {"metric": metric, "n_queries": budget, "method": method}

@@ -99,8 +99,13 @@ def test_records_verify(name: str) -> None:
     assert all(file.same for file in outcome.files), outcome.as_text()
     if outcome.passed:
         return
-    # bits are those of one processor type: on another one the inputs must be the same, and scores to float32's rounding
     checks = {check.name: check for check in outcome.checks}
+    if all(check.same for name, check in checks.items() if name.startswith("sample.")):
+        # the same processor: all is the same but the point of LEG-TV's face, whose last digits docs/errata.md tells of
+        different = [name for name, check in checks.items() if not check.same]
+        assert all(name.startswith(("legtv.", "path.")) for name in different), outcome.as_text()
+        return
+    # bits are those of one processor type: on another one the inputs must be the same, and scores to float32's rounding
     assert all(checks[name].same for name in ("model", "picture file", "picture")), outcome.as_text()
     for score in ("f_x0", "f_base", "mean_shift", "sd"):
         np.testing.assert_allclose(float(checks[score].now), float(checks[score].then), rtol=1e-4, atol=1e-5)
