@@ -144,3 +144,9 @@ def test_the_theorems_L_is_refused_without_a_bound() -> None:
     sample.response.update(score="custom", bounded=False)
     with pytest.raises(ValueError, match="bootstrap"):
         ls.LEGTV(sample).L_theory()
+
+
+def test_kappa_of_the_structured_design_with_the_zero_boundary_is_at_least_its_variance() -> None:
+    design = ls.StructuredGaussian((4, 3), 0.5, boundary="zero")
+    assert kappa(design, 5, n_tries=50).lower == 0.25
+    assert kappa(design).upper >= 0.25
