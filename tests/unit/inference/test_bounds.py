@@ -150,3 +150,9 @@ def test_kappa_of_the_structured_design_with_the_zero_boundary_is_at_least_its_v
     design = ls.StructuredGaussian((4, 3), 0.5, boundary="zero")
     assert kappa(design, 5, n_tries=50).lower == 0.25
     assert kappa(design).upper >= 0.25
+
+
+def test_kappa_of_the_isotropic_design_is_its_variance_over_the_largest_eigenvalue() -> None:
+    D = naive_D(4, 3)
+    lower = kappa(ls.IsotropicGaussian((4, 3), 0.5), 5, n_tries=50).lower
+    np.testing.assert_allclose(lower, 0.25 / np.linalg.eigvalsh(D.T @ D)[-1], rtol=1e-12, atol=0)  # 12 unknowns
