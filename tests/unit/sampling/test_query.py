@@ -503,7 +503,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str, str, str]] = [
     ({"image": np.full((28, 28, 3), 0.5)}, ValueError, "image", "(28, 28, 3)", "pass image.transpose(2, 0, 1)"),
     ({"image": np.full((28, 28, 1), 0.5)}, ValueError, "image", "(28, 28, 1)", "pass image.transpose(2, 0, 1)"),
     ({"image": PICTURE - 0.6}, ValueError, "image", "-0.1", "within [0, 1]"),
-    ({"design": ls.StructuredGaussian((3, 3), 0.2)}, ValueError, "grid", "(3, 3)", "2x3 or 4x3"),
+    ({"design": ls.StructuredGaussian((5, 3), 0.2)}, ValueError, "grid", "(5, 3)", "at most 4 x 6 cells"),
     ({"design": (2, 3)}, TypeError, "design", "(2, 3)", "StructuredGaussian(grid=(28, 28))"),
     ({"design": ls.StructuredGaussian}, TypeError, "design", "StructuredGaussian", "StructuredGaussian(grid=(28, 28))"),
     ({"perturbation": "blur"}, TypeError, "perturbation", "'blur'", "Blend()"),
