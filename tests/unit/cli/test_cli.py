@@ -105,8 +105,10 @@ def test_verify_says_same_and_fails_on_a_difference(picture, tmp_path):
         (("--target", "seven"), "target"),
         (("--score", "difference"), "two classes, such as 207,208"),
         (("--preprocessing", "vgg"), "preprocessing"),
-        (("--L", "bootstrap"), "`L` must be"),
-        (("--L", "0.1", "--L-ratio", "0.1"), "not given together"),
+        (("--L", "bootstrap"), "`n_queries` must be at least 202"),  # intervals are offered from 100 pairs
+        (("--L", "lasso"), "`L` must be"),
+        (("--L", "theory"), "must be bounded by 1, as Theorem 1 assumes"),
+        (("--L", "0.1", "--L-ratio", "0.1"), "must be exactly one"),
         (("--at", "1.5"), "`at` must be"),
         (("--conventions", "paper"), "perturbation"),
         (("--output", "nothing"), "output"),
