@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.stats
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
 from legstat._core.checks import check_count, check_rng, check_within
 from legstat._core.errors import invalid
@@ -247,6 +246,8 @@ def road(
 
 def filled_in(image: FloatArray, gone: BoolArray, noise: float, rng: np.random.Generator) -> FloatArray:
     """The picture (C, H, W) with the pixels `gone` (H, W) as weighted means of their neighbours, plus noise."""
+    from scipy.sparse.linalg import splu  # slow to load, and only this function solves
+
     height, width = gone.shape
     number = np.full(gone.shape, -1)
     number[gone] = np.arange(int(gone.sum()))
