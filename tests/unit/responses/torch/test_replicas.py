@@ -284,9 +284,10 @@ def test_a_compiled_network_that_computes_something_else_is_refused(
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on the CPU")
-def test_compiled_once_for_a_run_with_partial_batches(ready: object, image: np.ndarray) -> None:
+def test_compiled_once_for_a_run_with_partial_batches(bare_bind: None, ready: object, image: np.ndarray) -> None:
     from torch._dynamo.utils import counters
 
+    # the run by itself: what `bind` tries in a batch of its own compiles one graph more
     design = ls.StructuredGaussian(grid=GRID, scale=0.1)
     for compose in ("outside", "inside"):
         eager = answers(ready, image, design, batch_size=30, compose=compose)
