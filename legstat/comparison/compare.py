@@ -50,7 +50,7 @@ class _Work:
     seed: int
     store: Path | None
 
-    def __call__(self) -> tuple[str, list[JSON]]:
+    def __call__(self) -> list[JSON]:
         """The rows of this picture; what is in the store already is read from there."""
         rows = []
         for number, method in enumerate(self.methods):
@@ -63,7 +63,7 @@ class _Work:
                     if place is not None:
                         write_text(place, json_text(found) + "\n")
                 rows += found
-        return self.name, rows
+        return rows
 
     def _place(self, method: Method, budget: int) -> Path | None:
         if self.store is None:
@@ -203,7 +203,7 @@ def compare(
             if p < least_score:
                 dropped[name] = f"the score of its first choice is {p:.3g}, below {least_score:g}"
                 continue
-        rows += _Work(bound, name, number, picture, chosen, budgets, asked, seed, folder)()[1]
+        rows += _Work(bound, name, number, picture, chosen, budgets, asked, seed, folder)()
     return Comparison(rows, dropped)
 
 

@@ -166,9 +166,8 @@ def masking_curve(
                 invalid(where, "response", f"scores from {p.min():.3g} to {p.max():.3g}", "a probability", remedy)
             )
         chances[draw] = p
-        # a probability that float64 rounds to 1 has log-odds of some 37; clipping there keeps them finite
-        log_odds[draw] = scipy.special.logit(np.clip(p, 1e-16, 1.0 - 2.0**-53))
-    ratios = (log_odds - log_odds[:, :1] if counts[0] == 0 else log_odds - _logit(subject.f_x0)).mean(axis=0)
+        log_odds[draw] = _logit(p)
+    ratios = (log_odds - _logit(subject.f_x0)).mean(axis=0)
     return MaskingCurve(masking, counts / values.size, ratios, chances.mean(axis=0), tied, subject.n_queries)
 
 
@@ -319,4 +318,5 @@ def _masked(
 
 
 def _logit(p: FloatArray | float) -> FloatArray:
+    # a probability that float64 rounds to 1 has log-odds of some 37; clipping there keeps them finite
     return np.asarray(scipy.special.logit(np.clip(p, 1e-16, 1.0 - 2.0**-53)), dtype=np.float64)
