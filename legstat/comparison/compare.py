@@ -21,8 +21,9 @@ from legstat.comparison.methods.masks import Occlusion, Rise
 from legstat.comparison.methods.own import LegMap, LegTvMap
 from legstat.comparison.methods.regressions import LimeCells, LimeSuperpixels
 from legstat.comparison.methods.variances import Hsic, SobolIndices
+from legstat.comparison.outcome import Outcome
 from legstat.comparison.results import HIGH_IS_GOOD, Comparison
-from legstat.metrics.deletion import deletion, insertion
+from legstat.metrics.deletion import Curve, deletion, insertion
 from legstat.metrics.masking import key_size
 from legstat.responses.base import Response
 
@@ -50,28 +51,29 @@ class _Work:
     seed: int
     store: Path | None
 
-    def __call__(self) -> list[JSON]:
-        """The rows of this picture; what is in the store already is read from there."""
-        rows = []
+    def __call__(self) -> list[tuple[list[JSON], Outcome]]:
+        """The rows of each map and the map; what is in the store already is read from there."""
+        found = []
         for number, method in enumerate(self.methods):
             for budget in self.budgets:
                 place = self._place(method, budget)
                 if place is not None and place.is_file():
-                    found = json_value(place.read_text(encoding="utf-8"))
-                else:
-                    found = self._measured(method, number, budget)
-                    if place is not None:
-                        write_text(place, json_text(found) + "\n")
-                rows += found
-        return rows
+                    kept = json_value(place.read_text(encoding="utf-8"))
+                    found.append((kept["rows"], Outcome.from_json(kept["outcome"])))
+                    continue
+                rows, outcome = self._measured(method, number, budget)
+                if place is not None:
+                    write_text(place, json_text({"rows": rows, "outcome": outcome.to_json()}) + "\n")
+                found.append((rows, outcome))
+        return found
 
     def _place(self, method: Method, budget: int) -> Path | None:
         if self.store is None:
             return None
         known = (self.response.fingerprint, self.image, repr(method), budget, self.metrics, self.seed, self.number)
-        return self.store / f"{value_sha256(*known)[0]}.json"
+        return self.store / f"{value_sha256('rows and outcome', *known)[0]}.json"
 
-    def _measured(self, method: Method, number: int, budget: int) -> list[JSON]:
+    def _measured(self, method: Method, number: int, budget: int) -> tuple[list[JSON], Outcome]:
         # a method's draws depend on the picture and on the method, not on which others are compared with it
         rng = np.random.default_rng([self.seed, self.number, int(value_sha256(method.name)[0][:8], 16)])
         found = method(self.response, self.image, budget, rng)
@@ -80,21 +82,26 @@ class _Work:
             raise ValueError(
                 invalid("compare", f"methods[{number}]", found.n_queries, f"within its budget of {budget}")
             )
-        return [{**about, **row} for row in self._metrics(found)]
+        curves: dict[str, Curve] = {}
+        rows = [{**about, **row} for row in self._metrics(found, curves)]
+        return rows, Outcome(method.name, budget, self.name, found.saliency, curves)
 
-    def _metrics(self, found: MethodMap) -> list[JSON]:
+    def _metrics(self, found: MethodMap, curves: dict[str, Curve]) -> list[JSON]:
+        """A row for each metric; the curves behind areas are put into `curves`, and drawn once each."""
         rows: list[JSON] = []
-        areas: dict[str, float] = {}
         for name in self.metrics:
             if name == "key_size":
                 size = key_size(self.response, self.image, found.saliency)
                 rows.append({"metric": name, "value": size.size, "censored": size.censored})
                 continue
             for part in ("insertion", "deletion") if name == "insertion_minus_deletion" else (name,):
-                if part not in areas:
+                if part not in curves:
                     metric = insertion if part == "insertion" else deletion
-                    areas[part] = metric(self.response, self.image, found.saliency).area
-            value = areas["insertion"] - areas["deletion"] if name == "insertion_minus_deletion" else areas[name]
+                    curves[part] = metric(self.response, self.image, found.saliency)
+            if name == "insertion_minus_deletion":
+                value = curves["insertion"].area - curves["deletion"].area
+            else:
+                value = curves[name].area
             rows.append({"metric": name, "value": value, "censored": False})
         return rows
 
@@ -195,6 +202,7 @@ def compare(
             fault = f"{type(error).__name__}: {error}."
             raise ValueError(invalid("compare", "store", str(folder), "a folder to write to", fault)) from error
     rows: list[JSON] = []
+    outcomes: list[Outcome] = []
     dropped: dict[str, str] = {}
     for number, (name, picture) in enumerate(tqdm(pictures.items(), "pictures", disable=None if progress else True)):
         bound, _ = response.bind(picture)
@@ -203,8 +211,10 @@ def compare(
             if p < least_score:
                 dropped[name] = f"the score of its first choice is {p:.3g}, below {least_score:g}"
                 continue
-        rows += _Work(bound, name, number, picture, chosen, budgets, asked, seed, folder)()
-    return Comparison(rows, dropped)
+        for some, outcome in _Work(bound, name, number, picture, chosen, budgets, asked, seed, folder)():
+            rows += some
+            outcomes.append(outcome)
+    return Comparison(rows, dropped, outcomes)
 
 
 def _methods(given: Sequence[object]) -> tuple[Method, ...]:

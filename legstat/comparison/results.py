@@ -14,6 +14,7 @@ from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON, FloatArray
+from legstat.comparison.outcome import Outcome
 from legstat.comparison.statistics import mean_ranks, paired_differences, pseudo_values
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Comparison:
         ``censored``.
     dropped : dict
         Pictures that were left out, with the reason.
+    outcomes : list of Outcome
+        The maps and their curves, for figures: ``method``, ``n_queries``, ``picture``, ``saliency``, ``curves``.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class Comparison:
 
     rows: Sequence[JSON] = field(repr=False)
     dropped: dict[str, str] = field(default_factory=dict)
+    outcomes: Sequence[Outcome] = field(default=(), repr=False)
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a data frame."""
@@ -167,9 +171,15 @@ class Comparison:
         return pd.DataFrame(rows)
 
     def save(self, path: str | Path) -> None:
-        """Write the rows as JSON."""
-        about = {"legstat": "Comparison", "schema": 1, "rows": list(self.rows), "dropped": self.dropped}
-        write_text(path, json_text(about, indent=1) + "\n")
+        """Write rows, maps and curves as JSON."""
+        about = {
+            "legstat": "Comparison",
+            "schema": 1,
+            "rows": list(self.rows),
+            "dropped": self.dropped,
+            "outcomes": [one.to_json() for one in self.outcomes],
+        }
+        write_text(path, json_text(about) + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -183,7 +193,8 @@ class Comparison:
         about = json_value(Path(path).read_text(encoding="utf-8"))
         if not isinstance(about, dict) or about.get("legstat") != "Comparison" or about.get("schema") != 1:
             raise ValueError(invalid("Comparison.load", "path", str(path), "a file that Comparison.save wrote"))
-        return cls(about["rows"], about["dropped"])
+        outcomes = [Outcome.from_json(one) for one in about.get("outcomes", [])]
+        return cls(about["rows"], about["dropped"], outcomes)
 
     def __repr__(self) -> str:
         sizes = [len({row[name] for row in self.rows}) for name in ("method", "n_queries", "picture", "metric")]

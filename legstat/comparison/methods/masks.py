@@ -42,7 +42,7 @@ class Rise:
     --------
     >>> import legstat as ls
     >>> f = ls.simulate.linear(np.eye(2))
-    >>> Rise((2, 2), cells=2)(f, np.ones((1, 8, 8)), 400, 0).saliency.argmax() in (0, 3)
+    >>> Rise((2, 2), cells=2, baseline="black")(f, np.ones((1, 8, 8)), 400, 0).saliency.argmax() in (0, 3)
     True
     """
 

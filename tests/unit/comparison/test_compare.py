@@ -42,6 +42,25 @@ def test_rows_are_the_metrics_of_the_methods_maps(found, network, images):
     assert (frame[frame.method == "rise"].spent == frame[frame.method == "rise"].n_queries).all()
 
 
+def test_outcomes_are_the_maps_and_the_curves_behind_the_areas(found, network, images, tmp_path):
+    assert len(found.outcomes) == 3 * 2 * 4
+    areas = {(row["method"], row["n_queries"], row["picture"], row["metric"]): row["value"] for row in found.rows}
+    for one in found.outcomes:
+        assert list(one.curves) == ["deletion", "insertion"]
+        for kind, curve in one.curves.items():
+            assert curve.area == areas[one.method, one.n_queries, one.picture, kind]
+    centre = next(one for one in found.outcomes if (one.method, one.picture) == ("centre", "digit 2"))
+    np.testing.assert_array_equal(centre.saliency, CentreMap((8, 8))(network, images["digit 2"], 0, 0).saliency)
+    found.save(tmp_path / "comparison.json")
+    again = ls.Comparison.load(tmp_path / "comparison.json")
+    # numbers are written without loss
+    assert [one.to_json() for one in again.outcomes] == [one.to_json() for one in found.outcomes]
+    stored = [
+        ls.compare(METHODS[1:], network, images, n_queries=[0], store=tmp_path / "s", progress=False) for _ in range(2)
+    ]
+    assert [one.to_json() for one in stored[0].outcomes] == [one.to_json() for one in stored[1].outcomes]
+
+
 def test_what_else_is_compared_changes_nothing(found, network, images):
     alone = ls.compare([METHODS[0]], network, images, n_queries=[80], rng=1, progress=False).to_frame()
     both = found.to_frame()
