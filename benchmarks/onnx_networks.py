@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -85,3 +86,11 @@ def cuda_or_exit(provider: str) -> None:
             f"No CUDA: the installed onnxruntime {onnxruntime.__version__} has {available} only. Nothing was measured. "
             "pip install 'legstat[onnx-gpu]' in place of onnxruntime, on a machine with an NVIDIA driver."
         )
+
+
+def device_name(provider: str) -> str:
+    """What the session runs on, as the driver's own tool names it."""
+    if provider != "cuda":
+        return "CPU"
+    asked = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from onnx_networks import cuda_or_exit, resnet
+from onnx_networks import cuda_or_exit, device_name, resnet
 from timing import save
 
 import legstat as ls
@@ -54,7 +54,12 @@ def main() -> None:
             rows.append(too_large(path, asked))
         else:
             print("a batch that does not fit: needs a CUDA device (gpu_mem_limit)", flush=True)
-    save(f"gpu_onnx_correctness{'' if asked.provider == 'cuda' else '_on_cpu'}", rows, provider=asked.provider)
+    save(
+        f"gpu_onnx_correctness{'' if asked.provider == 'cuda' else '_on_cpu'}",
+        rows,
+        provider=asked.provider,
+        device=device_name(asked.provider),
+    )
     if wrong:
         sys.exit(f"Beyond {TOLERANCE} of the outputs' size: {', '.join(wrong)}")
 

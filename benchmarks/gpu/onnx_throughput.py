@@ -23,7 +23,7 @@ import onnxruntime
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from onnx_networks import cuda_or_exit, resnet
+from onnx_networks import cuda_or_exit, device_name, resnet
 from timing import best_times, save
 
 import legstat as ls
@@ -55,7 +55,12 @@ def main() -> None:
                 rows.append({"tf32": tf32, "batch": batch, **compare(path, asked, batch, tf32)})
                 print(rows[-1], flush=True)
     name = f"gpu_onnx_throughput{'' if asked.provider == 'cuda' else '_on_cpu'}"
-    facts = {"onnxruntime": onnxruntime.__version__, "queries": asked.queries, "size": asked.size}
+    facts = {
+        "device": device_name(asked.provider),
+        "onnxruntime": onnxruntime.__version__,
+        "queries": asked.queries,
+        "size": asked.size,
+    }
     save(name, rows, provider=asked.provider, **facts)
 
 
