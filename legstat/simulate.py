@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, get_args
 
 import numpy as np
-import scipy.special
-import scipy.stats
+import scipy
 
 from legstat._core.checks import check_rng
 from legstat._core.errors import invalid

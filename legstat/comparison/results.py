@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from legstat._core.typing import BoolArray, FloatArray
 

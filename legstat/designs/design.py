@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import ClassVar, Self, SupportsFloat, get_args
 
 import numpy as np
-import scipy.sparse
+import scipy
 
 from legstat._core.conventions import Boundary, Channels, Conventions, clash
 from legstat._core.errors import invalid

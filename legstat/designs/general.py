@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from legstat._core.conventions import Boundary, Channels
 from legstat._core.errors import invalid

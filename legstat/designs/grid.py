@@ -16,8 +16,7 @@ from functools import cached_property
 from typing import get_args
 
 import numpy as np
-import scipy.fft
-import scipy.sparse
+import scipy
 
 from legstat._core.conventions import Boundary
 from legstat._core.errors import invalid

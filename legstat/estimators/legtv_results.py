@@ -8,8 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import numpy as np
-import scipy.sparse
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 from legstat._core.errors import InferenceUnavailableError
 from legstat._core.typing import JSON, FloatArray, IntArray
@@ -110,6 +109,8 @@ class LEGTVResults(Results):
     @cached_property
     def regions(self) -> IntArray:
         """Connected regions of constant estimate, shape (P, p1, p2): numbered from 0 over all channels."""
+        from scipy.sparse.csgraph import connected_components  # slow to load
+
         grid = Grid(self.grid_shape)  # neighbours within the grid, whatever the design's boundary
         tail, head = grid.edges
         labels, total = np.empty((len(self.channel_maps), grid.n_cells), dtype=np.int64), 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from legstat._core.checks import check_count
 from legstat._core.conventions import Conventions, get_conventions

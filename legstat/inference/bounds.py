@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from legstat._core.checks import check_choice, check_count, check_positive, check_rng, check_within
 from legstat._core.errors import invalid

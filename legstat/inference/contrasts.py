@@ -7,8 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.linalg
-import scipy.stats
+import scipy
 
 from legstat._core.checks import check_choice, check_count, check_rng, is_number
 from legstat._core.errors import InferenceUnavailableError, invalid

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from legstat._core.errors import InferenceUnavailableError
 from legstat._core.typing import FloatArray

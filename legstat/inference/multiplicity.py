@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from legstat._core.checks import check_level
 from legstat._core.errors import invalid

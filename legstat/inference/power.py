@@ -9,8 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
-import scipy.optimize
-import scipy.stats
+import scipy
 
 from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_positive, check_within
 from legstat._core.conventions import Channels

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import scipy.stats
-from scipy import sparse
+import scipy
 
 from legstat._core.checks import check_count, check_rng, check_within
 from legstat._core.errors import invalid
@@ -267,8 +266,8 @@ def filled_in(image: FloatArray, gone: BoolArray, noise: float, rng: np.random.G
         np.add.at(known, here[~unknown], w * image[:, r[~unknown], c[~unknown]].T)
     i, j, v = (np.concatenate(parts) for parts in zip(*entries, strict=True))
     # at the border the weights of the neighbours that are there are rescaled to 1
-    system = sparse.csc_array((v, (i, j)), shape=(n, n)) + sparse.diags_array(weight)
-    solved = splu(sparse.csc_matrix(system)).solve(known)
+    system = scipy.sparse.csc_array((v, (i, j)), shape=(n, n)) + scipy.sparse.diags_array(weight)
+    solved = splu(scipy.sparse.csc_matrix(system)).solve(known)
     picture = image.copy()
     picture[:, gone] = np.clip(solved.T + noise * rng.standard_normal(solved.T.shape), 0.0, 1.0)
     return picture

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
-import scipy.special
+import scipy
 
 from legstat._core.checks import check_choice, check_count, check_rng, check_within
 from legstat._core.errors import invalid

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from legstat._core.typing import FloatArray
 from legstat.moments.influence import Estimate, Influence, PowerSums, degrees_of_freedom

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from legstat._core.errors import invalid
 from legstat.designs.grid import Grid

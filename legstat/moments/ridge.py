@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
-import scipy.ndimage
+import scipy
 
 from legstat._core.typing import FloatArray
 from legstat.designs.grid import Grid

@@ -13,10 +13,7 @@ its knots, so the covariance S_r that stands in the moment vectors is known with
 from __future__ import annotations
 
 import numpy as np
-import scipy.linalg
-import scipy.sparse
-import scipy.sparse.linalg
-import scipy.special
+import scipy
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
@@ -196,6 +193,8 @@ class _DensePlane:
 
 class _SparsePlane:
     def __init__(self, design: Design, series: _HermiteSeries) -> None:
+        from scipy.sparse.linalg import splu  # slow to load
+
         parts = design.sparse_parts
         if parts is None:
             raise TypeError(f"{type(design).__name__} has no sparse covariance")
@@ -219,7 +218,7 @@ class _SparsePlane:
         columns = np.concatenate([j, np.arange(n)])
         data = np.concatenate([entry - self._w[i] * self._w[j], series.variance - self._w**2])
         self._sparse = scipy.sparse.csc_array((data, (rows, columns)), shape=(n, n))
-        self._lu = scipy.sparse.linalg.splu(self._sparse)
+        self._lu = splu(self._sparse)
         self._lu_w = self._lu.solve(self._w)
 
     def covariance(self, v: FloatArray) -> FloatArray:

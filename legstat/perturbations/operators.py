@@ -13,7 +13,7 @@ from abc import abstractmethod
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from legstat._core.checks import check_level
 from legstat._core.conventions import Conventions, clash

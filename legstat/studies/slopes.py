@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-import scipy.stats
+import scipy
 
 from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from legstat._core.typing import FloatArray
 from legstat.comparison.asking import map_shape, resized

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from legstat._core.errors import BackendUnavailableError
 from legstat._core.typing import FloatArray, IntArray

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
+import scipy
 
 from legstat._core.typing import FloatArray
 from legstat.comparison.asking import Asking, map_shape, resized
@@ -60,7 +60,9 @@ class SobolIndices:
         d = self.cells**2
         n = asking.left // (d + 1)
         # a power of two of points keeps the sequence's balance; the first n of them are used
-        points = qmc.Sobol(2 * d, scramble=True, rng=np.random.default_rng(rng)).random(int(2 ** np.ceil(np.log2(n))))
+        points = scipy.stats.qmc.Sobol(2 * d, scramble=True, rng=np.random.default_rng(rng)).random(
+            int(2 ** np.ceil(np.log2(n)))
+        )
         a, b = points[:n, :d], points[:n, d:]
         start = asking.scores(a.reshape(n, self.cells, self.cells))
         totals = np.empty(d)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
@@ -197,8 +197,8 @@ class HighsFlow:
         low = np.concatenate([np.full(p, -INFINITY), plus_low, minus_low])
         high = np.concatenate([np.full(p, INFINITY), plus_high, minus_high])
         if self._kept is None:
-            eye = sparse.eye_array(m, format="csc")
-            matrix = sparse.hstack([program.incidence, -eye, eye], format="csc")
+            eye = scipy.sparse.eye_array(m, format="csc")
+            matrix = scipy.sparse.hstack([program.incidence, -eye, eye], format="csc")
             self._kept = _Model(method)
             self._kept.load(np.concatenate([np.zeros(p), w, w]), matrix, (low, high), (np.zeros(m), np.zeros(m)))
         else:
@@ -257,10 +257,10 @@ class HighsGeneral:
     def _load(self, model: _Model, row_low: FloatArray, row_high: FloatArray) -> None:
         program, form = self.program, self.program.form
         m, n = program.n_edges, form.box.shape[1]
-        difference = sparse.hstack([program.difference, sparse.csr_array((m, n - program.n_nodes))])
-        eye = sparse.eye_array(m)
+        difference = scipy.sparse.hstack([program.difference, scipy.sparse.csr_array((m, n - program.n_nodes))])
+        eye = scipy.sparse.eye_array(m)
         rows: Any = [[difference, -eye, eye], [form.equality, None, None], [as_rows(form.box), None, None]]
-        matrix: Any = sparse.block_array(rows, format="csc")
+        matrix: Any = scipy.sparse.block_array(rows, format="csc")
         cost = np.concatenate([np.zeros(n), program.unit_weights, program.unit_weights])
         low = np.concatenate([np.full(n, -INFINITY), np.zeros(2 * m)])
         model.load(cost, matrix, (low, np.full(low.size, INFINITY)), (row_low, row_high))
@@ -277,4 +277,4 @@ def _beside(left: Columns, right: Columns, sign: float) -> Columns:
     data = np.concatenate([left.data, sign * right.data])
     starts = np.concatenate([left.indptr, right.indptr[1:] + left.indptr[-1]])
     shape = (left.shape[0], left.shape[1] + right.shape[1])
-    return sparse.csc_array((data, np.concatenate([left.indices, right.indices]), starts), shape=shape)
+    return scipy.sparse.csc_array((data, np.concatenate([left.indices, right.indices]), starts), shape=shape)

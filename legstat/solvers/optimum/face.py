@@ -12,8 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
+import scipy
 
 from legstat._core.typing import BoolArray, FloatArray, IntArray
 from legstat.solvers.programs.flow import FlowProgram
@@ -150,13 +149,15 @@ def widest_range(regions: Regions) -> float:
     against the edges. Edges are visited from the widest interval down until no wider range is possible; the worst case
     is one shortest-path tree per region.
     """
+    from scipy.sparse import csgraph  # slow to load
+
     if regions.tail.size == 0:
         return 0.0
     n = regions.n_regions
     start, end = np.concatenate([regions.tail, regions.head]), np.concatenate([regions.head, regions.tail])
     # csgraph reads an explicit 0 as no arc
     length = np.maximum(np.concatenate([regions.high, -regions.low]), np.finfo(float).tiny)
-    arcs = sparse.csr_array((length, (start, end)), shape=(n, n))
+    arcs = scipy.sparse.csr_array((length, (start, end)), shape=(n, n))
     width = regions.high - regions.low
     order = np.argsort(-width, kind="stable")
     best = 0.0

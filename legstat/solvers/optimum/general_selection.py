@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import linalg, sparse
-from scipy.optimize import linprog
+import scipy
 
 from legstat._core.errors import SolverError
 from legstat._core.typing import BoolArray, FloatArray
@@ -81,7 +80,7 @@ def general_face(program: GeneralProgram, flow: FloatArray, y: FloatArray, L: fl
     equations = np.vstack([columns[active], means])
     wanted = np.concatenate([target[active] - np.sign(y[active]) * radius, np.zeros(means.shape[0])])
     start, directions = _solutions(equations, wanted)
-    signs: Any = sparse.diags_array(np.sign(flow[~flat])) @ program.difference[~flat] @ regions
+    signs: Any = scipy.sparse.diags_array(np.sign(flow[~flat])) @ program.difference[~flat] @ regions
     rest = columns[~active]
     return GeneralFace(regions, start, directions, target[~active] - rest @ start, rest @ directions, radius,
                        times(signs, start), times(signs, directions))  # fmt: skip
@@ -91,10 +90,10 @@ def _solutions(equations: FloatArray, wanted: FloatArray) -> tuple[FloatArray, F
     """The shortest solution of consistent equations and an orthonormal basis of their null space, by pivoted QR."""
     if not equations.size:
         return np.zeros(equations.shape[1]), np.eye(equations.shape[1])
-    q, r, order = linalg.qr(equations.T, pivoting=True)
+    q, r, order = scipy.linalg.qr(equations.T, pivoting=True)
     size = np.abs(np.diag(r))
     rank = int((size > _RANK * size[0]).sum())
-    inner = linalg.solve_triangular(r[:rank, :rank], wanted[order[:rank]], trans="T")
+    inner = scipy.linalg.solve_triangular(r[:rank, :rank], wanted[order[:rank]], trans="T")
     return np.asarray(q[:, :rank] @ inner), np.asarray(q[:, rank:])
 
 
@@ -102,7 +101,7 @@ def _regions(program: GeneralProgram, flat: BoolArray) -> Sparse:
     rows: Any = program.difference[flat]
     count, label = joined(rows.T @ rows)
     p = program.n_nodes
-    indicator: Any = sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, count))
+    indicator: Any = scipy.sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, count))
     tied = times(abs(rows @ indicator).T, np.ones(rows.shape[0])) > 0
     return as_rows(indicator.tocsc()[:, ~tied])
 
@@ -155,7 +154,8 @@ def widest_range_general(program: GeneralProgram, face: GeneralFace) -> float:
     widest = 0.0
     for edge in edges:
         ends: list[Any] = [
-            linprog(s * edge, rows[moving], limits[moving], bounds=free, method="highs-ds") for s in (1.0, -1.0)
+            scipy.optimize.linprog(s * edge, rows[moving], limits[moving], bounds=free, method="highs-ds")
+            for s in (1.0, -1.0)
         ]
         if any(end.status != 0 for end in ends):
             return float("nan")

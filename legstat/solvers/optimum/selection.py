@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.linalg import splu
+import scipy
 
 from legstat._core.errors import SolverError
 from legstat._core.typing import FloatArray, IntArray
@@ -59,13 +58,16 @@ def closest(regions: Regions) -> Selected:
     D, n = _difference(regions, kept), regions.count
     unit = power_of_two(float((regions.high - regions.low).max()))  # Clarabel's tolerances are absolute too
     linear = -times(D.T, n * regions.target) / unit
-    rows: Any = sparse.vstack([D, -D])
+    rows: Any = scipy.sparse.vstack([D, -D])
     bounds = np.concatenate([regions.high, -regions.low]) / unit
     settings = cl.DefaultSettings.default()
     settings.verbose, settings.max_threads = False, 1
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
-    upper, cones = sparse.csc_matrix(sparse.triu(_laplacian(regions, kept, n))), [cl.NonnegativeConeT(bounds.size)]
-    found = cl.DefaultSolver(upper, linear, sparse.csc_matrix(rows), bounds, cones, settings).solve()
+    upper, cones = (
+        scipy.sparse.csc_matrix(scipy.sparse.triu(_laplacian(regions, kept, n))),
+        [cl.NonnegativeConeT(bounds.size)],
+    )
+    found = cl.DefaultSolver(upper, linear, scipy.sparse.csc_matrix(rows), bounds, cones, settings).solve()
     x, push = np.zeros(regions.n_regions), unit * np.array(found.z)
     x[kept] = unit * np.array(found.x)
     if not (np.isfinite(x).all() and np.isfinite(push).all()):
@@ -93,6 +95,8 @@ def analytic_centre(regions: Regions) -> Selected:
     Newton's method on: slack times multiplier = level at each bound, multipliers in balance at each region. The known
     point x = 0 may lie on bounds, so the slacks are unknowns of their own, which reach d - low and high - d on the way.
     """
+    from scipy.sparse.linalg import splu  # slow to load
+
     if regions.tail.size == 0:
         return Selected(np.zeros(regions.n_regions), 0.0, 0)
     low, high, width = regions.low, regions.high, regions.high - regions.low
@@ -159,4 +163,4 @@ def _laplacian(regions: Regions, kept: IntArray, weight: FloatArray) -> Any:
     a, b, between = place[tail[inner]], place[head[inner]], -weight[inner]
     rows, columns = np.concatenate([place[kept], a, b]), np.concatenate([place[kept], b, a])
     entries = np.concatenate([diagonal[kept], between, between])
-    return sparse.coo_array((entries, (rows, columns)), shape=(kept.size, kept.size)).tocsc()
+    return scipy.sparse.coo_array((entries, (rows, columns)), shape=(kept.size, kept.size)).tocsc()

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import sparse
 
 from legstat._core.errors import invalid
 from legstat._core.typing import BoolArray, FloatArray, IntArray
@@ -262,7 +262,7 @@ class FlowProgram:
         edge, values = np.concatenate([np.arange(m)] * 2), np.concatenate([np.ones(m), -np.ones(m)])
         faces = np.concatenate([positive, negative])
         keep = (faces < n_faces - 1) & np.tile(positive != negative, 2)  # a bridge is on no cycle
-        return sparse.csc_array((values[keep], (faces[keep], edge[keep])), shape=(n_faces - 1, m))
+        return scipy.sparse.csc_array((values[keep], (faces[keep], edge[keep])), shape=(n_faces - 1, m))
 
 
 def _locked_ints(values: IntArray) -> IntArray:

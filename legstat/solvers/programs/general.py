@@ -13,10 +13,8 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import sparse
-from scipy.optimize import linprog
-from scipy.sparse.linalg import splu
 
 from legstat._core.errors import SolverError, invalid
 from legstat._core.typing import FloatArray
@@ -96,7 +94,7 @@ class GeneralProgram:
         """
         difference, w = _checked("dense", D, weights)
         p = difference.shape[1]
-        matrix: Any = as_rows(A) if sparse.issparse(A) else read_only(np.asarray(A))
+        matrix: Any = as_rows(A) if scipy.sparse.issparse(A) else read_only(np.asarray(A))
         centre = _vector("dense", "a", a)
         if matrix.ndim != 2 or matrix.shape != (centre.size, p):
             raise ValueError(invalid("GeneralProgram.dense", "A", np.shape(matrix), f"of shape {(centre.size, p)}"))
@@ -104,7 +102,7 @@ class GeneralProgram:
         if not np.isfinite(size):
             raise ValueError(invalid("GeneralProgram.dense", "A", "an array with NaN or infinity", "finite everywhere"))
         scale, alpha = power_of_two(float(np.abs(centre).max(initial=0.0))), power_of_two(size)
-        form = LinearForm(matrix / alpha, read_only(centre / scale), sparse.csr_array((0, p)), np.empty(0))
+        form = LinearForm(matrix / alpha, read_only(centre / scale), scipy.sparse.csr_array((0, p)), np.empty(0))
         return cls(difference, centre, lambda g: times(matrix, g), lambda y: times(matrix.T, y), form,
                    scale, scale / alpha, w, "dense")  # fmt: skip
 
@@ -149,8 +147,12 @@ class GeneralProgram:
         scale = power_of_two(float(np.abs(target).max(initial=0.0)))
         alpha = power_of_two(size)
         k = difference.shape[0]
-        box = as_rows(sparse.hstack([sparse.csr_array((k, p)), -difference, sparse.csr_array((k, null.shape[1]))]))
-        equality = as_rows(sparse.hstack([covariance / alpha, gram, null]))
+        box = as_rows(
+            scipy.sparse.hstack(
+                [scipy.sparse.csr_array((k, p)), -difference, scipy.sparse.csr_array((k, null.shape[1]))]
+            )
+        )
+        equality = as_rows(scipy.sparse.hstack([covariance / alpha, gram, null]))
         form = LinearForm(box, np.zeros(k), equality, read_only(moments / scale))
         return cls(difference, target, lambda g: times(difference, poisson(times(covariance, g))),
                    lambda y: times(covariance, poisson(times(difference.T, y))), form, scale, scale / alpha, w,
@@ -177,8 +179,8 @@ class GeneralProgram:
             shapes = (centre.shape, ones.shape)
             raise ValueError(invalid("GeneralProgram.zero_boundary", "a, column", shapes, f"of shape ({m},)"))
         scale = power_of_two(float(np.abs(centre).max(initial=0.0)))
-        box = as_rows(sparse.hstack([difference, sparse.csr_array(ones[:, None])]))
-        mean = sparse.csr_array(np.append(np.full(p, 1.0 / p), -1.0)[None, :])
+        box = as_rows(scipy.sparse.hstack([difference, scipy.sparse.csr_array(ones[:, None])]))
+        mean = scipy.sparse.csr_array(np.append(np.full(p, 1.0 / p), -1.0)[None, :])
         form = LinearForm(box, read_only(centre / scale), mean, np.zeros(1))
         return cls(difference, centre, lambda g: times(difference, g) + ones * float(g.mean()),
                    lambda y: times(difference.T, y) + float(ones @ y) / p, form, scale, scale, w,
@@ -209,7 +211,7 @@ class GeneralProgram:
     def gigabytes(self) -> float:
         """Rough memory of one solve: some eight copies of the entries of the constraint."""
         box, equality = self.form.box, self.form.equality
-        entries = (box.nnz if sparse.issparse(box) else box.size) + equality.nnz
+        entries = (box.nnz if scipy.sparse.issparse(box) else box.size) + equality.nnz
         return float(8 * 8 * (entries + 6 * self.n_edges) / 1e9)
 
     @property
@@ -293,7 +295,7 @@ def _minimax(a: FloatArray, columns: FloatArray) -> FloatArray:
     rows = np.vstack([np.hstack([-scaled, radius]), np.hstack([scaled, radius])])
     cost = np.append(np.zeros(count), 1.0)
     bounds = [(None, None)] * count + [(0.0, None)]
-    result = linprog(cost, A_ub=rows, b_ub=np.concatenate([-a, a]), bounds=bounds, method="highs-ds")
+    result = scipy.optimize.linprog(cost, A_ub=rows, b_ub=np.concatenate([-a, a]), bounds=bounds, method="highs-ds")
     if result.status != 0:
         raise SolverError(f"L_max could not be computed: {result.message}")
     return np.asarray(np.asarray(result.x)[:count] / size)
@@ -307,18 +309,20 @@ def _null_space(difference: Sparse) -> Sparse:
     """Indicator columns (p x K) of the components on which every difference of a constant is 0."""
     count, label = joined(difference.T @ difference)
     p = difference.shape[1]
-    indicator: Any = sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, count))
+    indicator: Any = scipy.sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, count))
     moved = times(abs(difference @ indicator).T, np.ones(difference.shape[0]))
     return as_rows(indicator.tocsc()[:, moved == 0])
 
 
 def _poisson(gram: Sparse, null: Sparse) -> Callable[[FloatArray], FloatArray]:
     """(D^T D)^+ by a sparse factorisation, null space removed before and after."""
+    from scipy.sparse.linalg import splu  # slow to load
+
     ground = np.zeros(gram.shape[0])
     columns: Any = null.tocsc()
     sizes = times(null.T, np.ones(gram.shape[0]))
     ground[columns.indices[columns.indptr[:-1]]] = 1.0
-    grounded: Any = gram + sparse.diags_array(ground)
+    grounded: Any = gram + scipy.sparse.diags_array(ground)
     factor = splu(grounded.tocsc())
 
     def project(x: FloatArray) -> FloatArray:

@@ -7,27 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
-from scipy import fft, sparse
-from scipy.sparse import csgraph
-from scipy.sparse.linalg import splu
+import scipy
 
 from legstat._core.typing import BoolArray, FloatArray, IntArray
 
-Sparse = sparse.csr_array[np.float64, tuple[int, int]]
-Columns = sparse.csc_array[np.float64]
+Sparse: TypeAlias = "scipy.sparse.csr_array[np.float64, tuple[int, int]]"
+Columns: TypeAlias = "scipy.sparse.csc_array[np.float64]"
 
 
 def as_rows(matrix: Any) -> Sparse:
     """Any dense or sparse matrix as float64 rows."""
-    out: Sparse = sparse.csr_array(matrix, dtype=np.float64)
+    out: Sparse = scipy.sparse.csr_array(matrix, dtype=np.float64)
     return out
 
 
 def joined(links: Any, directed: bool = False) -> tuple[int, IntArray]:
     """Number of (strong, if directed) components of an adjacency matrix, and the component of each node."""
+    from scipy.sparse import csgraph  # slow to load
+
     count, label = csgraph.connected_components(links, directed=directed, connection="strong")
     return int(count), np.asarray(label, dtype=np.int64)
 
@@ -124,12 +124,12 @@ def incidence(tail: IntArray, head: IntArray, n_nodes: int) -> Sparse:
     edge = np.arange(m)
     values = np.concatenate([-np.ones(m), np.ones(m)])
     where = (np.concatenate([edge, edge]), np.concatenate([tail, head]))
-    return sparse.csr_array((values, where), shape=(m, n_nodes))
+    return scipy.sparse.csr_array((values, where), shape=(m, n_nodes))
 
 
 def components(tail: IntArray, head: IntArray, n_nodes: int, directed: bool = False) -> tuple[int, IntArray]:
     """Number of connected (strongly, if directed) components and the label of each node."""
-    links = sparse.coo_array((np.ones(tail.size), (tail, head)), shape=(n_nodes, n_nodes))
+    links = scipy.sparse.coo_array((np.ones(tail.size), (tail, head)), shape=(n_nodes, n_nodes))
     return joined(links.tocsr(), directed)
 
 
@@ -150,21 +150,23 @@ def dct_poisson(shape: tuple[int, int]) -> Callable[[FloatArray], FloatArray]:
     lam[0, 0] = 1.0
 
     def apply(right: FloatArray) -> FloatArray:
-        spectrum = fft.dctn(right.reshape(shape), norm="ortho") / lam
+        spectrum = scipy.fft.dctn(right.reshape(shape), norm="ortho") / lam
         spectrum[0, 0] = 0.0
-        return np.asarray(fft.idctn(spectrum, norm="ortho"), dtype=np.float64).ravel()
+        return np.asarray(scipy.fft.idctn(spectrum, norm="ortho"), dtype=np.float64).ravel()
 
     return apply
 
 
 def sparse_poisson(tail: IntArray, head: IntArray, n_nodes: int) -> Callable[[FloatArray], FloatArray]:
     """(D^T D)^+ of any graph, by one sparse factorisation; each component gets mean 0."""
+    from scipy.sparse.linalg import splu  # slow to load
+
     count, label = components(tail, head, n_nodes)
     difference = incidence(tail, head, n_nodes)
     _, roots = np.unique(label, return_index=True)
     ground = np.zeros(n_nodes)
     ground[roots] = 1.0  # makes each block positive definite without changing solutions of balanced right-hand sides
-    gram: Any = difference.T @ difference + sparse.diags_array(ground)
+    gram: Any = difference.T @ difference + scipy.sparse.diags_array(ground)
     factor = splu(gram.tocsc())
 
     def apply(right: FloatArray) -> FloatArray:
