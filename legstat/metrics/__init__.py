@@ -15,6 +15,7 @@ from legstat.metrics.localisation import (
     smallest_box,
 )
 from legstat.metrics.masking import KeySize, MaskingCurve, key_size, masking_curve, mean_log_odds_ratio
+from legstat.metrics.truth import earth_mover, mass_inside, precision
 
 __all__ = [
     "Agreement",
@@ -26,15 +27,18 @@ __all__ = [
     "SuppressingBox",
     "agreement",
     "deletion",
+    "earth_mover",
     "infidelity",
     "insertion",
     "key_size",
     "localisation",
     "masking_curve",
+    "mass_inside",
     "max_sensitivity",
     "mean_log_odds_ratio",
     "patch_deletions",
     "pointing",
+    "precision",
     "road",
     "saliency_share",
     "smallest_box",

@@ -23,7 +23,7 @@ from legstat._core.typing import JSON, FloatArray
 from legstat.designs.design import Design
 from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.structured import StructuredGaussian
-from legstat.simulate import Link, SimulatedResponse
+from legstat.simulate.responses import Link, SimulatedResponse
 
 Method = Literal["leg", "legtv"]
 Rule = Literal["theory", "L_ratio", "heldout", "bootstrap"]

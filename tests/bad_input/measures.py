@@ -96,6 +96,10 @@ CURVES = [
     Row("maps of few cells", lambda w: metrics.agreement(MAP, MAP), V, ("`a, b`", "7 x 7")),
     Row("radius of 0", lambda w: metrics.max_sensitivity(lambda x: MAP, w.digit, radius=0), V, ("`radius`", "> 0")),
     Row("no draws", lambda w: metrics.max_sensitivity(lambda x: MAP, w.digit, draws=0), V, ("`draws`", ">= 1")),
+    Row("truth of numbers", lambda w: metrics.precision(MAP, MAP), V, ("`truth`", "bool")),
+    Row("truth of no cell", lambda w: metrics.mass_inside(MAP, MAP < 0), V, ("`truth`", "some cells")),
+    Row("distance of no mass", lambda w: metrics.earth_mover(-MAP, MAP > 3), V, ("`saliency`", "not 0")),
+    Row("sign of two", lambda w: metrics.earth_mover(MAP, MAP > 3, sign="both"), V, ("`sign`", "'absolute'")),
     Row("no curves", lambda w: metrics.mean_log_odds_ratio([]), V, ("`curves`", "at least one")),
 ]
 

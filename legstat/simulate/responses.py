@@ -13,8 +13,6 @@ from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
 from legstat.designs.grid import Grid, parse_shape
 
-__all__ = ["SimulatedResponse", "linear", "logistic", "piecewise_constant", "probit", "quadratic"]
-
 Link = Literal["identity", "probit", "logistic"]
 
 
