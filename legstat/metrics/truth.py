@@ -128,7 +128,8 @@ def earth_mover(saliency: AnyArray, truth: AnyArray, *, sign: Sign = "positive")
     # the last sum follows from the others: left in, rounding could make the program infeasible
     sums = scipy.sparse.vstack([leaving, arriving], format="csr")[:-1]
     wanted = np.concatenate([mass[mass > 0.0], np.full(k - 1, 1.0 / k)])
-    found = scipy.optimize.linprog(cdist(sources, targets).ravel(), A_eq=sums, b_eq=wanted, method="highs-ds")
+    equal = scipy.optimize.LinearConstraint(sums, wanted, wanted)
+    found = scipy.optimize.milp(cdist(sources, targets).ravel(), constraints=equal)
     if found.x is None:
         raise ArithmeticError(f"legstat.earth_mover: the transport problem was not solved: {found.message}")
     return float(found.fun / np.hypot(values.shape[0] - 1, values.shape[1] - 1))

@@ -6,7 +6,7 @@ import numpy as np
 import scipy.special
 
 from legstat._core.errors import invalid
-from legstat._core.typing import AnyArray, FloatArray
+from legstat._core.typing import AnyArray, FloatArray, IntArray
 
 
 def shapley(values: AnyArray) -> FloatArray:
@@ -41,7 +41,7 @@ def shapley(values: AnyArray) -> FloatArray:
     v, d = _checked("shapley", values)
     sizes = _sizes(d)
     # 1 / (d binom(d - 1, s)) is the chance that exactly these s players come before i in a random order
-    weights = 1.0 / (d * scipy.special.binom(d - 1, np.arange(d)))
+    weights = np.asarray(1.0 / (d * scipy.special.binom(d - 1, np.arange(d))), dtype=np.float64)
     return _weighted(v, d, weights[np.minimum(sizes, d - 1)])
 
 
@@ -87,7 +87,7 @@ def _weighted(v: FloatArray, d: int, weights: FloatArray) -> FloatArray:
     return found
 
 
-def _sizes(d: int) -> FloatArray:
+def _sizes(d: int) -> IntArray:
     sizes = np.zeros(1, dtype=np.int64)
     for _ in range(d):
         sizes = np.concatenate([sizes, sizes + 1])

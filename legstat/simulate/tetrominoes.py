@@ -127,7 +127,7 @@ def tetrominoes(
 
 def _signal(scenario: str, label: int, rng: np.random.Generator) -> FloatArray:
     if scenario == "rigid":
-        turned = np.rot90((_T, _L)[label], rng.integers(4))
+        turned = np.rot90((_T, _L)[label], int(rng.integers(4)))
         corner = tuple(int(rng.integers(SIDE - size + 1)) for size in turned.shape)
         return _placed(turned, (corner[0], corner[1]))
     if scenario == "xor":
