@@ -17,10 +17,12 @@ from legstat._core.errors import (
 from legstat.comparison.compare import compare
 from legstat.comparison.method import Method, MethodMap
 from legstat.comparison.results import Comparison
+from legstat.designs.bernoulli import BernoulliCells
 from legstat.designs.design import Design
 from legstat.designs.general import GaussianDesign
 from legstat.designs.grid import Grid
 from legstat.designs.isotropic import IsotropicGaussian
+from legstat.designs.multiscale import MultiscaleBlocks
 from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.leg import LEG
@@ -67,6 +69,7 @@ __all__ = [
     "Additive",
     "BackendUnavailableError",
     "BatchTimings",
+    "BernoulliCells",
     "Blend",
     "CallableResponse",
     "Certificate",
@@ -93,6 +96,7 @@ __all__ = [
     "ModelReport",
     "Moments",
     "MultipleTest",
+    "MultiscaleBlocks",
     "NoiseProbe",
     "NonFiniteResponseError",
     "OnnxResponse",

@@ -15,15 +15,17 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat._core.values import Value, read_only
 from legstat.designs.blocks import BLOCK, Key, block_generator
+from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.grid import Grid, parse_shape
 
 
 class Design(Value):
     """A centred law of the cell perturbations z, Cov(vec z) = Sigma: what queries draw from and estimates stand on.
 
-    A design knows its covariance, how to multiply and solve with it, and how to draw. That is all that the moment
-    vectors, LEG, LEG-TV and their errors need; whatever needs more of the law asks for `gaussian` or `bound`. A design
-    is a value: it never changes, and one with other arguments is made by `replace`.
+    z and -z have one law, which antithetic pairs rest on. A design knows its covariance, how to multiply and solve with
+    it, and how to draw. That is all that the moment vectors, LEG, LEG-TV and their errors need; whatever needs more of
+    the law asks for `gaussian` or `bound`. A design is a value: it never changes, and one with other arguments is made
+    by `replace`.
 
     Parameters
     ----------
@@ -99,6 +101,28 @@ class Design(Value):
     def sparse_parts(self) -> tuple[scipy.sparse.csr_array, FloatArray] | None:
         """(A, u) with Sigma = A + u u^T, A sparse of shape (p, p) and u of shape (p,); None where Sigma is dense."""
         return None
+
+    @property
+    def spectrum(self) -> FloatArray | None:
+        """Eigenvalues of Sigma, shape (p1, p2), where its eigenvectors are those of `Grid.eigenvalues`; else None."""
+        return None
+
+    @cached_property
+    def condition_number(self) -> float:
+        """Largest over smallest eigenvalue of Sigma: how much more one direction is moved than another; O(p^3) at most.
+
+        Raises
+        ------
+        ValueError
+            Where Sigma has no known spectrum and more than 4,096 cells.
+        """
+        values = self.spectrum
+        if values is None:
+            if self.grid.n_cells > DENSE_LIMIT:
+                valid = f"of at most {DENSE_LIMIT} cells"
+                raise ValueError(invalid("Design.condition_number", "design", self, valid))
+            values = np.asarray(scipy.linalg.eigvalsh(self.covariance_matrix()), dtype=np.float64)
+        return float(values.max() / values.min())
 
     def covariance_matrix(self) -> FloatArray:
         """Sigma as a dense p x p matrix; O(p^2) memory."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import scipy
 
 from legstat._core.conventions import Boundary, Channels
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
+from legstat.designs.dense import cholesky_solve
 from legstat.designs.gaussian import GaussianLaw
 
 
@@ -105,8 +105,7 @@ class GaussianDesign(GaussianLaw):
 
     def solve(self, v: FloatArray) -> FloatArray:
         """Sigma^{-1} v in O(p^2)."""
-        flat = v.reshape(-1, v.shape[-1]).T
-        return np.asarray(scipy.linalg.cho_solve((self._cholesky, True), flat).T.reshape(v.shape), dtype=np.float64)
+        return cholesky_solve(self._cholesky, v)
 
     def root(self, v: FloatArray) -> FloatArray:
         """R v with the lower Cholesky factor R."""

@@ -1,19 +1,14 @@
-"""Cells that are drawn independently of each other."""
+"""Normal cells that are drawn independently of each other."""
 
 from __future__ import annotations
 
-from functools import cached_property
-
-import numpy as np
-import scipy
-
 from legstat._core.conventions import Boundary, Channels
 from legstat._core.typing import FloatArray
-from legstat._core.values import read_only
 from legstat.designs.gaussian import GaussianLaw
+from legstat.designs.independent import IndependentCells
 
 
-class IsotropicGaussian(GaussianLaw):
+class IsotropicGaussian(IndependentCells, GaussianLaw):
     """Independent cells: Sigma = sigma^2 I, the design that the LEG paper compares with.
 
     Parameters
@@ -52,34 +47,10 @@ class IsotropicGaussian(GaussianLaw):
         """Standard normals of one draw: p."""
         return self.grid.n_cells
 
-    @property
-    def constant_eigenvalue(self) -> float | None:
-        """sigma^2 with the free boundary."""
-        return self.scale**2 if self.grid.boundary == "free" else None
-
     def from_normals(self, normals: FloatArray) -> FloatArray:
         """z = sigma e."""
         return self.scale * normals
 
-    @property
-    def sparse_parts(self) -> tuple[scipy.sparse.csr_array, FloatArray] | None:
-        """sigma^2 I and 0."""
-        p = self.grid.n_cells
-        return scipy.sparse.csr_array(self.scale**2 * scipy.sparse.eye_array(p)), np.zeros(p)
-
-    def covariance(self, v: FloatArray) -> FloatArray:
-        """Sigma v = sigma^2 v."""
-        return self.scale**2 * v
-
-    def solve(self, v: FloatArray) -> FloatArray:
-        """Sigma^{-1} v = v / sigma^2."""
-        return v / self.scale**2
-
     def root(self, v: FloatArray) -> FloatArray:
         """Sigma^{1/2} v = sigma v; symmetric."""
         return self.scale * v
-
-    @cached_property
-    def variances(self) -> FloatArray:
-        """Diagonal of Sigma: sigma^2 in every cell."""
-        return read_only(np.full(self.grid.n_cells, self.scale**2))

@@ -69,6 +69,15 @@ class StructuredGaussian(GaussianLaw):
         """sigma^2 with the free boundary; the zero boundary couples the mean to the rest."""
         return self.scale**2 if self.grid.boundary == "free" else None
 
+    @property
+    def spectrum(self) -> FloatArray | None:
+        """sigma^2 times the eigenvalues of D^T D, and sigma^2 for the constants; None with the zero boundary."""
+        if self.grid.boundary != "free":
+            return None
+        eigenvalues = self.grid.eigenvalues.copy()
+        eigenvalues[0, 0] = 1.0
+        return np.asarray(self.scale**2 * eigenvalues)
+
     def from_normals(self, normals: FloatArray) -> FloatArray:
         """z = sigma (D^T e + 1 xi / sqrt(p)) for normals (e, xi) of shape (k, m + 1)."""
         z = self.grid.divergence(normals[:, :-1])

@@ -8,13 +8,13 @@ from typing import Literal, get_args
 from legstat._core.checks import check_choice, check_flag
 from legstat._core.conventions import Conventions, MomentKind
 from legstat._core.errors import invalid
+from legstat.designs.dense import DENSE_LIMIT
 from legstat.estimators.heldout import heldout_r2
 from legstat.estimators.leg_results import LEGResults
 from legstat.inference.covariance import no_variance
 from legstat.moments.estimate import ADAPTIVE_LIMIT, COV_TYPES
 from legstat.moments.moments import Moments
 from legstat.moments.regression import check_dense
-from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.samples.sample import QuerySample
 
 MomentRule = Literal["leg_moments", "legtv_moments"]

@@ -16,12 +16,11 @@ import scipy
 from legstat._core.checks import check_choice, check_count, check_positive, check_rng, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.design import Design
 from legstat.designs.grid import Grid
-from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.structured import StructuredGaussian
 from legstat.inference.theory import norm_pinv, structured_L, theorem_L
-from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 BoundForm = Literal["proof", "printed"]
 
@@ -235,8 +234,9 @@ def _lower_kappa(design: Design) -> float:
     grid = design.grid
     if isinstance(design, StructuredGaussian):
         return design.scale**2  # 1 1^T / p adds nothing negative
-    if isinstance(design, IsotropicGaussian):
-        return float(design.scale**2 / grid.eigenvalues.max())
+    if design.spectrum is not None:
+        moves = grid.eigenvalues > 0  # the constants, which D does not see, have none
+        return float((design.spectrum[moves] / grid.eigenvalues[moves]).min())
     if grid.n_cells > DENSE_LIMIT:
         remedy = "Use a structured or an isotropic design, whose kappa has a closed form."
         raise ValueError(invalid("kappa", "design", design, f"of at most {DENSE_LIMIT} cells", remedy))

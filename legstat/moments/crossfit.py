@@ -8,11 +8,11 @@ import numpy as np
 import scipy
 
 from legstat._core.typing import FloatArray
+from legstat.designs.dense import DENSE_LIMIT
 from legstat.moments.influence import Estimate, Influence, PowerSums, degrees_of_freedom
 from legstat.moments.ridge import gcv_ridge
 from legstat.moments.sums import Sums, summed
 from legstat.moments.units import Units
-from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 MOST_LEVERAGE = 0.65
 """Largest mean leverage of the pilot. Close to as many observations as unknowns a pilot that nearly interpolates

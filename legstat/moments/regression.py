@@ -6,12 +6,12 @@ import numpy as np
 import scipy
 
 from legstat._core.errors import invalid
+from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.grid import Grid
 from legstat.moments.influence import Estimate, Influence
 from legstat.moments.ridge import adaptive_ridge
 from legstat.moments.sums import summed
 from legstat.moments.units import Units
-from legstat.perturbations.clipped_law import DENSE_LIMIT
 
 
 def check_dense(where: str, name: str, kind: str, n_unknowns: int) -> None:

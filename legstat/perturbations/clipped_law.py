@@ -17,11 +17,9 @@ import scipy
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.design import Design
 from legstat.perturbations.cell_map import CellMap
-
-DENSE_LIMIT = 4096
-"""Most unknowns for which p x p matrices are formed (128 MiB each)."""
 
 
 class ClippedLaw:

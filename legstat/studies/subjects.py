@@ -12,9 +12,9 @@ from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.grid import Grid
 from legstat.estimators.leg import LEG
-from legstat.perturbations.clipped_law import DENSE_LIMIT
 from legstat.perturbations.operators import Additive, Perturbation
 from legstat.responses.base import Response
 from legstat.responses.function import as_response
