@@ -219,6 +219,14 @@ class Replicas:
             parts = list(self._threads().map(launch, spans))
         return lambda: np.concatenate([part() for part in parts])
 
+    def with_history(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Class outputs of a batch on the first device, with the history that `torch.autograd` goes back along."""
+        import torch
+
+        self._watches[0].check()
+        with precision(self._settings.tf32), torch.enable_grad():
+            return pick_output(self._where, self._output, self._replicas[0].module(inputs))
+
     def _threads(self) -> ThreadPoolExecutor:
         """One thread for each device; new ones in a forked process, where the old ones do not live."""
         if self._pool is None or self._pool_of != os.getpid():

@@ -21,6 +21,7 @@ from legstat.responses.network.scores import Score
 from legstat.responses.network.target import Choices
 from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
 from legstat.responses.torch.devices import describe_determinism, describe_devices
+from legstat.responses.torch.history import preprocessed, scored
 from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, weight_dtype
 from legstat.responses.torch.perturbed_input import DeviceComposer
 from legstat.responses.torch.replicas import Pending, Replicas, to_device
@@ -115,6 +116,30 @@ class TorchResponse(ComposingResponse):
     def _inside_scorer(self, recipe: Recipe) -> Scorer:
         """What scores pictures that are made on the device."""
         return DeviceScorer(self, recipe)
+
+    def scores_with_history(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Scores that `torch.autograd` can go back from: to the pictures, on the first device, without autocast.
+
+        Parameters
+        ----------
+        pictures : torch.Tensor of shape (n, C, H, W)
+            In [0, 1], on any device; float32 as a rule.
+
+        Returns
+        -------
+        torch.Tensor of shape (n,)
+            float64, on the first device. The response must be bound.
+        """
+        self._check_settled()
+        device = self._devices[0]
+        inputs = preprocessed(pictures.to(device), self.preprocessing, self._weight_dtype)
+        if self._settings.channels_last:
+            import torch
+
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        outputs = self._replicas.with_history(inputs)
+        rows = outputs.reshape(len(pictures), -1) if outputs.numel() else outputs
+        return scored(cast("Score", self._score), rows)
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch
