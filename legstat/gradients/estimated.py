@@ -37,7 +37,7 @@ class EstimatedGradients:
         The bound response and its ledger.
     design : Design
         Law of the directions, on the cells of the mask (or on a grid over the picture). One that is bounded (blocks on
-        and off) is cut off at the range of the parameters; a Gaussian one is added as it is, so its scale must be small.
+        and off) is cut off at the range of the parameters; a Gaussian one is added as it is: its scale must be small.
     pairs : int
         Antithetic pairs of one `mean_gradient`.
     rng : numpy.random.Generator

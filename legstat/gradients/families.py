@@ -135,16 +135,16 @@ class BlurredByRadius:
 
     def pictures(self, thetas: FloatArray, which: IntArray) -> FloatArray:
         """See `Family`."""
-        low, share, lower, upper = self._between(thetas, which)
+        share, lower, upper = self._between(thetas, which)
         return np.asarray(lower + share[:, None] * (upper - lower), dtype=np.float64)
 
     def pullback(self, thetas: FloatArray, gradients: FloatArray, which: IntArray) -> FloatArray:
         """See `Family`; at a radius of the stack the slope towards more blur."""
-        _, _, lower, upper = self._between(thetas, which)
+        _, lower, upper = self._between(thetas, which)
         steps = self._stack.shape[1] - 1
         return self._lift.down(-steps * np.einsum("nchw,nchw->nhw", gradients, upper - lower))
 
-    def _between(self, thetas: FloatArray, which: IntArray) -> tuple[IntArray, FloatArray, FloatArray, FloatArray]:
+    def _between(self, thetas: FloatArray, which: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         steps = self._stack.shape[1] - 1
         at = steps * (1.0 - self._lift.up(thetas))
         low = np.clip(np.floor(at), 0, steps - 1).astype(np.int64)
@@ -152,7 +152,7 @@ class BlurredByRadius:
         stack = self._stack[which]
         lower = np.take_along_axis(stack, places, axis=1)[:, 0]
         upper = np.take_along_axis(stack, places + 1, axis=1)[:, 0]
-        return low, at - low, lower, upper
+        return at - low, lower, upper
 
     def spread(self, directions: FloatArray) -> FloatArray:
         """The one plane."""
