@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import builtins
 import copyreg
-import dis
 import functools
 import hashlib
-import importlib.util
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from legstat._core.names import Installed, found_under, globals_read, imported_by
 
 Reader = Callable[[object], object | None]
 """Puts a value of a package's own in terms of others; None where it is for the ordinary rules."""
@@ -27,13 +27,6 @@ _MAX_DEPTH = 100
 _MOST_OBJECTS = 20_000
 """Functions, classes and objects that are followed."""
 _PLAIN = (bool, int, float, complex, str)
-_NAMED = (
-    types.MemberDescriptorType,
-    types.GetSetDescriptorType,
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-)
 _OF_A_CLASS = frozenset(
     {
         "__abstractmethods__",
@@ -129,7 +122,7 @@ class _Walk:
         self._numbers: dict[int, int] = {}
         self._met: list[tuple[object, str]] = []  # holds them, so that no address is given out again
         self._gaps: dict[str, None] = {}
-        self._packages: set[str] = set()
+        self._installed = Installed()
 
     def through(self, values: Iterable[object], name: str) -> Contents:
         for value in values:
@@ -142,7 +135,7 @@ class _Walk:
             self._token("turn", str(done).encode())
             self._follow(*self._met[done])
             done += 1
-        return Contents(self._state.hexdigest(), tuple(self._gaps), tuple(sorted(self._packages)))
+        return Contents(self._state.hexdigest(), tuple(self._gaps), tuple(sorted(self._installed.packages)))
 
     def _token(self, tag: str, body: bytes = b"") -> None:
         """One tagged, length-prefixed item, so that no two sequences of items read alike."""
@@ -212,9 +205,9 @@ class _Walk:
             self._feed(value.func, at, depth + 1)
         elif isinstance(value, types.ModuleType):
             self._token("named", value.__name__.encode())
-            if not self._is_installed(value.__name__):
+            if not self._installed.has(value.__name__):
                 self._gap(f"{at}: the module {value.__name__}")
-        elif self._has_a_name(value):
+        elif self._installed.names(value):
             known = getattr(value, "__qualname__", None) or getattr(value, "__name__", "")
             self._token("named", f"{getattr(value, '__module__', '')}.{known}".encode())
         else:
@@ -222,30 +215,6 @@ class _Walk:
             if number == len(self._met):
                 self._met.append((value, at))
             self._token("object", str(number).encode())
-
-    def _has_a_name(self, value: object) -> bool:
-        """Whether its name says which it is: what is found under it in Python itself or an installed package."""
-        if isinstance(value, _NAMED):
-            return True
-        if isinstance(value, types.BuiltinFunctionType):
-            return value.__self__ is None or isinstance(value.__self__, types.ModuleType | type)
-        home = getattr(value, "__module__", None)
-        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
-        return isinstance(name, str) and self._is_installed(home) and _found(str(home), name) is value
-
-    def _is_of_a_package(self, function: types.FunctionType) -> bool:
-        # `functools.wraps` gives a wrapper the name and the module of what it wraps, but not its globals
-        return self._is_installed(function.__globals__.get("__name__"))
-
-    def _is_installed(self, module: object) -> bool:
-        """Whether a module is of Python itself or of an installed package, whose version says what it does."""
-        top = module.partition(".")[0] if isinstance(module, str) else ""  # a class may give anything as its module
-        if top in self._packages or top in sys.stdlib_module_names:
-            return True
-        if _lies_among_packages(top):
-            self._packages.add(top)
-            return True
-        return False
 
     # -- whose turn it is --------------------------------------------------------------------------------------------
 
@@ -288,12 +257,12 @@ class _Walk:
                 continue
             self._feed(inside, f"{at}: {name}")
         self._feed(vars(function), at)
-        if self._is_of_a_package(function):  # what it reads there goes with the version
+        if self._installed.wrote(function):  # what it reads there goes with the version
             return
-        for name, attributes in sorted(set(_globals_read(function.__code__))):
+        for name, attributes in sorted(set(globals_read(function.__code__))):
             self._feed_global(function.__globals__, name, attributes, at)
-        for name in sorted(set(_imported(function.__code__))):
-            if not self._is_installed(name):
+        for name in sorted(set(imported_by(function.__code__))):
+            if not self._installed.has(name):
                 self._gap(f"{at}: the module {name}, which is imported inside")
 
     def _feed_global(self, known: dict[str, object], name: str, attributes: tuple[str, ...], at: str) -> None:
@@ -305,7 +274,7 @@ class _Walk:
             return
         value, path = known[name], f"{at}: {name}"
         for attribute in attributes:
-            if not isinstance(value, types.ModuleType) or self._is_installed(value.__name__):
+            if not isinstance(value, types.ModuleType) or self._installed.has(value.__name__):
                 break
             path = f"{path}.{attribute}"
             value = getattr(value, attribute, None)
@@ -323,11 +292,11 @@ class _Walk:
         kind = type(value)
         self._feed(kind, kind.__qualname__)
         wrapped = getattr(value, "__wrapped__", None)
-        if self._is_installed(kind.__module__) and callable(
+        if self._installed.has(kind.__module__) and callable(
             wrapped
         ):  # a function that a package has compiled, or caches
             self._feed(wrapped, at)
-        elif self._is_installed(kind.__module__):
+        elif self._installed.has(kind.__module__):
             self._follow_reduced(value, at)
         else:
             self._feed_state(value, at)
@@ -337,7 +306,7 @@ class _Walk:
         try:
             reducer = copyreg.dispatch_table.get(type(value))
             made = value.__reduce_ex__(4) if reducer is None else reducer(value)
-            if isinstance(made, str) and _found(str(getattr(value, "__module__", "")), made) is not value:
+            if isinstance(made, str) and found_under(str(getattr(value, "__module__", "")), made) is not value:
                 raise TypeError("found under no name")
             parts = made if isinstance(made, str) else [list(part) if _is_iterator(part) else part for part in made]
         except Exception:  # whatever its own code raises: locks, files and connections cannot be kept
@@ -389,59 +358,8 @@ def _is_iterator(value: object) -> bool:
     return isinstance(value, Iterator)
 
 
-def _found(module: str, name: str) -> object:
-    """What is found under a name; None where nothing is."""
-    found: object = sys.modules.get(module)
-    for part in name.split("."):
-        found = getattr(found, part, None)
-    return found
-
-
 def _is_plain(value: object) -> bool:
     """Whether the text of a value says which it is."""
     if isinstance(value, tuple) and type(value) is tuple:
         return all(map(_is_plain, value))
     return value is None or type(value) in (*_PLAIN, bytes) or isinstance(value, np.generic)
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Code, and that of the functions inside it."""
-    yield code
-    for inner in code.co_consts:
-        if isinstance(inner, types.CodeType):
-            yield from _codes(inner)
-
-
-def _globals_read(code: types.CodeType) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Global names that code reads, each with the attributes that are taken of it at once."""
-    for one in _codes(code):
-        name: str = ""
-        attributes: tuple[str, ...] = ()
-        for step in dis.get_instructions(one):
-            if name and step.opname in ("LOAD_ATTR", "LOAD_METHOD"):
-                attributes = (*attributes, str(step.argval))
-                continue
-            if name:
-                yield name, attributes
-            name, attributes = (str(step.argval) if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") else ""), ()
-
-
-def _imported(code: types.CodeType) -> Iterator[str]:
-    """Modules that code imports when it runs."""
-    for one in _codes(code):
-        yield from (str(step.argval) for step in dis.get_instructions(one) if step.opname == "IMPORT_NAME")
-
-
-def _lies_among_packages(top: str) -> bool:
-    """Whether the module or package of that name was installed (legstat itself counts as that)."""
-    if top in ("legstat", "builtins"):
-        return True
-    if top == "__main__":
-        return False
-    module = sys.modules.get(top)
-    try:
-        spec = importlib.util.find_spec(top) if module is None else module.__spec__
-    except (ImportError, ValueError, AttributeError):
-        return False
-    places = [] if spec is None else [spec.origin or "", *(spec.submodule_search_locations or ())]
-    return any(folder in place for place in places for folder in ("site-packages", "dist-packages"))

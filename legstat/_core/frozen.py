@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from legstat._core.values import read_only
+
 
 class Portable:
     """A frozen dataclass that pickles by its fields at any time.
@@ -21,5 +23,5 @@ class Portable:
     def __setstate__(self, state: dict[str, Any]) -> None:
         for value in state.values():
             if isinstance(value, np.ndarray):
-                value.flags.writeable = False
+                read_only(value)
         vars(self).update(state)

@@ -12,6 +12,7 @@ import numpy as np
 
 from legstat._core.files import encoded, json_text, json_value, replacing
 from legstat._core.typing import JSON, AnyArray
+from legstat._core.values import read_only
 
 _HEADER = "header.json"
 SCHEMA = 2
@@ -58,7 +59,7 @@ def loading_arrays(path: str | Path, kind: str) -> Iterator[tuple[JSON, dict[str
     if schema == 1:
         header = {_RENAMED.get(name, name): value for name, value in header.items()}
     for array in arrays.values():
-        array.flags.writeable = False
+        read_only(array)
     try:
         yield header, arrays
     except (LookupError, TypeError, AttributeError) as error:

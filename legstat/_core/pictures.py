@@ -8,6 +8,7 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
+from legstat._core.values import read_only
 
 _USUAL_CHANNELS = (1, 3, 4)
 """Of pictures: grey, RGB, RGB with a mask. More than that come last, not first, where the last axis is one of these."""
@@ -62,8 +63,7 @@ def check_picture(where: str, image: object) -> FloatArray:
         got = f"values from {picture.min():g} to {picture.max():g}"
         remedy = "Divide 0..255 pictures by 255; preprocessing is the response's part."
         raise ValueError(invalid(where, "image", got, "RGB or grey within [0, 1]", remedy))
-    picture.flags.writeable = False
-    return picture
+    return read_only(picture)
 
 
 def rounded(pictures: AnyArray, dtype: np.dtype[Any]) -> AnyArray:

@@ -12,6 +12,7 @@ import scipy
 
 from legstat._core.errors import InferenceUnavailableError
 from legstat._core.typing import JSON, FloatArray, IntArray
+from legstat._core.values import read_only
 from legstat.designs.grid import Grid
 from legstat.estimators.programs import program_for
 from legstat.estimators.results import Results
@@ -121,8 +122,7 @@ class LEGTVResults(Results):
             count, numbers = connected_components(links, directed=False)
             labels[channel] = total + np.asarray(numbers)
             total += int(count)
-        labels.flags.writeable = False
-        return labels.reshape(self.channel_maps.shape)
+        return read_only(labels.reshape(self.channel_maps.shape))
 
     @property
     def n_regions(self) -> int:

@@ -15,20 +15,14 @@ from legstat._core.conventions import Conventions, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
 from legstat._core.npz import loading_arrays, save_arrays
-from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.typing import JSON, FloatArray
+from legstat._core.values import read_only
 from legstat.designs.by_name import design_from_parameters
 from legstat.moments.moments import Moments
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-
-
-def _locked(array: AnyArray) -> FloatArray:
-    """That array in float64, read-only."""
-    locked = np.asarray(array, dtype=np.float64)
-    locked.flags.writeable = False
-    return locked
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +47,7 @@ class Results(Portable):
     image: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "params", _locked(np.array(self.params)))
+        object.__setattr__(self, "params", read_only(np.array(self.params, dtype=np.float64)))
 
     @property
     def grid_shape(self) -> tuple[int, int]:
@@ -79,9 +73,9 @@ class Results(Portable):
         """
         maps = self.channel_maps
         if len(maps) == 1:
-            return _locked(maps[0])
+            return read_only(maps[0])
         absolute = np.abs(maps)
-        return _locked(absolute.mean(axis=0) if self._rules.aggregation == "mean" else absolute.sum(axis=0))
+        return read_only(absolute.mean(axis=0) if self._rules.aggregation == "mean" else absolute.sum(axis=0))
 
     @cached_property
     def heatmap(self) -> FloatArray:
@@ -98,10 +92,12 @@ class Results(Portable):
             )
         height, width = self.image.shape[-2:]
         if self._rules.resize == "nearest":
-            return _locked(self.moments.design.grid.lift(self.saliency, height, width))
+            return read_only(np.asarray(self.moments.design.grid.lift(self.saliency, height, width), dtype=np.float64))
         factors = (height / self.grid_shape[0], width / self.grid_shape[1])
         # pixel centres at half-integers and edges held, as cv2.resize does
-        return _locked(scipy.ndimage.zoom(self.saliency, factors, order=1, mode="nearest", grid_mode=True))
+        return read_only(
+            np.asarray(scipy.ndimage.zoom(self.saliency, factors, order=1, mode="nearest", grid_mode=True))
+        )
 
     @property
     def _rules(self) -> Conventions:

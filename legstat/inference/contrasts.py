@@ -13,6 +13,7 @@ from legstat._core.checks import check_choice, check_count, check_rng, is_number
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.frozen import Portable
 from legstat._core.typing import AnyArray, FloatArray
+from legstat._core.values import read_only
 from legstat.inference.covariance import SEED
 from legstat.inference.estimates import Basis, Inferring
 
@@ -108,9 +109,7 @@ class Contrasts(Portable, Inferring):
     def __post_init__(self) -> None:
         for name in ("estimates", "covariance", "df", "joint_df"):
             if getattr(self, name) is not None:
-                array = np.array(getattr(self, name), dtype=np.float64)
-                array.flags.writeable = False
-                object.__setattr__(self, name, array)
+                object.__setattr__(self, name, read_only(np.array(getattr(self, name), dtype=np.float64)))
 
     @cached_property
     def std_errors(self) -> FloatArray:

@@ -13,6 +13,7 @@ from legstat._core.checks import check_level
 from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
 from legstat._core.typing import BoolArray, FloatArray
+from legstat._core.values import read_only
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import N_DRAWS, DrawSource, normal_equivalents, studentised
 
@@ -68,9 +69,7 @@ class MultipleTest(Portable):
 
     def __post_init__(self) -> None:
         for name in ("reject", "pvalues", "pvalues_adjusted", "estimates"):
-            array = np.array(getattr(self, name))
-            array.flags.writeable = False
-            object.__setattr__(self, name, array)
+            object.__setattr__(self, name, read_only(np.array(getattr(self, name))))
 
     @property
     def n_rejected(self) -> int:

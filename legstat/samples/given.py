@@ -6,6 +6,7 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat._core.values import read_only
 from legstat.designs.design import Design
 
 
@@ -54,5 +55,4 @@ def check_given(
         got = f"rows with z^T Sigma^-1 z = {spread:.3g} p on average"
         remedy = "Check the units (pixels in [0, 1]) and the scale; clipped z have another law than the design's."
         raise ValueError(invalid(where, "z", got, "drawn from `design`, where it is p", remedy))
-    z.flags.writeable = False
-    return z, y
+    return read_only(z), y

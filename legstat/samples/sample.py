@@ -19,6 +19,7 @@ from legstat._core.conventions import Conventions, ConventionsName, MomentKind, 
 from legstat._core.digests import array_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
+from legstat._core.values import read_only
 from legstat.designs.design import Design
 from legstat.moments.estimate import estimate_moments
 from legstat.moments.moments import Moments
@@ -92,7 +93,7 @@ class QuerySample:
     def __post_init__(self) -> None:
         for array in (self.image, self.external_z):
             if array is not None:
-                array.flags.writeable = False
+                read_only(array)
 
     # ---------------------------------------------------------------- what was drawn
 

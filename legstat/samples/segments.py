@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 
 from legstat._core.typing import FloatArray
+from legstat._core.values import read_only
 from legstat.designs.blocks import BLOCK, Key
 
 
@@ -44,7 +45,8 @@ class Segment:
     pending: FloatArray = field(default_factory=lambda: np.empty(0))
 
     def __post_init__(self) -> None:
-        self.responses.flags.writeable = self.pending.flags.writeable = False
+        read_only(self.responses)
+        read_only(self.pending)
 
     @classmethod
     def of_run(cls, key: Key, channel: int, first_block: int, row: FloatArray, per_unit: int) -> Segment:

@@ -13,6 +13,7 @@ import numpy as np
 from legstat._core.checks import is_number
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
+from legstat._core.values import read_only
 
 Box = tuple[int, int, int, int]
 """(first row, row after the last, first column, column after the last)."""
@@ -84,9 +85,9 @@ class HalfWidth:
         for name, kind in (("target", float), ("level", float), ("simultaneous", bool)):
             object.__setattr__(self, name, kind(getattr(self, name)))
         if self.region is not None and not isinstance(self.region, tuple):
-            object.__setattr__(self, "region", _locked(self.region))
+            object.__setattr__(self, "region", read_only(np.array(self.region)))
         if self.contrasts is not None:
-            object.__setattr__(self, "contrasts", _locked(np.atleast_2d(np.asarray(self.contrasts, dtype=np.float64))))
+            object.__setattr__(self, "contrasts", read_only(np.atleast_2d(np.array(self.contrasts, dtype=np.float64))))
 
     @classmethod
     def of(cls, until: HalfWidth | float) -> HalfWidth:
@@ -194,9 +195,3 @@ class Stopping:
         sign, state = ("<=", "reached") if self.reached else (">", "not reached")
         seen = f"half-width {self.half_widths[-1]:.3g} {sign} {self.rule.target:g} at {self.units[-1]} observations"
         return f"<Stopping {state}: {seen}, {len(self.units)} interim analyses>"
-
-
-def _locked(array: AnyArray) -> AnyArray:
-    copy = np.array(array)
-    copy.flags.writeable = False
-    return copy

@@ -20,8 +20,8 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
+from legstat._core.values import read_only
 from legstat.solvers.programs.general import GeneralProgram
-from legstat.solvers.programs.graph import read_only
 from legstat.solvers.session import Session
 from legstat.solvers.solution import Program, Solution
 from legstat.solvers.solve import check_arguments, check_L

@@ -12,6 +12,7 @@ import numpy as np
 
 from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError, invalid
 from legstat._core.typing import JSON, FloatArray
+from legstat._core.values import read_only
 from legstat.solvers.engines.cvxpy_engine import CvxpyFlow, CvxpyGeneral
 from legstat.solvers.engines.engine import Engine, Raw, no_answer
 from legstat.solvers.engines.highs import HighsFlow, HighsGeneral
@@ -28,7 +29,6 @@ from legstat.solvers.optimum.general_selection import general_face, selected_gen
 from legstat.solvers.optimum.selection import analytic_centre, closest
 from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.general import GeneralProgram
-from legstat.solvers.programs.graph import read_only
 from legstat.solvers.solution import Program, Solution, Status, objective_of
 
 ENGINES = ("auto", "network", "highs", "cvxpy")
@@ -279,8 +279,11 @@ class Session:
         engine: str, stats: JSON, failure: Status | None, precision: float
     ) -> Solution:  # fmt: skip
         status = Status.CERTIFIED if certificate.passed else failure or Status.UNCERTIFIED
+        g, flow, y = (
+            read_only(np.array(x, dtype=np.float64)) for x in (g, flow, y)
+        )  # copies: engines go on with theirs
         return Solution(
-            program=self.program, g=read_only(g), L=L, objective=objective_of(self.program, g), certificate=certificate,
-            status=status, engine=engine, selection="vertex", flow=read_only(flow),
-            slope=slope if status.ok else float("nan"), precision=precision, multipliers=read_only(y), stats=stats,
+            program=self.program, g=g, L=L, objective=objective_of(self.program, g), certificate=certificate,
+            status=status, engine=engine, selection="vertex", flow=flow,
+            slope=slope if status.ok else float("nan"), precision=precision, multipliers=y, stats=stats,
         )  # fmt: skip

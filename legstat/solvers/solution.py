@@ -10,12 +10,13 @@ import numpy as np
 
 from legstat._core.errors import SolverError
 from legstat._core.typing import JSON, FloatArray
+from legstat._core.values import read_only
 from legstat.solvers.optimum.certificate import Certificate
 from legstat.solvers.optimum.face import regions_of_face, widest_range
 from legstat.solvers.optimum.general_selection import general_face, widest_range_general
 from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.general import GeneralProgram
-from legstat.solvers.programs.graph import read_only, times
+from legstat.solvers.programs.graph import times
 
 Program = FlowProgram | GeneralProgram
 

@@ -12,6 +12,7 @@ from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.values import read_only
 from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.grid import Grid
 from legstat.estimators.leg import LEG
@@ -81,9 +82,8 @@ class Subject:
         where, image = "studies.Subject", np.array(self.image, dtype=np.float64)
         if image.ndim != 3 or not np.isfinite(image).all():
             raise ValueError(invalid(where, "image", image.shape, "a finite array of shape (C, H, W)"))
-        image.flags.writeable = False
         set_ = object.__setattr__
-        set_(self, "image", image)
+        set_(self, "image", read_only(image))
         set_(self, "f", as_response(self.f))
         set_(self, "reference_queries", check_count(where, "reference_queries", self.reference_queries))
         if self.gamma is not None:

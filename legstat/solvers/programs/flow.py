@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike
 
 from legstat._core.errors import invalid
 from legstat._core.typing import BoolArray, FloatArray, IntArray
+from legstat._core.values import read_only
 from legstat.solvers.programs import graph
 from legstat.solvers.programs.graph import Columns, Sparse
 from legstat.solvers.programs.scale import check_range, power_of_two
@@ -75,7 +76,7 @@ class FlowProgram:
     def __post_init__(self) -> None:
         where = "FlowProgram"
         tail, head = (_locked_ints(a) for a in (self.tail, self.head))
-        centre = graph.read_only(self.centre)
+        centre = read_only(np.array(self.centre, dtype=np.float64))
         m, p = centre.size, int(self.n_nodes)
         if p < 1:
             raise ValueError(invalid(where, "n_nodes", self.n_nodes, "at least 1"))
@@ -88,7 +89,7 @@ class FlowProgram:
         if not np.isfinite(centre).all():
             raise ValueError(invalid(where, "centre", centre, "finite everywhere"))
         if self.weights is not None:
-            weights = graph.read_only(self.weights)
+            weights = read_only(np.array(self.weights, dtype=np.float64))
             if weights.shape != (m,) or not (np.isfinite(weights).all() and (weights > 0).all()):
                 raise ValueError(invalid(where, "weights", self.weights, f"{m} finite positive numbers"))
             object.__setattr__(self, "weights", weights)
@@ -206,7 +207,7 @@ class FlowProgram:
     @cached_property
     def potential(self) -> FloatArray:
         """u with mean 0 and D u = c."""
-        return graph.read_only(self.integrate(self.centre) if self.n_edges else np.zeros(self.n_nodes))
+        return read_only(self.integrate(self.centre) if self.n_edges else np.zeros(self.n_nodes))
 
     def centred(self, g: FloatArray) -> FloatArray:
         """g with mean 0 in each component."""
@@ -244,13 +245,13 @@ class FlowProgram:
     @cached_property
     def unit_centre(self) -> FloatArray:
         """c / scale, of size about 1."""
-        return graph.read_only(self.centre / self.scale)
+        return read_only(self.centre / self.scale)
 
     @cached_property
     def unit_weights(self) -> FloatArray:
         """w / weight_scale, of size about 1."""
         ones = np.ones(self.n_edges)
-        return graph.read_only(ones if self.weights is None else self.weights / self.weight_scale)
+        return read_only(ones if self.weights is None else self.weights / self.weight_scale)
 
     @cached_property
     def curl(self) -> Columns | None:
@@ -269,9 +270,7 @@ def _locked_ints(values: IntArray) -> IntArray:
     """Read-only int64 array; one that is read-only already (the cached edges of a rectangle) is shared."""
     if values.dtype == np.int64 and not values.flags.writeable:
         return values
-    out = np.array(values, dtype=np.int64)
-    out.setflags(write=False)
-    return out
+    return read_only(np.array(values, dtype=np.int64))
 
 
 def _are_edges(tail: IntArray, head: IntArray, p: int) -> bool:

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike
 
 from legstat._core.errors import SolverError, invalid
 from legstat._core.typing import FloatArray
-from legstat.solvers.programs.graph import Sparse, as_rows, joined, read_only, times
+from legstat._core.values import read_only
+from legstat.solvers.programs.graph import Sparse, as_rows, joined, times
 from legstat.solvers.programs.scale import check_range, power_of_two
 
 _ROUNDING = 1e-13  # what a subtraction of vectors of size 1 leaves where the answer is 0
@@ -94,7 +95,7 @@ class GeneralProgram:
         """
         difference, w = _checked("dense", D, weights)
         p = difference.shape[1]
-        matrix: Any = as_rows(A) if scipy.sparse.issparse(A) else read_only(np.asarray(A))
+        matrix: Any = as_rows(A) if scipy.sparse.issparse(A) else read_only(np.array(A, dtype=np.float64))
         centre = _vector("dense", "a", a)
         if matrix.ndim != 2 or matrix.shape != (centre.size, p):
             raise ValueError(invalid("GeneralProgram.dense", "A", np.shape(matrix), f"of shape {(centre.size, p)}"))
@@ -346,7 +347,7 @@ def _checked(where: str, D: Any, weights: ArrayLike | None) -> tuple[Sparse, Flo
 
 
 def _vector(where: str, name: str, values: ArrayLike) -> FloatArray:
-    vector = read_only(np.asarray(values, dtype=np.float64))
+    vector = read_only(np.array(values, dtype=np.float64))
     if vector.ndim != 1 or not np.isfinite(vector).all():
         raise ValueError(invalid(f"GeneralProgram.{where}", name, values, "a vector of finite numbers"))
     return vector

@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 from legstat._core.typing import BoolArray, FloatArray, IntArray
+from legstat._core.values import read_only
 
 Sparse: TypeAlias = "scipy.sparse.csr_array[np.float64, tuple[int, int]]"
 Columns: TypeAlias = "scipy.sparse.csc_array[np.float64]"
@@ -30,13 +31,6 @@ def joined(links: Any, directed: bool = False) -> tuple[int, IntArray]:
 
     count, label = csgraph.connected_components(links, directed=directed, connection="strong")
     return int(count), np.asarray(label, dtype=np.int64)
-
-
-def read_only(array: FloatArray) -> FloatArray:
-    """Float64 copy that nobody can write into."""
-    out = np.array(array, dtype=np.float64)
-    out.setflags(write=False)
-    return out
 
 
 def times(matrix: Any, vector: FloatArray) -> FloatArray:
@@ -60,12 +54,7 @@ def grid_edges(shape: tuple[int, int]) -> tuple[IntArray, IntArray]:
     cells = np.arange(shape[0] * shape[1], dtype=np.int64).reshape(shape)
     tail = np.concatenate([cells[:, :-1].ravel(), cells[:-1, :].ravel()])
     head = np.concatenate([cells[:, 1:].ravel(), cells[1:, :].ravel()])
-    return _locked(tail), _locked(head)
-
-
-def _locked(array: IntArray) -> IntArray:
-    array.setflags(write=False)
-    return array
+    return read_only(tail), read_only(head)
 
 
 @lru_cache(maxsize=8)
@@ -89,7 +78,7 @@ def grid_faces(shape: tuple[int, int]) -> tuple[IntArray, IntArray, int]:
     below, above = padded[1:, 1:-1], padded[:-1, 1:-1]  # of the horizontal edges, (p1, p2 - 1)
     left, right = padded[1:-1, :-1], padded[1:-1, 1:]  # of the vertical edges, (p1 - 1, p2)
     positive = np.concatenate([below.ravel(), left.ravel()])
-    return _locked(positive), _locked(np.concatenate([above.ravel(), right.ravel()])), outer + 1
+    return read_only(positive), read_only(np.concatenate([above.ravel(), right.ravel()])), outer + 1
 
 
 def masked_faces(shape: tuple[int, int], kept: BoolArray) -> tuple[IntArray, IntArray, int]:
