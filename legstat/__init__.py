@@ -34,7 +34,8 @@ from legstat.estimators.regions import RegionInference, region_inference
 from legstat.explanation.explanation import Explanation, explain
 from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest
-from legstat.inference.power import solve_half_width, solve_power, solve_queries
+from legstat.inference.needed import solve_queries
+from legstat.inference.power import solve_half_width, solve_power
 from legstat.inspection.endpoint import EndpointReport, inspect_endpoint
 from legstat.inspection.onnx_file import ModelReport, inspect_model
 from legstat.moments.moments import Moments

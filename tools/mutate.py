@@ -41,6 +41,7 @@ TESTS = {
     "inference": ("tests/unit/inference", RESULTS),
     "inference/bounds": ("tests/unit/inference/test_bounds.py", "tests/unit/inference/test_theory.py"),
     "inference/theory": ("tests/unit/inference/test_theory.py", "tests/unit/inference/test_bounds.py"),
+    "inference/needed": (POWER,),
     "inference/power": (POWER,),
     "inference/sequential": ("tests/unit/inference/test_sequential.py",),
     "inference/cells": (COVARIANCE, RESULTS),

@@ -1,24 +1,17 @@
-"""How many queries: for a given error, for intervals of a given width, for the power to see a region; and back.
-
-Each function takes exactly one of its arguments as None and returns that one, as statsmodels' power functions do.
-"""
+"""How many queries, by a pilot sample or a noise level: for intervals of a given width, for a test's power."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast
 
 import numpy as np
 import scipy
 
-from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_positive, check_within
-from legstat._core.conventions import Channels
+from legstat._core.checks import check_flag, check_level, check_positive, check_within
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.design import Design
-from legstat.designs.isotropic import IsotropicGaussian
-from legstat.designs.structured import StructuredGaussian
-from legstat.inference.bounds import BoundForm, error_bound
 from legstat.inference.contrasts import Box, region_weights
 from legstat.inference.covariance import SEED, Covariance
 from legstat.inference.intervals import (
@@ -29,115 +22,11 @@ from legstat.inference.intervals import (
     max_t_draws,
     normal_quantile,
 )
+from legstat.inference.needed import missing_one, units_of
 from legstat.samples.budget import Budget
 from legstat.samples.sample import QuerySample
 
 _MOST_UNITS = 10**15
-
-
-def solve_queries(
-    *,
-    error: float | None = None,
-    n_queries: int | None = None,
-    sparsity: int | None = None,
-    probability: float | None = None,
-    grid: tuple[int, int],
-    scale: float,
-    design: Literal["structured", "isotropic"] = "structured",
-    L: Literal["theorem", "structured"] = "theorem",
-    form: BoundForm = "proof",
-    antithetic: bool = False,
-    channels: Channels = "shared",
-    n_channels: int = 3,
-) -> float:
-    """Queries, error, sparsity or probability by Theorem 1, exactly one of the four being None.
-
-    Parameters
-    ----------
-    error : float, optional
-        Bound on the Frobenius norm of gamma-tilde - gamma up to its mean, in units of gamma (score per unit of z).
-    n_queries : int, optional
-        Model evaluations, f(x0) included.
-    sparsity : int, optional
-        s, pairs of neighbours whose gamma differs.
-    probability : float, optional
-        1 - eps with which the bound holds.
-    grid : tuple of int
-        (p1, p2).
-    scale : float
-        sigma of the design.
-    design : {"structured", "isotropic"}, default "structured"
-        Which kappa.
-    L : {"theorem", "structured"}, default "theorem"
-        See `error_bound`; both need a score within [-1, 1].
-    form : {"proof", "printed"}, default "proof"
-        What the right-hand side bounds; see `error_bound`.
-    antithetic, channels, n_channels : optional
-        How queries become independent draws: the theorem counts observations.
-
-    Returns
-    -------
-    float
-        The argument that was None: a whole number of queries, the largest sparsity that meets the error, the error, or
-        the probability.
-
-    Raises
-    ------
-    ValueError
-        If not exactly one is None, one is out of range, or no value can reach the target.
-
-    Notes
-    -----
-    A worst-case bound: usually far above what `solve_half_width` says from a pilot sample.
-
-    Examples
-    --------
-    >>> n = solve_queries(error=0.5, sparsity=12, probability=0.95, grid=(6, 6), scale=0.5, L="structured")
-    >>> n
-    178469.0
-    >>> solve_queries(n_queries=178469, sparsity=12, probability=0.95, grid=(6, 6), scale=0.5, L="structured") <= 0.5
-    True
-    """
-    where, antithetic = "solve_queries", check_flag("solve_queries", "antithetic", antithetic)
-    given = {"error": error, "n_queries": n_queries, "sparsity": sparsity, "probability": probability}
-    missing = _missing(where, given)
-    laws: dict[str, Callable[[tuple[int, int], float], Design]]
-    laws = {"structured": StructuredGaussian, "isotropic": IsotropicGaussian}
-    check_choice(where, "design", design, laws)
-    check_choice(where, "channels", channels, get_args(Channels))
-    law = laws[design](grid, scale)
-    budget = Budget(antithetic, check_count(where, "n_channels", n_channels, 1) if channels == "separate" else 1)
-
-    def bound(s: float, units: float, p: float) -> float:
-        # the bound is a power of s / n times a logarithm: evaluate at one draw and scale, so that s and n may be real
-        exponent = 0.5 if form == "proof" else 0.25
-        at_one = error_bound(law, 1, 1, probability=p, form=form, L=L)
-        return float(at_one * (s / units) ** exponent)
-
-    if missing != "error":
-        check_positive(where, "error", error)
-    if missing != "probability":
-        check_level(where, "probability", probability)
-    if missing != "sparsity":
-        check_count(where, "sparsity", sparsity, 1, law.grid.n_edges, what=" edges")
-    units = 1 if n_queries is None else _units(where, budget, n_queries)
-    s, p, target = float(sparsity or 1), probability or 0.5, error or 1.0
-    power = 2.0 if form == "proof" else 4.0
-    if missing == "error":
-        return bound(s, units, p)
-    if missing == "n_queries":
-        return float(budget.queries((bound(s, 1.0, p) / target) ** power))
-    if missing == "sparsity":
-        most = np.floor((target / bound(1.0, units, p)) ** power)
-        if most < 1:
-            raise ValueError(invalid(where, "n_queries", n_queries, "large enough for s = 1 at this error"))
-        return float(min(most, law.grid.n_edges))
-    low, high = 1e-12, 1.0 - 1e-12
-    if bound(s, units, low) > target:
-        raise ValueError(invalid(where, "n_queries", n_queries, "large enough for some probability at this error"))
-    if bound(s, units, high) <= target:
-        return high
-    return float(scipy.optimize.brentq(lambda x: bound(s, units, x) - target, low, high, xtol=1e-14))
 
 
 def solve_half_width(
@@ -205,13 +94,13 @@ def solve_half_width(
     True
     """
     where, simultaneous = "solve_half_width", check_flag("solve_half_width", "simultaneous", simultaneous)
-    missing = _missing(where, {"half_width": half_width, "n_queries": n_queries, "level": level})
+    missing = missing_one(where, {"half_width": half_width, "n_queries": n_queries, "level": level})
     deviations, covariance, budget = _deviations(where, pilot, noise, design, antithetic)
     widest = float(deviations.max())
     if missing != "half_width":
         check_positive(where, "half_width", half_width)
     least = _offered_from(pilot, simultaneous)
-    units = least if n_queries is None else _units(where, budget, n_queries, least)
+    units = least if n_queries is None else units_of(where, budget, n_queries, least)
     maxima = np.empty(0)
     if simultaneous and covariance is not None:
         maxima = max_t_draws(covariance, np.sqrt(covariance.variances), rng=rng)
@@ -296,7 +185,7 @@ def solve_power(
     """
     where = "solve_power"
     given = {"contrast": contrast, "n_queries": n_queries, "alpha": alpha, "power": power}
-    missing = _missing(where, given)
+    missing = missing_one(where, given)
     for name in ("alpha", "power"):
         if given[name] is not None:
             check_level(where, name, given[name])
@@ -318,7 +207,7 @@ def solve_power(
         c, shift = scipy.stats.norm.isf(a / 2.0), abs(effect) * np.sqrt(units) / deviation
         return float(scipy.stats.norm.sf(c - shift) + scipy.stats.norm.cdf(-c - shift))
 
-    units = 1.0 if n_queries is None else float(_units(where, budget, n_queries, MINIMUM_UNITS))
+    units = 1.0 if n_queries is None else float(units_of(where, budget, n_queries, MINIMUM_UNITS))
     if missing == "power":
         return reached(cast("float", contrast), units, cast("float", alpha))
     target = cast("float", power)
@@ -333,19 +222,6 @@ def solve_power(
     a, effect = cast("float", alpha), cast("float", contrast)
     found = _root(lambda n: reached(effect, n, a) - target, (deviation / effect) ** 2)
     return float(budget.queries(max(float(MINIMUM_UNITS), found)))
-
-
-def _missing(where: str, given: dict[str, float | int | None]) -> str:
-    """The one argument that is None."""
-    absent = [name for name, value in given.items() if value is None]
-    if len(absent) != 1:
-        raise ValueError(invalid(where, ", ".join(given), given, "all given but one, which is solved for"))
-    return absent[0]
-
-
-def _units(where: str, budget: Budget, n_queries: int, least: int = 1) -> int:
-    fewest = budget.queries(least)
-    return budget.units(check_count(where, "n_queries", n_queries, fewest, what=f" ({least} observations a channel)"))
 
 
 def _offered_from(pilot: QuerySample | None, simultaneous: bool) -> int:
