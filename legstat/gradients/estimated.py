@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
-import scipy.linalg
+import scipy
 
 from legstat._core.checks import check_choice, check_count, check_level, check_positive
 from legstat._core.errors import invalid

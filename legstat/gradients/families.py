@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from legstat._core.typing import FloatArray, IntArray
 from legstat.designs.grid import Grid

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.special
+import scipy
 
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray, IntArray

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
-import scipy.ndimage
+import scipy
 
 from legstat._core.checks import check_choice, check_count, check_rng, check_within
 from legstat._core.typing import BoolArray, FloatArray, IntArray
