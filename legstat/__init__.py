@@ -23,6 +23,7 @@ from legstat.designs.general import GaussianDesign
 from legstat.designs.grid import Grid
 from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.multiscale import MultiscaleBlocks
+from legstat.designs.spectral import SpectralBinary, SpectralGaussian
 from legstat.designs.structured import StructuredGaussian
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.leg import LEG
@@ -113,6 +114,8 @@ __all__ = [
     "SessionSettings",
     "SmallSampleWarning",
     "SolverError",
+    "SpectralBinary",
+    "SpectralGaussian",
     "Stopping",
     "StructuredGaussian",
     "TargetNotReachedWarning",

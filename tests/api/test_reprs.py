@@ -71,6 +71,8 @@ def _instances(folder: Any) -> dict[str, Any]:
         "Segment": sample.segments[0],
         "Stopping": stopped.stopping,
         "SessionSettings": ls.SessionSettings(),
+        "SpectralBinary": ls.SpectralBinary(grid=(4, 4)),
+        "SpectralGaussian": ls.SpectralGaussian(grid=(4, 4)),
         "StructuredGaussian": design,
         "Transport": ls.Transport(),
         "TorchSettings": ls.TorchSettings(),
