@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
+import scipy
 
 from legstat._core.checks import check_choice
 from legstat._core.errors import invalid
@@ -114,11 +115,6 @@ def earth_mover(saliency: AnyArray, truth: AnyArray, *, sign: Sign = "positive")
     >>> earth_mover([[1.0, 0.0, 0.0]], [[False, True, False]])
     0.5
     """
-    # slow to load, and asked for by this metric alone
-    import scipy.optimize
-    import scipy.sparse
-    from scipy.spatial.distance import cdist
-
     values, true = _checked("earth_mover", saliency, truth, sign)
     mass = _mass("earth_mover", values, sign)
     sources, targets = np.argwhere(mass > 0.0), np.argwhere(true)
@@ -129,7 +125,7 @@ def earth_mover(saliency: AnyArray, truth: AnyArray, *, sign: Sign = "positive")
     sums = scipy.sparse.vstack([leaving, arriving], format="csr")[:-1]
     wanted = np.concatenate([mass[mass > 0.0], np.full(k - 1, 1.0 / k)])
     equal = scipy.optimize.LinearConstraint(sums, wanted, wanted)
-    found = scipy.optimize.milp(cdist(sources, targets).ravel(), constraints=equal)
+    found = scipy.optimize.milp(scipy.spatial.distance.cdist(sources, targets).ravel(), constraints=equal)
     if found.x is None:
         raise ArithmeticError(f"legstat.earth_mover: the transport problem was not solved: {found.message}")
     return float(found.fun / np.hypot(values.shape[0] - 1, values.shape[1] - 1))
