@@ -2,120 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from legstat._core.checks import check_choice, check_count, check_type, check_within
-from legstat._core.digests import value_sha256
-from legstat._core.errors import invalid
-from legstat._core.files import json_text, json_value, write_text
-from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.comparison.method import Method, MethodMap
-from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
-from legstat.comparison.methods.games import KernelShap
-from legstat.comparison.methods.masks import Occlusion, Rise
-from legstat.comparison.methods.own import LegMap, LegTvMap
-from legstat.comparison.methods.regressions import LimeCells, LimeSuperpixels
-from legstat.comparison.methods.variances import Hsic, SobolIndices
+from legstat._core.checks import check_count
+from legstat._core.digests import array_sha256, value_sha256
+from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.parallel import side_by_side
+from legstat._core.typing import AnyArray, FloatArray
+from legstat.comparison.by_name import METHODS, chosen_methods
+from legstat.comparison.carried import Carried, Source
+from legstat.comparison.measures import Measure, chosen_measures
+from legstat.comparison.method import Method
 from legstat.comparison.outcome import Outcome
-from legstat.comparison.results import HIGH_IS_GOOD, Comparison
-from legstat.metrics.deletion import Curve, deletion, insertion
-from legstat.metrics.masking import key_size
+from legstat.comparison.pictures import (
+    Label,
+    Rule,
+    Shown,
+    Wrong,
+    check_baselines,
+    classes_of,
+    named_pictures,
+)
+from legstat.comparison.results import Comparison
+from legstat.comparison.store import FORMAT, MapStore
+from legstat.comparison.work import Finished, Plan, Work, grouped
 from legstat.responses.base import Response
+from legstat.sampling.cache import QueryCache, as_cache
+from legstat.sampling.cache_keys import settled_key
 
-METHODS: dict[str, Callable[[], Method]] = {
-    method().name: method
-    for method in (
-        *(LegMap, LegTvMap, Rise, LimeCells, LimeSuperpixels, KernelShap, SobolIndices, Hsic, Occlusion),
-        *(CentreMap, RandomMap, EdgeMap),
-    )
-}
-"""The methods that `compare` knows by name."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """One picture before every method and budget."""
-
-    response: Response
-    name: str
-    number: int
-    image: FloatArray
-    methods: tuple[Method, ...]
-    budgets: tuple[int, ...]
-    metrics: tuple[str, ...]
-    seed: int
-    store: Path | None
-
-    def __call__(self) -> list[tuple[list[JSON], Outcome]]:
-        """The rows of each map and the map; what is in the store already is read from there."""
-        found = []
-        for number, method in enumerate(self.methods):
-            for budget in self.budgets:
-                place = self._place(method, budget)
-                if place is not None and place.is_file():
-                    kept = json_value(place.read_text(encoding="utf-8"))
-                    found.append((kept["rows"], Outcome.from_json(kept["outcome"])))
-                    continue
-                rows, outcome = self._measured(method, number, budget)
-                if place is not None:
-                    write_text(place, json_text({"rows": rows, "outcome": outcome.to_json()}) + "\n")
-                found.append((rows, outcome))
-        return found
-
-    def _place(self, method: Method, budget: int) -> Path | None:
-        if self.store is None:
-            return None
-        known = (self.response.fingerprint, self.image, repr(method), budget, self.metrics, self.seed, self.number)
-        return self.store / f"{value_sha256('rows and outcome', *known)[0]}.json"
-
-    def _measured(self, method: Method, number: int, budget: int) -> tuple[list[JSON], Outcome]:
-        # a method's draws depend on the picture and on the method, not on which others are compared with it
-        rng = np.random.default_rng([self.seed, self.number, int(value_sha256(method.name)[0][:8], 16)])
-        found = method(self.response, self.image, budget, rng)
-        about = {"method": method.name, "n_queries": budget, "spent": found.n_queries, "picture": self.name}
-        if found.n_queries > budget:
-            raise ValueError(
-                invalid("compare", f"methods[{number}]", found.n_queries, f"within its budget of {budget}")
-            )
-        curves: dict[str, Curve] = {}
-        rows = [{**about, **row} for row in self._metrics(found, curves)]
-        return rows, Outcome(method.name, budget, self.name, found.saliency, curves)
-
-    def _metrics(self, found: MethodMap, curves: dict[str, Curve]) -> list[JSON]:
-        """A row for each metric; the curves behind areas are put into `curves`, and drawn once each."""
-        rows: list[JSON] = []
-        for name in self.metrics:
-            if name == "key_size":
-                size = key_size(self.response, self.image, found.saliency)
-                rows.append({"metric": name, "value": size.size, "censored": size.censored})
-                continue
-            for part in ("insertion", "deletion") if name == "insertion_minus_deletion" else (name,):
-                if part not in curves:
-                    metric = insertion if part == "insertion" else deletion
-                    curves[part] = metric(self.response, self.image, found.saliency)
-            if name == "insertion_minus_deletion":
-                value = curves["insertion"].area - curves["deletion"].area
-            else:
-                value = curves[name].area
-            rows.append({"metric": name, "value": value, "censored": False})
-        return rows
+__all__ = ["METHODS", "compare"]
+_WHERE = "compare"
 
 
 def compare(
     methods: Sequence[str | Method],
-    response: Response,
+    response: Source,
     images: Mapping[str, AnyArray] | Sequence[AnyArray],
     *,
-    metrics: Sequence[str] = ("deletion", "insertion", "insertion_minus_deletion", "key_size"),
+    metrics: Sequence[str | Measure] = ("deletion", "insertion", "insertion_minus_deletion", "key_size"),
     n_queries: Sequence[int] = (500, 2000),
     rng: int = 0,
+    labels: Mapping[str, Label] | Sequence[Label] | None = None,
+    wrong: Wrong = "keep",
     least_score: float | None = None,
     store: str | Path | None = None,
+    cache: QueryCache | str | Path | None = None,
+    n_jobs: int | None = None,
     progress: bool = True,
 ) -> Comparison:
     """Compare methods on the same pictures, each with the same number of counted evaluations.
@@ -125,38 +62,61 @@ def compare(
     methods : sequence of str or Method
         Names ("leg", "legtv", "rise", "lime_cells", "lime_superpixels", "kernelshap", "sobol", "hsic", "occlusion",
         "centre", "random", "edges"), or anything with `Method`'s protocol.
-    response : Response
+    response : Response or callable
         The black box, whose score is explained; with target "top" each picture is explained for its own first choice.
+        Or a function of no argument that opens it: each worker calls it once, on its own device.
     images : mapping of str to ndarray, or sequence of ndarray of shape (C, H, W)
         The pictures, with names or numbered.
-    metrics : sequence of str
-        Of "deletion", "insertion", "insertion_minus_deletion", "key_size": areas against the blurred picture in 56
-        steps, and the share of cells to blacken.
+    metrics : sequence of str or Measure
+        Of "deletion", "insertion", "insertion_minus_deletion" (areas against the blurred picture in 56 steps),
+        "key_size" (the share of cells to blacken), "log_odds_ratio", "patch_correlation", "infidelity", "road"; or
+        anything with the protocol `legstat.comparison.measures.Measure`.
     n_queries : sequence of int, default (500, 2000)
         Budgets of a map; what metrics ask comes on top, and is the same for all.
     rng : int, default 0
-        Seed: each picture and method has draws of its own, whatever else is compared.
+        Seed: each picture and method has draws of its own, whatever else is compared. It also decides the order of
+        tied cells, in the same way for all maps of a picture.
+    labels : mapping of str to class, or sequence of classes, optional
+        The true classes, as indices or labels: by name of the picture, or one for each. Whether the network's first
+        choice is right is then reported.
+    wrong : {"keep", "drop"}, default "keep"
+        What becomes of pictures that it gets wrong. A map explains what the network does, right or wrong.
     least_score : float, optional
-        Pictures whose first choice has a lower probability are dropped, and listed in ``.dropped``.
+        Pictures whose target has a lower probability are dropped (of a function: a lower score).
     store : str or Path, optional
-        Folder in which every finished map's numbers are kept: a comparison that was stopped goes on from there.
+        Folder in which every finished map and its numbers are kept: a comparison that was stopped goes on from there,
+        and metrics that are added later ask for no map again.
+    cache : QueryCache or str or Path, optional
+        Answers of LEG and LEG-TV, which ask the same: the second pays for nothing, nor does a larger budget for what
+        a smaller one asked. They count in full all the same.
+    n_jobs : int, optional
+        Pictures and methods at a time, through joblib; by default what ``joblib.parallel_config`` says, else 1. The
+        result has the same bits for any number.
     progress : bool, default True
         Show a progress bar if the output is a terminal.
 
     Returns
     -------
     Comparison
-        Rows, ``summary()`` and ``differences(against=)``.
+        Rows, maps, ``summary()``, ``differences(against=)``, ``evaluations()``.
 
     Raises
     ------
     ValueError
-        Unknown names, doubled names, a budget below a method's least, pictures that do not fit; before any map.
+        Unknown names, doubled names, a budget below a method's least, pictures that do not fit or equal a baseline,
+        labels of no class; before any evaluation.
+    TypeError
+        Arguments of another kind; a response that cannot be sent to workers.
+
+    Warns
+    -----
+    LegstatWarning
+        Some maps are constant; their cells were ranked at random.
 
     Notes
     -----
-    Costs, for each picture and method, the budgets and some 170 evaluations of metrics for each map. Pictures that the
-    network gets wrong stay in: a map explains what the network does.
+    Costs one evaluation a picture, and for each method the budgets and some 170 evaluations of metrics for each map.
+    Networks are opened once in each worker. Workers in processes of their own share the processors.
 
     Examples
     --------
@@ -170,66 +130,84 @@ def compare(
     >>> found
     <Comparison: methods 2, budgets 1, pictures 3, metrics 4>
     """
-    check_type("compare", "response", response, Response, "a network; as_response(f) makes one of a function")
     for name, given in {"methods": methods, "n_queries": n_queries, "metrics": metrics}.items():
         if isinstance(given, str) or not isinstance(given, Iterable):
-            raise TypeError(invalid("compare", name, given, f"a list, such as [{given!r}]"))
-    chosen = _methods(methods)
-    budgets = tuple(check_count("compare", "n_queries", one, 0) for one in n_queries)
-    for method in chosen:
-        if budgets and min(budgets) < method.least:
-            got = f"{min(budgets)} for {method.name!r}"
-            raise ValueError(invalid("compare", "n_queries", got, f"at least {method.least} for that method"))
+            raise TypeError(invalid(_WHERE, name, given, f"a list, such as [{given!r}]"))
+    carried = Carried(response)
+    black_box = carried.response
+    budgets = tuple(check_count(_WHERE, "n_queries", one, 0) for one in n_queries)
     if not budgets or len(set(budgets)) < len(budgets):
-        raise ValueError(invalid("compare", "n_queries", n_queries, "one or more different budgets"))
-    asked = tuple(check_choice("compare", "metrics", one, tuple(HIGH_IS_GOOD)) for one in metrics)
-    if not asked or len(set(asked)) < len(asked):
-        raise ValueError(invalid("compare", "metrics", metrics, "one or more different metrics"))
-    if "key_size" in asked and not response.has_classes:
-        raise ValueError(invalid("compare", "metrics", "key_size", "left out for a function, which has no classes"))
-    seed = check_count("compare", "rng", rng, 0)
-    if least_score is not None:
-        check_within("compare", "least_score", least_score, 0.0, 1.0)
-    named = dict(images) if isinstance(images, Mapping) else {f"{i}": image for i, image in enumerate(images)}
-    if not named:
-        raise ValueError(invalid("compare", "images", images, "at least one picture"))
-    pictures = {name: response.check_image(image, "compare") for name, image in named.items()}
-    folder = None if store is None else Path(store)
-    if folder is not None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            fault = f"{type(error).__name__}: {error}."
-            raise ValueError(invalid("compare", "store", str(folder), "a folder to write to", fault)) from error
-    rows: list[JSON] = []
-    outcomes: list[Outcome] = []
-    dropped: dict[str, str] = {}
-    for number, (name, picture) in enumerate(tqdm(pictures.items(), "pictures", disable=None if progress else True)):
-        bound, _ = response.bind(picture)
-        if least_score is not None:
-            _, p = bound.as_probability().bind(picture)
-            if p < least_score:
-                dropped[name] = f"the score of its first choice is {p:.3g}, below {least_score:g}"
+        raise ValueError(invalid(_WHERE, "n_queries", n_queries, "one or more different budgets"))
+    chosen = chosen_methods(_WHERE, methods, budgets)
+    measures = chosen_measures(_WHERE, metrics, black_box)
+    seed = check_count(_WHERE, "rng", rng, 0)
+    pictures = named_pictures(_WHERE, images, black_box)
+    truth = classes_of(_WHERE, labels, pictures, black_box)
+    rule = Rule.check(_WHERE, wrong, least_score, labelled=labels is not None)
+    kept = None if store is None else MapStore.at(_WHERE, store)
+    if kept is not None:
+        _check_names(chosen, measures)
+        settled_key(black_box, _WHERE, "store")
+    answers = None if cache is None else as_cache(cache)
+    if answers is not None:
+        settled_key(black_box, _WHERE, "cache")
+    check_baselines(_WHERE, black_box, pictures, chosen, measures)
+    carried.check(n_jobs)
+
+    plan = Plan(budgets, measures, seed, kept, answers)
+    facts, dropped, works = {}, {}, []
+    with nullcontext() if answers is None else answers.opened() as known:
+        for number, (name, picture) in enumerate(pictures.items()):
+            shown, settled = Shown.of(black_box, name, number, picture, truth.get(name), known)
+            facts[name] = shown.facts
+            reason = rule.reason(shown.facts)
+            if reason is not None:
+                dropped[name] = reason
                 continue
-        for some, outcome in _Work(bound, name, number, picture, chosen, budgets, asked, seed, folder)():
-            rows += some
-            outcomes.append(outcome)
-    return Comparison(rows, dropped, outcomes)
+            keys = {} if kept is None else _keys(settled, picture, number, chosen, plan)
+            works += [Work(carried, shown, group, plan, keys) for group in grouped(chosen)]
+    finished: dict[tuple[str, str, int], Finished] = {}
+    total = sum(len(work.methods) for work in works) * len(budgets)
+    with tqdm(total=total, desc="maps", disable=None if progress else True) as bar:
+        for work, found in side_by_side(Work.__call__, works, n_jobs):
+            finished.update({(work.shown.name, one.about["method"], one.about["n_queries"]): one for one in found})
+            bar.update(len(found))
+    order = [(name, one.name, n) for name in pictures if name not in dropped for one in chosen for n in budgets]
+    rows = [row for key in order for row in finished[key].rows]
+    outcomes = [finished[key].outcome for key in order]
+    _tell_constant(outcomes)
+    high_is_good = {measure.name: measure.high_is_good for measure in measures}
+    return Comparison(rows, dropped, outcomes, facts, high_is_good)
 
 
-def _methods(given: Sequence[object]) -> tuple[Method, ...]:
-    chosen: list[Method] = []
-    for one in given:
-        if isinstance(one, str):
-            if one not in METHODS:
-                raise ValueError(invalid("compare", "methods", one, "one of " + ", ".join(map(repr, METHODS))))
-            chosen.append(METHODS[one]())
-        elif isinstance(one, Method):
-            chosen.append(one)
-        else:
-            valid = "names, or callables with `name` and `least`"
-            raise TypeError(invalid("compare", "methods", one, valid, "See legstat.comparison.method.Method."))
-    names = [method.name for method in chosen]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(invalid("compare", "methods", names, "one or more different methods"))
-    return tuple(chosen)
+def _keys(
+    settled: Response, image: FloatArray, number: int, methods: Sequence[Method], plan: Plan
+) -> dict[tuple[str, int], str]:
+    """What determines a map, as the key under which the store has it."""
+    common = (FORMAT, settled_key(settled, _WHERE, "store"), array_sha256(image), image.shape, plan.seed, number)
+    return {
+        (method.name, budget): value_sha256(*common, repr(method), budget)[0]
+        for method in methods
+        for budget in plan.budgets
+    }
+
+
+def _check_names(methods: Sequence[Method], measures: Sequence[Measure]) -> None:
+    """A store finds things again by their `repr`, which Python's own does not give."""
+    given: list[tuple[str, Method | Measure]] = [("methods", one) for one in methods]
+    given += [("metrics", one) for one in measures]
+    for argument, one in given:
+        if " at 0x" in repr(one):
+            valid = "of a class with a __repr__ that says its settings, where there is a store"
+            raise ValueError(invalid(_WHERE, argument, one, valid, "A dataclass has one."))
+
+
+def _tell_constant(outcomes: Sequence[Outcome]) -> None:
+    constant = [one for one in outcomes if one.saliency.size > 1 and one.saliency.min() == one.saliency.max()]
+    if constant:
+        warnings.warn(
+            f"legstat.compare: {len(constant)} of {len(outcomes)} maps are constant, first {constant[0]!r}: their cells "
+            "are ranked at random by the seed, and what is measured by ranks is chance.",
+            LegstatWarning,
+            stacklevel=3,
+        )

@@ -7,6 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from legstat._core.typing import FloatArray
 from legstat.responses.base import Response
+from legstat.sampling.cache import QueryCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,9 @@ class MethodMap:
     saliency : ndarray of shape (p1, p2)
         High where important.
     n_queries : int
-        Evaluations spent, f(x0) included.
+        Evaluations that the map stands on, f(x0) included.
+    cached : int
+        How many of these a cache answered, so that they were not made again.
 
     Examples
     --------
@@ -29,6 +32,7 @@ class MethodMap:
 
     saliency: FloatArray = field(repr=False)
     n_queries: int
+    cached: int = 0
 
     def __repr__(self) -> str:
         rows, columns = self.saliency.shape
@@ -40,7 +44,9 @@ class Method(Protocol):
     """A way to make a map with a counted number of evaluations.
 
     `name` is what tables call it, `least` the fewest evaluations that it can work with; called with response, picture,
-    budget and seed, it gives a `MethodMap`.
+    budget and seed, it gives a `MethodMap`. Two methods are the same where their `repr` is: a store keeps maps under
+    it. Methods with one attribute `draws` are seeded alike, so that they can share what was asked. A method that has
+    an attribute `baseline` is refused before any map where a picture equals that baseline.
 
     Examples
     --------
@@ -59,3 +65,23 @@ class Method(Protocol):
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map of `image` (C, H, W) with at most `n_queries` evaluations; the same `rng`, the same bits."""
+
+
+@runtime_checkable
+class Caching(Protocol):
+    """A method whose answers a `QueryCache` can keep.
+
+    Examples
+    --------
+    >>> from legstat.comparison.methods.own import LegMap
+    >>> isinstance(LegMap(), Caching)
+    True
+    """
+
+    def cached_in(self, cache: QueryCache) -> Method:
+        """The same method, asking through that cache."""
+
+
+def draws_of(method: Method) -> str:
+    """Methods for which this is the same are seeded alike."""
+    return str(getattr(method, "draws", method.name))

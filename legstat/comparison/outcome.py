@@ -43,22 +43,14 @@ class Outcome:
 
     def to_json(self) -> JSON:
         """All of it in lists and numbers, without loss."""
-        curves = {
-            kind: {"fractions": one.fractions.tolist(), "scores": one.scores.tolist(), "baseline": one.baseline,
-                   "tied": one.tied, "n_queries": one.n_queries}
-            for kind, one in self.curves.items()
-        }  # fmt: skip
+        curves = {kind: one.to_json() for kind, one in self.curves.items()}
         about = {"method": self.method, "n_queries": self.n_queries, "picture": self.picture}
         return {**about, "saliency": self.saliency.tolist(), "curves": curves}
 
     @classmethod
     def from_json(cls, about: JSON) -> Self:
         """What `to_json` wrote."""
-        curves = {
-            kind: Curve(kind, np.array(one["fractions"]), np.array(one["scores"]), one["baseline"], one["tied"],
-                        one["n_queries"])
-            for kind, one in about["curves"].items()
-        }  # fmt: skip
+        curves = {kind: Curve.from_json(one) for kind, one in about["curves"].items()}
         named = (about["method"], about["n_queries"], about["picture"])
         return cls(*named, np.array(about["saliency"], dtype=np.float64), curves)
 

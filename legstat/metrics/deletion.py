@@ -11,12 +11,13 @@ Khorram and Li, I-GOS, 2020).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
 from legstat._core.checks import check_count, check_within
 from legstat._core.errors import invalid
-from legstat._core.typing import AnyArray, FloatArray
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.metrics.masked import Answering, MaskedPicture, check_map, ranked, removed_shares
 from legstat.metrics.references import ReferenceName, reference_picture
 
@@ -59,6 +60,17 @@ class Curve:
         """Area under the curve by the trapezoid rule, over the share of cells that it covers."""
         covered = self.fractions[-1] - self.fractions[0]
         return float(np.trapezoid(self.scores, self.fractions) / covered)
+
+    def to_json(self) -> JSON:
+        """All of it in lists and numbers, without loss."""
+        arrays = {"fractions": self.fractions.tolist(), "scores": self.scores.tolist()}
+        return {"kind": self.kind, **arrays, "baseline": self.baseline, "tied": self.tied, "n_queries": self.n_queries}
+
+    @classmethod
+    def from_json(cls, about: JSON) -> Self:
+        """What `to_json` wrote."""
+        arrays = np.array(about["fractions"], dtype=np.float64), np.array(about["scores"], dtype=np.float64)
+        return cls(about["kind"], *arrays, about["baseline"], about["tied"], about["n_queries"])
 
     def __repr__(self) -> str:
         return f"<Curve of {self.kind}, {self.baseline}: area {self.area:.4g} over {len(self.scores)} points>"

@@ -26,9 +26,9 @@ def _without(value: object, names: tuple[str, ...]) -> object:
     return value
 
 
-def settled_key(response: Response) -> str:
-    """What the scores of a settled response depend on."""
-    return _described(response, _IDLE + _SETTLED + _GROUNDS)
+def settled_key(response: Response, where: str = "query", name: str = "cache") -> str:
+    """What the scores of a settled response depend on; ValueError about the argument `name` where that is not known."""
+    return _described(response, _IDLE + _SETTLED + _GROUNDS, where, name)
 
 
 def anchor_key(response: Response, image: FloatArray) -> str:
@@ -36,7 +36,7 @@ def anchor_key(response: Response, image: FloatArray) -> str:
     return value_sha256(FORMAT, _described(response, _IDLE), image)[0]
 
 
-def _described(response: Response, but: tuple[str, ...]) -> str:
+def _described(response: Response, but: tuple[str, ...], where: str = "query", name: str = "cache") -> str:
     about = response.describe()
     if about.get("fingerprint_complete") is False:
         gaps = about.get("fingerprint_gaps", ())
@@ -47,5 +47,5 @@ def _described(response: Response, but: tuple[str, ...]) -> str:
             if about.get("kind") == "torch":
                 remedy = f"{seen}A function with an attribute `fingerprint` that calls the module may be cached."
         valid = "left out for a response that cannot be told from others"
-        raise ValueError(invalid("query", "cache", f"with {response!r}", valid, remedy))
+        raise ValueError(invalid(where, name, f"with {response!r}", valid, remedy))
     return json.dumps(_without({**about, "fingerprint": response.fingerprint}, but), sort_keys=True)

@@ -166,7 +166,7 @@ class SampleSizeStudy:
         ValueError
             If the file holds something else, or is in use by another run.
         """
-        from legstat.studies.parallel import side_by_side
+        from legstat._core.parallel import side_by_side
         from legstat.studies.replicates import run_task
 
         file = None if path is None else Path(path)
@@ -233,7 +233,7 @@ class SampleSizeStudy:
 
     def _references(self, store: Store, file: Path | None, n_jobs: int | None) -> dict[str, Reference]:
         """What a subject's cells are compared with; each is made once, and kept."""
-        from legstat.studies.parallel import side_by_side
+        from legstat._core.parallel import side_by_side
         from legstat.studies.replicates import run_reference
 
         if self.subject is None:

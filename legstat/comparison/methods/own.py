@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,20 +12,44 @@ from legstat._core.typing import FloatArray
 from legstat.comparison.method import MethodMap
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
+from legstat.metrics.references import ReferenceName
 from legstat.responses.base import Response
 from legstat.samples.sample import QuerySample
+from legstat.sampling.cache import QueryCache
 from legstat.sampling.defaults import default_design, default_operator
 from legstat.sampling.query import query
 
 
-def _sample(response: Response, image: FloatArray, shape: tuple[int, int] | None, n: int, rng: Any) -> QuerySample:
-    operator = default_operator(get_conventions("default"), design_given=False)
-    design = default_design(image.shape[-2:], operator, shape, None)
-    return query(response, image, design, n, perturbation=operator, rng=rng, progress=False)
+@dataclass(frozen=True)
+class _Own:
+    """What both have in common: one sample, by the defaults of `legstat.explain`, the same for both where seeded alike."""
+
+    shape: tuple[int, int] | None = None
+    name: str = ""
+    least: int = 100
+    baseline: ReferenceName = field(default="blur", init=False, repr=False)
+    draws: str = field(default="leg", init=False, repr=False)
+    cache: QueryCache | None = field(default=None, repr=False, compare=False)
+
+    def cached_in(self, cache: QueryCache) -> Self:
+        """The same method, asking through a cache: budgets then share their first draws, and LEG-TV those of LEG."""
+        return replace(self, cache=cache)
+
+    def _sample(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> QuerySample:
+        operator = default_operator(get_conventions("default"), design_given=False)
+        design = default_design(image.shape[-2:], operator, self.shape, None)
+        return query(
+            response, image, design, n_queries, perturbation=operator, rng=rng, cache=self.cache, progress=False
+        )
+
+
+def _counted(sample: QuerySample) -> tuple[int, int]:
+    """Evaluations that a sample stands on, and how many of them a cache answered."""
+    return sample.ledger.spent + sample.ledger.cached, sample.ledger.cached
 
 
 @dataclass(frozen=True)
-class LegMap:
+class LegMap(_Own):
     """LEG in deletion coordinates, with the defaults of `legstat.explain`.
 
     Parameters
@@ -41,18 +65,16 @@ class LegMap:
     402
     """
 
-    shape: tuple[int, int] | None = None
     name: str = "leg"
-    least: int = 100
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map, signed."""
-        sample = _sample(response, image, self.shape, n_queries, rng)
-        return MethodMap(np.array(LEG(sample).fit().saliency), sample.ledger.spent)
+        sample = self._sample(response, image, n_queries, rng)
+        return MethodMap(np.array(LEG(sample).fit().saliency), *_counted(sample))
 
 
 @dataclass(frozen=True)
-class LegTvMap:
+class LegTvMap(_Own):
     """LEG-TV in deletion coordinates at the held-out L, with the defaults of `legstat.explain`.
 
     Parameters
@@ -66,12 +88,10 @@ class LegTvMap:
     'legtv'
     """
 
-    shape: tuple[int, int] | None = None
     name: str = "legtv"
-    least: int = 100
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map, signed."""
-        sample = _sample(response, image, self.shape, n_queries, rng)
+        sample = self._sample(response, image, n_queries, rng)
         chosen = LEGTV(sample).fit_path(progress=False).select("heldout")
-        return MethodMap(np.array(chosen.saliency), sample.ledger.spent)
+        return MethodMap(np.array(chosen.saliency), *_counted(sample))

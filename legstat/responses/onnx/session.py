@@ -245,6 +245,9 @@ class Session:
         return {key: value for key, value in self.__dict__.items() if key not in ("_session", "_binding", "_lock")}
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        """Open the session again in this process."""
+        """Open the session again in this process, with no more threads than the process was given."""
         self.__dict__.update(state)
+        share = os.environ.get("OMP_NUM_THREADS", "")  # joblib's workers have their part of the processors there
+        if share.isdecimal() and int(share):
+            self._threads = min(self._threads, int(share))
         self._open()

@@ -18,7 +18,8 @@ def side_by_side(
     """(argument, result) as they are finished, in whatever order.
 
     Every call computes on one BLAS thread: its sums then do not depend on how many calls run at a time, and these do
-    not get into each other's way.
+    not get into each other's way. Threads of other kinds are the calls' own: joblib's processes are started with their
+    share of the processors in ``OMP_NUM_THREADS``.
 
     Parameters
     ----------
@@ -36,7 +37,7 @@ def side_by_side(
     """
     calls = [joblib.delayed(_numbered)(work, number, one) for number, one in enumerate(given)]
     # here for backends of threads, which share one limit; in `_numbered` for those of processes
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1, user_api="blas"):
         try:
             parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
         except ValueError:  # "multiprocessing" hands nothing over before all is done: a few at a time, then
@@ -49,5 +50,5 @@ def side_by_side(
 
 
 def _numbered(work: Callable[[Given], Result], number: int, given: Given) -> tuple[int, Result]:
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1, user_api="blas"):
         return number, work(given)

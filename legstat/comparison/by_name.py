@@ -1,0 +1,46 @@
+"""The methods that `compare` knows by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from legstat._core.errors import invalid
+from legstat.comparison.method import Method
+from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
+from legstat.comparison.methods.games import KernelShap
+from legstat.comparison.methods.masks import Occlusion, Rise
+from legstat.comparison.methods.own import LegMap, LegTvMap
+from legstat.comparison.methods.regressions import LimeCells, LimeSuperpixels
+from legstat.comparison.methods.variances import Hsic, SobolIndices
+
+METHODS: dict[str, Callable[[], Method]] = {
+    method().name: method
+    for method in (
+        *(LegMap, LegTvMap, Rise, LimeCells, LimeSuperpixels, KernelShap, SobolIndices, Hsic, Occlusion),
+        *(CentreMap, RandomMap, EdgeMap),
+    )
+}
+"""The methods that `compare` knows by name."""
+
+
+def chosen_methods(where: str, given: Sequence[object], budgets: Sequence[int]) -> tuple[Method, ...]:
+    """The methods of names or methods, or an error about `methods`, or about a budget below a method's least."""
+    chosen: list[Method] = []
+    for one in given:
+        if isinstance(one, str):
+            if one not in METHODS:
+                raise ValueError(invalid(where, "methods", one, "one of " + ", ".join(map(repr, METHODS))))
+            chosen.append(METHODS[one]())
+        elif isinstance(one, Method) and not isinstance(one, type):
+            chosen.append(one)
+        else:
+            valid = "names, or callables with `name` and `least`"
+            raise TypeError(invalid(where, "methods", one, valid, "See legstat.comparison.method.Method."))
+    names = [method.name for method in chosen]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(invalid(where, "methods", names, "one or more different methods"))
+    for method in chosen:
+        if budgets and min(budgets) < method.least:
+            got = f"{min(budgets)} for {method.name!r}"
+            raise ValueError(invalid(where, "n_queries", got, f"at least {method.least} for that method"))
+    return tuple(chosen)

@@ -1,0 +1,352 @@
+"""What a map is measured by: the metrics that need no truth, under one protocol, and by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
+from legstat.designs.grid import Grid
+from legstat.metrics.deletion import Curve, deletion, insertion
+from legstat.metrics.faithfulness import infidelity, patch_deletions, road
+from legstat.metrics.masking import Masking, key_size, masking_curve
+from legstat.metrics.references import ReferenceName
+from legstat.responses.base import Response
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measure says of a map, and what it asked for that.
+
+    Attributes
+    ----------
+    value : float
+        The number.
+    n_queries : int
+        Evaluations.
+    censored : bool
+        The number is only known to be larger than `value`.
+    curve : Curve or None
+        The curve that the number is the area of.
+
+    Examples
+    --------
+    >>> Measured(0.25, 57)
+    Measured(value=0.25, n_queries=57, censored=False)
+    """
+
+    value: float
+    n_queries: int
+    censored: bool = False
+    curve: Curve | None = field(default=None, repr=False, compare=False)
+
+
+@runtime_checkable
+class Measure(Protocol):
+    """A number for a map. `name` is what tables call it, `high_is_good` says which maps it prefers.
+
+    Two measures are the same where their `repr` is: under it a store keeps what was measured.
+
+    Examples
+    --------
+    >>> isinstance(DeletionArea(), Measure)
+    True
+    """
+
+    @property
+    def name(self) -> str:
+        """What tables call it."""
+
+    @property
+    def high_is_good(self) -> bool:
+        """Whether large values are good."""
+
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
+        """The number for the map `saliency` of the picture `image`; `rng` is the same for every map of a picture."""
+
+
+def told_apart(saliency: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """The map itself; in place of a constant one, whose cells have no order, cells of its sign in a random order."""
+    if np.ptp(saliency) > 0.0 or saliency.size == 1:
+        return saliency
+    sign = -1.0 if saliency.flat[0] < 0.0 else 1.0
+    return np.asarray(sign * (1.0 + rng.permutation(saliency.size).reshape(saliency.shape)), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class DeletionArea:
+    """Area under the deletion curve; see `legstat.metrics.deletion`.
+
+    Parameters
+    ----------
+    baseline, steps : as there
+        Of the curve.
+
+    Examples
+    --------
+    >>> DeletionArea(baseline="zeros")
+    DeletionArea(baseline='zeros', steps=56, name='deletion', high_is_good=False)
+    """
+
+    baseline: ReferenceName = "blur"
+    steps: int = 56
+    name: str = "deletion"
+    high_is_good: bool = False
+
+    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+        """The area."""
+        curve = deletion(response, image, told_apart(saliency, rng), baseline=self.baseline, steps=self.steps, rng=rng)
+        return Measured(curve.area, curve.n_queries, curve=curve)
+
+
+@dataclass(frozen=True)
+class InsertionArea:
+    """Area under the insertion curve; see `legstat.metrics.insertion`.
+
+    Parameters
+    ----------
+    baseline, steps : as there
+        Of the curve.
+
+    Examples
+    --------
+    >>> InsertionArea().high_is_good
+    True
+    """
+
+    baseline: ReferenceName = "blur"
+    steps: int = 56
+    name: str = "insertion"
+    high_is_good: bool = True
+
+    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+        """The area."""
+        curve = insertion(response, image, told_apart(saliency, rng), baseline=self.baseline, steps=self.steps, rng=rng)
+        return Measured(curve.area, curve.n_queries, curve=curve)
+
+
+@dataclass(frozen=True)
+class DifferenceOf:
+    """One measure minus another; what they share with others in a comparison is asked for once.
+
+    Parameters
+    ----------
+    first, second : Measure
+        The two.
+    name : str
+        What tables call the difference.
+    high_is_good : bool, default True
+        Which maps it prefers.
+
+    Examples
+    --------
+    >>> DifferenceOf().name
+    'insertion_minus_deletion'
+    """
+
+    first: Measure = InsertionArea()
+    second: Measure = DeletionArea()
+    name: str = "insertion_minus_deletion"
+    high_is_good: bool = True
+
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
+        """The difference, both measures with draws of their own."""
+        a, b = (one(response, image, saliency, draws) for one, draws in zip(self.parts, rng.spawn(2), strict=True))
+        return self.of(a, b)
+
+    @property
+    def parts(self) -> tuple[Measure, Measure]:
+        """The two measures."""
+        return self.first, self.second
+
+    def of(self, a: Measured, b: Measured) -> Measured:
+        """The difference of what was measured."""
+        return Measured(a.value - b.value, a.n_queries + b.n_queries)
+
+
+@dataclass(frozen=True)
+class KeySizeShare:
+    """Share of cells to mask until the first choice changes; see `legstat.metrics.key_size`.
+
+    Parameters
+    ----------
+    masking, steps : as there
+        How cells are masked, and how many shares are tried.
+
+    Examples
+    --------
+    >>> KeySizeShare("distance").name
+    'key_size'
+    """
+
+    masking: Masking = "black"
+    steps: int = 56
+    name: str = "key_size"
+    high_is_good: bool = False
+
+    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+        """The share, censored where no share that was tried changes the choice."""
+        found = key_size(response, image, told_apart(saliency, rng), masking=self.masking, steps=self.steps, rng=rng)
+        return Measured(found.size, found.n_queries, found.censored)
+
+
+@dataclass(frozen=True)
+class LogOddsRatio:
+    """Mean log-odds ratio over 5, 10, ..., 40 % of cells masked; see `legstat.metrics.masking_curve`.
+
+    Parameters
+    ----------
+    masking : as there
+        How cells are masked.
+
+    Examples
+    --------
+    >>> LogOddsRatio("black").high_is_good
+    False
+    """
+
+    masking: Masking = "distance"
+    name: str = "log_odds_ratio"
+    high_is_good: bool = False
+
+    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+        """The mean; very negative is good."""
+        curve = masking_curve(response, image, told_apart(saliency, rng), masking=self.masking, rng=rng)
+        return Measured(float(curve.log_odds_ratios[1:].mean()), curve.n_queries)
+
+
+@dataclass(frozen=True)
+class PatchCorrelation:
+    """Rank correlation with the effects of deleting single patches; see `legstat.metrics.patch_deletions`.
+
+    Parameters
+    ----------
+    baseline, patches : as there
+        The map is summed over patches at the picture's resolution, so its cells need not divide them. A picture
+        smaller than that has a patch a pixel. Where map or effects are constant there is no order, and 0 is given.
+
+    Examples
+    --------
+    >>> PatchCorrelation(patches=(2, 2)).patches
+    (2, 2)
+    """
+
+    baseline: ReferenceName = "blur"
+    patches: tuple[int, int] = (4, 4)
+    name: str = "patch_correlation"
+    high_is_good: bool = True
+
+    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: object) -> Measured:
+        """The correlation."""
+        height, width = image.shape[-2:]
+        # the largest numbers of patches that divide the picture, up to those asked for
+        rows, columns = (
+            max(n for n in range(1, most + 1) if size % n == 0)
+            for size, most in zip((height, width), self.patches, strict=True)
+        )
+        pixels = Grid((saliency.shape[0], saliency.shape[1])).lift(saliency, height, width)
+        found = patch_deletions(response, image, pixels, patches=(rows, columns), baseline=self.baseline)
+        return Measured(float(np.nan_to_num(found.correlation, nan=0.0)), found.n_queries)
+
+
+@dataclass(frozen=True)
+class Infidelity:
+    """Infidelity under deletions of squares, the map's scale fitted; see `legstat.metrics.infidelity`.
+
+    Parameters
+    ----------
+    baseline, side, draws : as there
+        Squares have at most the map's own sides.
+
+    Examples
+    --------
+    >>> Infidelity(draws=100).draws
+    100
+    """
+
+    baseline: ReferenceName = "blur"
+    side: int = 4
+    draws: int = 200
+    name: str = "infidelity"
+    high_is_good: bool = False
+
+    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: object) -> Measured:
+        """The infidelity."""
+        side = min(self.side, *saliency.shape)
+        found = infidelity(
+            response, image, saliency, baseline=self.baseline, side=side, draws=self.draws, rng=rng
+        )
+        return Measured(found, self.draws + 1)
+
+
+@dataclass(frozen=True)
+class RoadArea:
+    """Area under ROAD's curve, the most important cells removed first; see `legstat.metrics.road`.
+
+    Parameters
+    ----------
+    noise : as there
+        On the pixels that are filled in.
+
+    Examples
+    --------
+    >>> RoadArea().name
+    'road'
+    """
+
+    noise: float = 0.01
+    name: str = "road"
+    high_is_good: bool = False
+
+    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+        """The area from 0 to 90 % removed."""
+        curve = road(response, image, told_apart(saliency, rng), noise=self.noise, rng=rng)
+        return Measured(curve.area, curve.n_queries, curve=curve)
+
+
+MEASURES: dict[str, Callable[[], Measure]] = {
+    measure().name: measure
+    for measure in (
+        *(DeletionArea, InsertionArea, DifferenceOf, KeySizeShare, LogOddsRatio),
+        *(PatchCorrelation, Infidelity, RoadArea),
+    )
+}
+"""The measures that `compare` knows by name."""
+NEED_CLASSES = KeySizeShare
+"""What asks for the network's first choice, which plain functions lack."""
+
+
+def chosen_measures(where: str, given: Sequence[object], response: Response) -> tuple[Measure, ...]:
+    """The measures of names or measures, or an error about the argument `metrics`."""
+    chosen: list[Measure] = []
+    for one in given:
+        if isinstance(one, str):
+            if one not in MEASURES:
+                raise ValueError(invalid(where, "metrics", one, "one of " + ", ".join(map(repr, MEASURES))))
+            chosen.append(MEASURES[one]())
+        elif isinstance(one, Measure) and not isinstance(one, type):
+            chosen.append(one)
+        else:
+            valid = "names, or callables with `name` and `high_is_good`"
+            raise TypeError(invalid(where, "metrics", one, valid, "See legstat.comparison.measures.Measure."))
+    names = [measure.name for measure in chosen]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(invalid(where, "metrics", names, "one or more different metrics"))
+    for measure in chosen:
+        if isinstance(measure, NEED_CLASSES) and not response.has_classes:
+            raise ValueError(invalid(where, "metrics", measure.name, "left out for a function, which has no classes"))
+    return tuple(chosen)
+
+
+def primitive(measure: Measure) -> tuple[Measure, ...]:
+    """The measures that are made for this one."""
+    return measure.parts if isinstance(measure, DifferenceOf) else (measure,)
+
