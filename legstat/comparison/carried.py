@@ -7,9 +7,6 @@ import inspect
 import pickle
 from collections.abc import Callable
 
-import joblib
-from joblib.externals import cloudpickle
-
 from legstat._core.errors import invalid
 from legstat.responses.base import Response
 
@@ -48,9 +45,13 @@ class Carried:
         TypeError
             It cannot be sent.
         """
+        import joblib
+
         if self._payload is None:
             try:
-                self._payload = cloudpickle.dumps(self._source)
+                # functions of a script or a notebook go along by value
+                wrapped = joblib.wrap_non_picklable_objects(self._source, keep_wrapper=False)
+                self._payload = pickle.dumps(wrapped)
             except (TypeError, AttributeError, pickle.PicklingError) as error:
                 remedy = f"Pass a function of no argument that opens it, or n_jobs=1. ({type(error).__name__}: {error})"
                 raise TypeError(
@@ -60,6 +61,8 @@ class Carried:
 
     def check(self, n_jobs: int | None) -> None:
         """TypeError where workers in processes of their own are asked for, and the source cannot be sent there."""
+        import joblib
+
         backend, _ = joblib.parallel.get_active_backend()
         if joblib.effective_n_jobs(n_jobs) > 1 and not backend.uses_threads:
             _ = self.payload

@@ -12,7 +12,6 @@ from tqdm import tqdm
 from legstat._core.checks import check_count
 from legstat._core.digests import array_sha256, value_sha256
 from legstat._core.errors import LegstatWarning, invalid
-from legstat._core.parallel import side_by_side
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.comparison.by_name import METHODS, chosen_methods
 from legstat.comparison.carried import Carried, Source
@@ -130,6 +129,8 @@ def compare(
     >>> found
     <Comparison: methods 2, budgets 1, pictures 3, metrics 4>
     """
+    from legstat._core.parallel import side_by_side  # joblib takes long to load
+
     for name, given in {"methods": methods, "n_queries": n_queries, "metrics": metrics}.items():
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise TypeError(invalid(_WHERE, name, given, f"a list, such as [{given!r}]"))
@@ -206,8 +207,8 @@ def _tell_constant(outcomes: Sequence[Outcome]) -> None:
     constant = [one for one in outcomes if one.saliency.size > 1 and one.saliency.min() == one.saliency.max()]
     if constant:
         warnings.warn(
-            f"legstat.compare: {len(constant)} of {len(outcomes)} maps are constant, first {constant[0]!r}: their cells "
-            "are ranked at random by the seed, and what is measured by ranks is chance.",
+            f"legstat.compare: {len(constant)} of {len(outcomes)} maps are constant, first {constant[0]!r}: their "
+            "cells are ranked at random by the seed, and what is measured by ranks is chance.",
             LegstatWarning,
             stacklevel=3,
         )

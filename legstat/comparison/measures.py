@@ -99,7 +99,9 @@ class DeletionArea:
     name: str = "deletion"
     high_is_good: bool = False
 
-    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
         """The area."""
         curve = deletion(response, image, told_apart(saliency, rng), baseline=self.baseline, steps=self.steps, rng=rng)
         return Measured(curve.area, curve.n_queries, curve=curve)
@@ -125,7 +127,9 @@ class InsertionArea:
     name: str = "insertion"
     high_is_good: bool = True
 
-    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
         """The area."""
         curve = insertion(response, image, told_apart(saliency, rng), baseline=self.baseline, steps=self.steps, rng=rng)
         return Measured(curve.area, curve.n_queries, curve=curve)
@@ -192,7 +196,9 @@ class KeySizeShare:
     name: str = "key_size"
     high_is_good: bool = False
 
-    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
         """The share, censored where no share that was tried changes the choice."""
         found = key_size(response, image, told_apart(saliency, rng), masking=self.masking, steps=self.steps, rng=rng)
         return Measured(found.size, found.n_queries, found.censored)
@@ -217,7 +223,9 @@ class LogOddsRatio:
     name: str = "log_odds_ratio"
     high_is_good: bool = False
 
-    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
         """The mean; very negative is good."""
         curve = masking_curve(response, image, told_apart(saliency, rng), masking=self.masking, rng=rng)
         return Measured(float(curve.log_odds_ratios[1:].mean()), curve.n_queries)
@@ -281,9 +289,7 @@ class Infidelity:
     def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: object) -> Measured:
         """The infidelity."""
         side = min(self.side, *saliency.shape)
-        found = infidelity(
-            response, image, saliency, baseline=self.baseline, side=side, draws=self.draws, rng=rng
-        )
+        found = infidelity(response, image, saliency, baseline=self.baseline, side=side, draws=self.draws, rng=rng)
         return Measured(found, self.draws + 1)
 
 
@@ -306,7 +312,9 @@ class RoadArea:
     name: str = "road"
     high_is_good: bool = False
 
-    def __call__(self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator) -> Measured:
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
         """The area from 0 to 90 % removed."""
         curve = road(response, image, told_apart(saliency, rng), noise=self.noise, rng=rng)
         return Measured(curve.area, curve.n_queries, curve=curve)
@@ -349,4 +357,3 @@ def chosen_measures(where: str, given: Sequence[object], response: Response) -> 
 def primitive(measure: Measure) -> tuple[Measure, ...]:
     """The measures that are made for this one."""
     return measure.parts if isinstance(measure, DifferenceOf) else (measure,)
-

@@ -1,4 +1,4 @@
-"""The pictures of a comparison as they stand before the black box: which class is explained, and is it the right one."""
+"""The pictures of a comparison before the black box: which class is explained, and is it the right one."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ def check_baselines(
 ) -> None:
     """ValueError where a picture equals a baseline by which a method or a measure would take something from it."""
     users: dict[str, str] = {}
-    for one in (*methods, *(part for measure in measures for part in primitive(measure))):
+    parts = [part for measure in measures for part in primitive(measure)]
+    everything: list[Method | Measure] = [*methods, *parts]
+    for one in everything:
         baseline = getattr(one, "baseline", None)
         if isinstance(baseline, str):
             users.setdefault(baseline, one.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -14,14 +14,17 @@ from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON, FloatArray
+from legstat.comparison.measures import MEASURES
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.statistics import mean_ranks, paired_differences, pseudo_values
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HIGH_IS_GOOD = {"deletion": False, "insertion": True, "insertion_minus_deletion": True, "key_size": False}
-"""The metrics, and whether large values are good."""
+    from legstat.comparison.tables import SummaryTable
+
+HIGH_IS_GOOD = {name: measure().high_is_good for name, measure in MEASURES.items()}
+"""The metrics that are known by name, and whether large values are good."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +34,19 @@ class Comparison:
     Attributes
     ----------
     rows : list of dict
-        ``method``, ``n_queries`` (the budget), ``spent`` (evaluations of the map), ``picture``, ``metric``, ``value``,
-        ``censored``.
+        ``method``, ``n_queries`` (the budget), ``spent`` (evaluations that the map stands on), ``cached`` (those of
+        them that a cache answered), ``picture``, ``target`` and ``target_label`` (the class that is explained),
+        ``probability`` (its at x0), ``grid`` (of the map), ``tied`` (cells that share their value with another one:
+        the seed ranks them), ``metric``, ``value``, ``censored``, ``asked`` (evaluations of that metric).
     dropped : dict
         Pictures that were left out, with the reason.
     outcomes : list of Outcome
         The maps and their curves, for figures: ``method``, ``n_queries``, ``picture``, ``saliency``, ``curves``.
+    pictures : dict
+        Of every picture, dropped ones too: ``target``, ``target_label``, ``probability``, ``score``, ``first_choice``,
+        ``label`` (the true class, where given) and ``right`` (None without a label).
+    high_is_good : dict
+        Of every metric, whether large values are good.
 
     Examples
     --------
@@ -52,6 +62,8 @@ class Comparison:
     rows: Sequence[JSON] = field(repr=False)
     dropped: dict[str, str] = field(default_factory=dict)
     outcomes: Sequence[Outcome] = field(default=(), repr=False)
+    pictures: dict[str, JSON] = field(default_factory=dict, repr=False)
+    high_is_good: Mapping[str, bool] = field(default_factory=lambda: dict(HIGH_IS_GOOD), repr=False)
 
     def to_frame(self) -> pd.DataFrame:
         """The rows as a data frame."""
@@ -59,7 +71,7 @@ class Comparison:
 
         return pd.DataFrame(list(self.rows))
 
-    def summary(self, *, level: float = 0.95) -> pd.DataFrame:
+    def summary(self, *, level: float = 0.95) -> SummaryTable:
         """Mean of each method, budget and metric, with its standard error, interval and mean rank.
 
         Parameters
@@ -69,22 +81,24 @@ class Comparison:
 
         Returns
         -------
-        pandas.DataFrame
+        SummaryTable
+            A data frame that prints as a table for each metric:
             ``metric``, ``n_queries``, ``method``, ``mean``, ``std_error``, ``low``, ``high``, ``rank``,
-            ``rank_std_error``, ``censored`` (share of pictures), ``spent`` (mean). Means of key sizes are restricted
-            means by Kaplan and Meier, up to the largest share that every method was tried at.
+            ``rank_std_error``, ``censored`` (share of pictures), ``spent`` (mean), ``pictures``. Means of a metric with
+            censored values, such as key sizes, are restricted means by Kaplan and Meier, up to the largest value that
+            every method was tried at.
         """
-        import pandas as pd
+        from legstat.comparison.tables import SummaryTable
 
         share = check_level("Comparison.summary", "level", level)
-        rows = []
+        rows, index = [], self._index()
         for metric, budget, methods, values in self._tables():
             n = values.shape[1]
             errors = values.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(methods), np.nan)
             width = scipy.stats.t.ppf(0.5 + share / 2.0, max(n - 1, 1)) * errors
-            ranks, rank_errors = mean_ranks(values, high_is_good=HIGH_IS_GOOD[metric])
+            ranks, rank_errors = mean_ranks(values, high_is_good=self.high_is_good[metric])
             for i, method in enumerate(methods):
-                mine = self._of(metric, budget, method)
+                mine = index[metric, budget, method].values()
                 rows.append(
                     {
                         "metric": metric,
@@ -101,7 +115,64 @@ class Comparison:
                         "pictures": n,
                     }
                 )
+        found = SummaryTable(rows)
+        found.attrs = {"level": share, "dropped": len(self.dropped), "high_is_good": dict(self.high_is_good)}
+        return found
+
+    def ranks(self) -> pd.DataFrame:
+        """Mean rank of each method over the pictures, for each metric and budget; 1 is best.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``metric``, ``n_queries``, ``method``, ``rank`` (ties share their mean rank), ``std_error`` (bootstrap over
+            pictures), ``first`` (share of pictures at which no method is better), in the order of the ranks.
+        """
+        import pandas as pd
+
+        rows: list[JSON] = []
+        for metric, budget, methods, values in self._tables():
+            good = self.high_is_good[metric]
+            ranks, errors = mean_ranks(values, high_is_good=good)
+            best = values.max(axis=0) if good else values.min(axis=0)
+            first = (values == best).mean(axis=1)
+            rows += [
+                {
+                    "metric": metric,
+                    "n_queries": budget,
+                    "method": methods[i],
+                    "rank": ranks[i],
+                    "std_error": errors[i],
+                    "first": first[i],
+                }
+                for i in np.argsort(ranks, kind="stable")
+            ]
         return pd.DataFrame(rows)
+
+    def evaluations(self) -> pd.DataFrame:
+        """What was asked of the black box in all, for each method and budget.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``method``, ``n_queries``, ``maps``, ``spent`` (evaluations that the maps stand on), ``cached`` (those of
+            them that a cache answered, and were not made), ``metrics`` (evaluations of the metrics, beside these).
+        """
+        import pandas as pd
+
+        totals: dict[tuple[str, int], JSON] = {}
+        seen: set[tuple[str, int, str]] = set()
+        for row in self.rows:
+            method, budget, map_ = row["method"], row["n_queries"], (row["method"], row["n_queries"], row["picture"])
+            empty = {"method": method, "n_queries": budget, "maps": 0, "spent": 0, "cached": 0, "metrics": 0}
+            total = totals.setdefault((method, budget), empty)
+            total["metrics"] += row.get("asked", 0)
+            if map_ not in seen:
+                seen.add(map_)
+                total["maps"] += 1
+                total["spent"] += row["spent"]
+                total["cached"] += row.get("cached", 0)
+        return pd.DataFrame(list(totals.values()))
 
     def differences(self, against: str, *, at: int | None = None, level: float = 0.95) -> pd.DataFrame:
         """Paired differences of every method and budget to one of them, with simultaneous intervals.
@@ -153,7 +224,7 @@ class Comparison:
                 raise ValueError(invalid(where, "pictures", len(differences[0]), "at least 2 for a standard error"))
             found = paired_differences(np.array(differences), share)
             for i, (method, budget) in enumerate(labels):
-                sign = 1.0 if HIGH_IS_GOOD[metric] else -1.0
+                sign = 1.0 if self.high_is_good[metric] else -1.0
                 certain = found.low[i] > 0.0 or found.high[i] < 0.0
                 rows.append(
                     {
@@ -178,6 +249,8 @@ class Comparison:
             "rows": list(self.rows),
             "dropped": self.dropped,
             "outcomes": [one.to_json() for one in self.outcomes],
+            "pictures": self.pictures,
+            "high_is_good": dict(self.high_is_good),
         }
         write_text(path, json_text(about) + "\n")
 
@@ -194,29 +267,33 @@ class Comparison:
         if not isinstance(about, dict) or about.get("legstat") != "Comparison" or about.get("schema") != 1:
             raise ValueError(invalid("Comparison.load", "path", str(path), "a file that Comparison.save wrote"))
         outcomes = [Outcome.from_json(one) for one in about.get("outcomes", [])]
-        return cls(about["rows"], about["dropped"], outcomes)
+        known = {**HIGH_IS_GOOD, **about.get("high_is_good", {})}
+        return cls(about["rows"], about["dropped"], outcomes, about.get("pictures", {}), known)
 
     def __repr__(self) -> str:
         sizes = [len({row[name] for row in self.rows}) for name in ("method", "n_queries", "picture", "metric")]
         return "<Comparison: methods {}, budgets {}, pictures {}, metrics {}>".format(*sizes)
 
-    def _of(self, metric: str, budget: int, method: str) -> list[JSON]:
-        wanted = {"metric": metric, "n_queries": budget, "method": method}
-        return [row for row in self.rows if all(row[name] == value for name, value in wanted.items())]
+    def _index(self) -> dict[tuple[str, int, str], dict[str, JSON]]:
+        """Rows by (metric, budget, method), then by picture."""
+        index: dict[tuple[str, int, str], dict[str, JSON]] = {}
+        for row in self.rows:
+            index.setdefault((row["metric"], row["n_queries"], row["method"]), {})[row["picture"]] = row
+        return index
 
     def _tables(self) -> list[tuple[str, int, list[str], FloatArray]]:
         """(metric, budget, methods, values of shape (methods, pictures)), pictures in one order everywhere."""
         pictures = list(dict.fromkeys(row["picture"] for row in self.rows))
-        tables = []
+        index, tables = self._index(), []
         for metric in dict.fromkeys(row["metric"] for row in self.rows):
-            until = min((row["value"] for row in self.rows if row["metric"] == metric and row["censored"]), default=1.0)
+            hidden = [row["value"] for row in self.rows if row["metric"] == metric and row["censored"]]
             for budget in sorted({row["n_queries"] for row in self.rows}):
                 methods = list(dict.fromkeys(row["method"] for row in self.rows if row["n_queries"] == budget))
                 values = []
                 for method in methods:
-                    mine = {row["picture"]: row for row in self._of(metric, budget, method)}
+                    mine = index[metric, budget, method]
                     raw = np.array([mine[picture]["value"] for picture in pictures])
-                    hidden = np.array([mine[picture]["censored"] for picture in pictures], dtype=bool)
-                    values.append(pseudo_values(raw, hidden, until) if metric == "key_size" else raw)
+                    censored = np.array([mine[picture]["censored"] for picture in pictures], dtype=bool)
+                    values.append(pseudo_values(raw, censored, min(hidden)) if hidden else raw)
                 tables.append((metric, budget, methods, np.array(values)))
         return tables

@@ -150,9 +150,7 @@ class Finished:
         parts = dict.fromkeys(part for measure in self.measures for part in primitive(measure))
         measured = {part.name: self.found.measured[repr(part)] for part in parts}
         curves = {name: one.curve for name, one in measured.items() if one.curve is not None}
-        return Outcome(
-            self.about["method"], self.about["n_queries"], self.shown.name, self.found.made.saliency, curves
-        )
+        return Outcome(self.about["method"], self.about["n_queries"], self.shown.name, self.found.made.saliency, curves)
 
     @property
     def rows(self) -> list[JSON]:

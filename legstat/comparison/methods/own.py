@@ -22,7 +22,7 @@ from legstat.sampling.query import query
 
 @dataclass(frozen=True)
 class _Own:
-    """What both have in common: one sample, by the defaults of `legstat.explain`, the same for both where seeded alike."""
+    """What both have in common: one sample by the defaults of `legstat.explain`, the same for both from one seed."""
 
     shape: tuple[int, int] | None = None
     name: str = ""

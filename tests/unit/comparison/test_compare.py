@@ -30,15 +30,17 @@ def found(network, images) -> ls.Comparison:
 def test_rows_are_the_metrics_of_the_methods_maps(found, network, images):
     frame = found.to_frame()
     assert len(frame) == 3 * 2 * 4 * 4
-    for name, image in images.items():
+    for number, (name, image) in enumerate(images.items()):
         bound, _ = network.bind(image)
         rows = frame[(frame.picture == name) & (frame.method == "centre") & (frame.n_queries == 40)]
         values = dict(zip(rows.metric, rows.value, strict=True))
         centre = CentreMap((8, 8))(bound, image, 0, 0).saliency
-        assert values["deletion"] == ls.metrics.deletion(bound, image, centre).area
-        assert values["insertion"] == ls.metrics.insertion(bound, image, centre).area
+        ties = [np.random.default_rng([1, number]) for _ in range(3)]  # the seed's, for each picture
+        assert values["deletion"] == ls.metrics.deletion(bound, image, centre, rng=ties[0]).area
+        assert values["insertion"] == ls.metrics.insertion(bound, image, centre, rng=ties[1]).area
         assert values["insertion_minus_deletion"] == values["insertion"] - values["deletion"]
-        assert values["key_size"] == ls.metrics.key_size(bound, image, centre).size
+        assert values["key_size"] == ls.metrics.key_size(bound, image, centre, rng=ties[2]).size
+        assert (rows.asked.tolist(), set(rows.tied)) == ([57, 57, 0, rows.asked.iloc[-1]], {64})
     assert (frame[frame.method == "rise"].spent == frame[frame.method == "rise"].n_queries).all()
 
 
