@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import pandas as pd  # noqa: TID253  # only `Comparison.summary` loads this module
 
 from legstat.report.summary import printable
 from legstat.report.tables import EscapedSummary, summary_of
