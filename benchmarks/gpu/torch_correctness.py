@@ -60,6 +60,9 @@ def main() -> None:
     if len(names) > 1 or asked.device == "cpu":
         several = ["cpu", "cpu"] if asked.device == "cpu" else [f"cuda:{i}" for i in range(len(names))]
         runs[f"float32, {len(several)} devices"] = {"device": several}
+    # first of all: CUDA graphs keep pools of their own, which would count towards the limit
+    memory = does_not_fit(module, image, asked) if asked.device.startswith("cuda") else "not on the CPU"
+    print("memory:", memory, flush=True)
     rows = []
     for name, options in runs.items():
         rows.append({"run": name, **errors(module, image, asked, exact, options)})
@@ -72,7 +75,7 @@ def main() -> None:
         cuda=torch.version.cuda,
         cudnn=torch.backends.cudnn.version(),
         tf32_switches_by_default=switches(),
-        memory=does_not_fit(module, image, asked) if asked.device.startswith("cuda") else "not on the CPU",
+        memory=memory,
     )
 
 

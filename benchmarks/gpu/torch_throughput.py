@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=4096)
     parser.add_argument("--batches", type=int, nargs="*", default=[16, 64, 256])
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--runs", nargs="*", default=list(RUNS), choices=list(RUNS))
     asked = parser.parse_args()
     on_cuda = asked.device.startswith("cuda")
     if on_cuda and not torch.cuda.is_available():
@@ -78,7 +79,8 @@ def main() -> None:
     name = torch.cuda.get_device_name(asked.device) if on_cuda else "CPU"
     print("device:", name, flush=True)
     module, rows = resnet(width=asked.width), []
-    for label, settings in RUNS.items():
+    for label in asked.runs:
+        settings = RUNS[label]
         for batch in asked.batches:
             rows.append({"run": label, "batch": batch, **compare(module, asked, batch, settings)})
             print(rows[-1], flush=True)

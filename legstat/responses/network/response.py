@@ -19,7 +19,7 @@ from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.responses.base import ImageShape
-from legstat.responses.network.company import ALIKE, compare_company
+from legstat.responses.network.company import compare_company
 from legstat.responses.network.evaluation import NetworkEvaluation
 from legstat.responses.network.labels import Target, check_labels
 from legstat.responses.network.outputs import (
@@ -66,6 +66,7 @@ class NetworkResponse(NetworkEvaluation):
         self._prior = prior
         self._x0: JSON = {}
         self._company: JSON | None = None
+        self._tried: dict[int, JSON] = {}
         settled = choices.classes(None)
         if isinstance(prior, Decision) and settled is not None and choices.n_classes is not None:
             decision = replace(prior, kind=for_one_class(prior.kind, choices.n_classes))
@@ -94,9 +95,12 @@ class NetworkResponse(NetworkEvaluation):
     """Whether evaluations beyond the budget cost nothing but time, so that more than x0 may be tried at `bind`."""
 
     @property
-    def _coarse(self) -> bool:
-        """Whether the network computes in less than single precision, and rounds otherwise in another batch."""
-        return False
+    def _alike(self) -> float | None:
+        """Relative difference that rounding alone may make in another batch; None: what the outputs' type rounds away.
+
+        A network that computes in less than single precision says so here.
+        """
+        return None
 
     # -- settling ------------------------------------------------------------------------------------------------
 
@@ -142,18 +146,24 @@ class NetworkResponse(NetworkEvaluation):
         if self._batch_open:
             settled.batch_size = self._usual_batch_size(image.shape)
         if self._runs_here and settled.batch_size > 1 and self._company is None:  # else it is known
-            settled._try_company(rounded(image, self.dtype), outputs)
+            settled._judge_company(rounded(image, self.dtype), outputs)
         return settled, float(values[0])
 
-    def _try_company(self, image: AnyArray, first: NDArray[np.generic]) -> None:
-        """Go over to one picture at a time, with a warning, where answers depend on the batch."""
+    def _judge_company(self, image: AnyArray, first: NDArray[np.generic]) -> None:
+        """Go over to one picture at a time, with a warning, where answers depend on the batch.
+
+        That is the network's way, not the picture's: it is tried once for each size of a batch, and all copies of this
+        response know what was found.
+        """
 
         def outputs(images: AnyArray, size: int) -> NDArray[np.generic]:
             return self.with_batch_size(size).class_outputs(images)
 
-        allowed = ALIKE[2] if self._coarse else None
-        self._company = compare_company(self._choices.where, outputs, image, first, self.batch_size, allowed)
-        self.trials = self._company["evaluations"]
+        size = self.batch_size
+        if size not in self._tried:
+            self._tried[size] = compare_company(self._choices.where, outputs, image, first, size, self._alike)
+            self.trials = self._tried[size]["evaluations"]
+        self._company = self._tried[size]
         if self._company["alike"]:
             return
         self.batch_size = 1

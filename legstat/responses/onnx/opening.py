@@ -85,9 +85,10 @@ def onnx_response(
         Devices, precision, buffers, whether another provider may stand in, further options of the provider.
     compose : {"auto", "outside", "inside"}
         Where perturbed pictures are made: here, or by nodes in front of the graph, so that only the cells' numbers go
-        into the session. "auto": outside, unless ``query(..., batch_size="auto")`` or `tune_batch_size` measures that
-        inside is faster. On a CPU inside gains 2 % at most and costs up to 14 % (``benchmarks/results/fused.json``);
-        it stays because what it spares is the pictures' way to a device, which only a device can show.
+        into the session. "auto": inside on a device, where that spares the pictures' way there (1.5 to 1.9 times
+        as many a second on an H100, ``benchmarks/results/gpu_onnx_throughput.json``); outside on a CPU, unless
+        ``query(..., batch_size="auto")`` or `tune_batch_size` measures that inside is faster: there it gains 2 % at
+        most and costs up to 14 % (``benchmarks/results/fused.json``).
 
     Returns
     -------
@@ -162,7 +163,7 @@ def onnx_response(
     if free_batch_axis:
         response.free_batch_axis()
     response.verify_provider()
-    return response
+    return response.with_compose("inside") if compose == "auto" and response.spares_transfer else response
 
 
 def reopen_onnx(

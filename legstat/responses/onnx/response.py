@@ -126,6 +126,12 @@ class OnnxResponse(ComposingResponse):
 
     # -- the perturbation inside the graph -----------------------------------------------------------------------
 
+    @property
+    def spares_transfer(self) -> bool:
+        """Whether pictures made inside the graph are made on a device with a memory of its own, and can be."""
+        rounds = self._input_dtype.kind != "u" or self._runner.facts.opset >= 11  # see `prepend`
+        return self._runner.session.memory != "cpu" and rounds
+
     def _inside_scorer(self, recipe: Recipe) -> Scorer:
         """What scores pictures that are made inside the graph.
 
@@ -167,7 +173,7 @@ class OnnxResponse(ComposingResponse):
     def _verify_inside(self, inside: NDArray[np.generic], outside: NDArray[np.generic]) -> None:
         """Note how far two ways to the same outputs differ; refuse the one inside if it is too far."""
         difference = relative_difference(inside, outside)
-        allowed = _SAME if self._runner.session.provider == CPU else ALIKE[2 if self._coarse else 4]
+        allowed = _SAME if self._runner.session.provider == CPU else self._alike or ALIKE[4]
         self._runner.checks["inside"] = {
             "works": difference <= allowed,
             "evaluations": 2 * len(inside),
@@ -182,8 +188,8 @@ class OnnxResponse(ComposingResponse):
     # ------------------------------------------------------------------------------------------------------------
 
     @property
-    def _coarse(self) -> bool:
-        return self._runner.settings.tf32 or self._input_dtype == np.float16
+    def _alike(self) -> float | None:
+        return ALIKE[2] if self._runner.settings.tf32 or self._input_dtype == np.float16 else None
 
     def _first(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
         """At x0: where logits inside the graph are read, the declared probabilities must follow from them."""

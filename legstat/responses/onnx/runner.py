@@ -30,7 +30,10 @@ from legstat.responses.onnx.settings import SessionSettings
 def is_out_of_memory(error: Exception) -> bool:
     """Whether ONNX Runtime's error says that a batch did not fit (it has no class of its own for that)."""
     text = str(error).lower()
-    words = ("out of memory", "failed to allocate memory", "bad allocation", "bad_alloc", "cudaerrormemoryallocation")
+    words = (
+        *("out of memory", "failed to allocate memory", "bad allocation", "bad_alloc", "cudaerrormemoryallocation"),
+        "is smaller than requested bytes",  # the arena, where `gpu_mem_limit` holds it back
+    )
     return isinstance(error, MemoryError) or any(word in text for word in words)
 
 

@@ -13,6 +13,7 @@ from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.perturbations.recipe import AheadScorer, Recipe, Scorer
 from legstat.responses.base import ImageShape
+from legstat.responses.network.company import ALIKE
 from legstat.responses.network.composing import Compose, ComposingResponse
 from legstat.responses.network.evaluation import usual_batch_size
 from legstat.responses.network.outputs import Decision, joined
@@ -85,6 +86,13 @@ class TorchResponse(ComposingResponse):
     def _usual_batch_size(self, shape: Sequence[int | None]) -> int:
         on_cpu = self._devices[0].type == "cpu"
         return usual_batch_size(shape) * (1 if on_cpu else _MORE_ON_A_DEVICE * len(self._devices))
+
+    @property
+    def _alike(self) -> float | None:
+        # bfloat16 keeps 8 bits, float16 and TF32 11; a batch of another size takes other kernels, which round otherwise
+        if self._settings.autocast is not None or self._weight_dtype.itemsize == 2:
+            return COMPILED_TOLERANCE["autocast"]
+        return ALIKE[2] if self._settings.tf32 else None
 
     # -- evaluation ----------------------------------------------------------------------------------------------
 

@@ -113,3 +113,46 @@ def test_what_was_tried_stands_in_the_ledger_and_is_not_tried_again(tmp_path: Pa
     assert again.ledger.trials == 0
     np.testing.assert_array_equal(again.responses, sample.responses)
     assert again.response["company"] == about
+
+
+def test_one_response_tries_it_once_whatever_the_pictures_and_the_copies(tmp_path: Path) -> None:
+    f = onnx_response(linear_model(tmp_path / "m.onnx", shape=SHAPE).path, target=1)
+    first = ls.query(f, X0, DESIGN, n_queries=41, rng=0, progress=False)
+    other = ls.query(f.rescored("logit"), 1 - X0, DESIGN, n_queries=41, rng=0, progress=False)
+    assert first.ledger.trials > other.ledger.trials == 0
+    assert other.response["company"] == first.response["company"]
+    smaller = ls.query(f, X0, DESIGN, n_queries=41, rng=0, batch_size=3, progress=False)
+    assert smaller.ledger.trials == 3 + 3  # another size of a batch may take other kernels
+
+
+def test_what_was_found_once_holds_for_the_next_picture_and_is_said_again(tmp_path: Path) -> None:
+    f = onnx_response(dynamic(tmp_path / "m.onnx"), target=1)
+    for picture, tried in ((X0, True), (1 - X0, False)):
+        with pytest.warns(LegstatWarning, match=SAID):
+            settled, _ = f.bind(picture)
+        assert settled.batch_size == 1
+        assert (settled.trials > 0) == tried
+
+
+def test_without_single_precision_company_may_round_otherwise() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Slightly(torch.nn.Module):
+        """A picture's company changes 4 in a thousand of its outputs, as bfloat16 kernels were seen to."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = torch.nn.Linear(48, CLASSES)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.dense(x.flatten(1)).float() * (1 + 4e-3 * (len(x) > 1))
+
+    with torch.random.fork_rng():
+        module = Slightly()
+    for settings in (ls.TorchSettings(autocast="bfloat16"), ls.TorchSettings(tf32=True)):
+        f, _ = ls.torch_response(module, target=1, output_kind="logits", settings=settings, batch_size=8).bind(X0)
+        assert f.describe()["company"]["alike"], settings
+        assert f.batch_size == 8
+    with pytest.warns(LegstatWarning, match=SAID):
+        f, _ = ls.torch_response(module, target=1, output_kind="logits", batch_size=8).bind(X0)
+    assert f.batch_size == 1

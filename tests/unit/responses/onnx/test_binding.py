@@ -19,6 +19,7 @@ from legstat.responses.onnx import binding as module
 from legstat.responses.onnx.binding import Binding, load_runtime
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.onnx.runner import is_out_of_memory
 from tests.helpers_onnx import linear_model
 
 SHAPE = (3, 4, 8)
@@ -292,3 +293,28 @@ def test_on_a_cuda_device(tmp_path: Path, compose: Any, rng: np.random.Generator
     for size in (1, 7, 16, 40):
         found = cuda.with_batch_size(size).scorer(recipe)(z, None)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)  # float32 sums of 96 in another order
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Error in execution: Non-zero status code returned while running Add node. Status Message: bfc_arena.cc:360 "
+        "AllocateRawInternal(size_t, bool, Stream*) Available memory of 253476352 is smaller than requested bytes of "
+        "635830272",
+        "CUDA failure 2: out of memory",
+        "Failed to allocate memory for requested buffer of size 635830272",
+    ],
+)
+def test_what_the_runtime_says_of_full_memory_is_known(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+    assert not is_out_of_memory(RuntimeError("Non-zero status code returned while running Add node: shapes differ"))
+
+
+def test_pictures_are_made_on_a_device_where_there_is_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    f = onnx_response(path, target=1)
+    assert not f.spares_transfer
+    assert f.compose == "auto"
+    # the session is the CPU's; only its opening is told that its memory lies elsewhere
+    monkeypatch.setattr(OnnxResponse, "spares_transfer", True)
+    assert onnx_response(path, target=1).compose == "inside"
+    assert onnx_response(path, target=1, compose="outside").compose == "outside"
