@@ -234,6 +234,42 @@ def test_certificates_of_general_programs_know_no_unit() -> None:
         assert found[0].primal_residual == pytest.approx(expected, rel=1e-12)
 
 
+def _row_by_row(
+    D: np.ndarray, A: np.ndarray, a: np.ndarray, w: np.ndarray, L: float, g: np.ndarray, z: np.ndarray, y: np.ndarray
+) -> dict[str, float]:
+    """What a certificate is to say of g, z and y, by loops over the rows of D and of A; of the gap the numerator."""
+    objective = dual = edges = rows = 0.0
+    for row, weight, one in zip(D, w, z, strict=True):
+        h = float(row @ g)
+        objective += weight * abs(h)
+        edges = max(edges, weight * abs(h) - float(np.clip(one, -weight, weight)) * h)
+    for row, target, one in zip(A, a, y, strict=True):
+        dual += target * one - L * abs(one)
+        rows = max(rows, L * abs(one) - one * (target - row @ g))
+    hidden = sum(abs(float(D[:, i] @ np.clip(z, -w, w) - A[:, i] @ y) * g[i]) for i in range(len(g)))
+    gap = abs(objective - dual) + hidden
+    return {"dual_value": dual, "edges": edges, "rows": rows, "gap": gap, "objective": objective}
+
+
+@pytest.mark.parametrize("decides", ["edges", "rows"])
+def test_certificate_of_a_general_program_row_by_row(decides: str) -> None:
+    rng = np.random.default_rng(5)
+    D = graph.incidence(*graph.grid_edges((3, 4)), 12).toarray()
+    A, a, w = rng.standard_normal((9, 12)), rng.standard_normal(9), rng.uniform(0.2, 3.0, len(D))
+    program, L = GeneralProgram.dense(D, A, a, w), 0.3
+    unit = program.g_scale * w.max()
+    for _ in range(5):
+        # without multipliers the rows are slack, whatever the residuals; with many, they outweigh the edges
+        y = (0.01 if decides == "edges" else 100.0) * rng.standard_normal(9)
+        g, z = rng.standard_normal(12), rng.standard_normal(len(D))
+        found, truth = general_certificate(program, g, z, y, L), _row_by_row(D, A, a, w, L, g, z, y)
+        assert truth[decides] == max(truth["edges"], truth["rows"]) > 0
+        # sums of some 30 numbers in another order
+        assert found.complementarity == pytest.approx(truth[decides] / unit, rel=1e-12)
+        assert found.dual_value == pytest.approx(truth["dual_value"], rel=1e-12)
+        assert found.gap == pytest.approx(truth["gap"] / max(truth["objective"], 1e-3 * unit), rel=1e-12)
+
+
 def test_what_passes() -> None:
     parts = {"primal_residual": 1e-8, "dual_residual": 1e-8, "gap": 1e-8}
     assert Certificate(dual_value=1.0, complementarity=1.0, **parts).passed
