@@ -1,8 +1,8 @@
 """Coverage of LEG's intervals and bands, and error rates of its tests, as the study of coverage found them.
 
 The LEG paper gives no standard errors. legstat's are asymptotic, so what they cover at a given n is a question for
-repeated experiments: 792 rows of 200 samples each over responses, designs, perturbations, pairs and draws, at 100 units
-and at 20 units an unknown. The rows are read from ``docs/studies/coverage.json``, which
+repeated experiments: 792 rows of 200 samples each over responses, designs, perturbations, pairs and draws, at 100
+observations and at 20 an unknown. The rows are read from ``docs/studies/coverage.json``, which
 
     python -m tests.statistical.coverage --out docs/studies/coverage
 
@@ -21,41 +21,41 @@ from paper_style import BLUE, GREEN, GREY, ORANGE, figure, save
 
 CLAIM = (
     "Averaged over the experiments, nominal 90, 95 and 99 % intervals, and bands for all cells where they are offered, "
-    "are at most 0.5 % short of that at 100 units and at 20 units an unknown (HC3 covers more), and FWER and FDR stay "
+    "are at most 0.5 % short of that at 100 observations and at 20 an unknown (HC3 covers more), and FWER and FDR stay "
     "below nominal."
 )
 STUDY = Path(__file__).resolve().parents[1] / "docs" / "studies" / "coverage.json"
 KINDS = ("printed", "centred", "crossfit", "HC1", "HC2", "HC3")
 COLOURS = {0.9: GREY, 0.95: BLUE, 0.99: GREEN}
 RATES = {"fwer_step_down": ("FWER at 5 %", 0.05, ORANGE), "fdr_bh": ("FDR at 10 %", 0.1, BLUE)}
-UNITS = (100, 320)
+SIZES = (100, 320)
 JOINT_FROM = {"crossfit": 300, "HC1": 320, "HC2": 320}  # bands and FWER are refused below, with 16 unknowns
 Array = NDArray[np.float64]
 
 
-def column(rows: list[dict[str, Any]], kind: str, units: int, name: str) -> Array:
+def column(rows: list[dict[str, Any]], kind: str, n: int, name: str) -> Array:
     """One number of every experiment with that estimate of variance; empty where it is not offered."""
     joint = name.startswith(("simultaneous", "fwer"))
-    if joint and units < JOINT_FROM.get(kind, 0):
+    if joint and n < JOINT_FROM.get(kind, 0):
         return np.empty(0)
-    chosen = [r for r in rows if r["variance"] == kind and r["units"] == units]
+    chosen = [r for r in rows if r["variance"] == kind and r["units"] == n]
     if name in RATES:
         chosen = [r for r in chosen if r["exact_zeros"]]
     return np.array([r[name] for r in chosen], dtype=np.float64)
 
 
 def compute(path: Path = STUDY, seed: int = 0) -> dict[str, Any]:
-    """The study's numbers, one array for each estimate of variance, number of units and column."""
+    """The study's numbers, one array for each estimate of variance, number of observations and column."""
     rows = json.loads(path.read_text(encoding="utf-8"))["crossed"]
     names = [f"{what}_{level:g}" for what in ("pointwise", "simultaneous") for level in COLOURS] + list(RATES)
     data: dict[str, Any] = {"values": {}, "replicates": rows[0]["replicates"], "numbers": {}}
     for kind in KINDS:
-        for units in UNITS:
+        for n in SIZES:
             for name in names:
-                values = column(rows, kind, units, name)
+                values = column(rows, kind, n, name)
                 if values.size:
-                    data["values"][f"{kind} {units} {name}"] = values
-                    data["numbers"][f"{kind} {units} {name}"] = float(values.mean())
+                    data["values"][f"{kind} {n} {name}"] = values
+                    data["numbers"][f"{kind} {n} {name}"] = float(values.mean())
     return data
 
 
@@ -78,7 +78,7 @@ def check(data: dict[str, Any]) -> None:
 
 
 def plot(data: dict[str, Any], path: Path) -> None:
-    """Each experiment a dot, by estimate of variance and units; their mean a bar; nominal a dashed line."""
+    """Each experiment a dot, by estimate of variance and n; their mean a bar; nominal a dashed line."""
     drawn = figure(11.0, 3.4)
     axes = drawn.subplots(1, 3)
     panels = [
@@ -91,8 +91,8 @@ def plot(data: dict[str, Any], path: Path) -> None:
         for name, label, nominal, colour in columns:
             ax.axhline(nominal, color=colour, lw=0.8, ls="--")
             for i, kind in enumerate(KINDS):
-                for units, shift, marker in zip(UNITS, (-0.18, 0.18), ("o", "^"), strict=True):
-                    values = data["values"].get(f"{kind} {units} {name}")
+                for n, shift, marker in zip(SIZES, (-0.18, 0.18), ("o", "^"), strict=True):
+                    values = data["values"].get(f"{kind} {n} {name}")
                     if values is None:
                         continue
                     x = i + shift + jitter.uniform(-0.09, 0.09, values.size)
@@ -106,5 +106,5 @@ def plot(data: dict[str, Any], path: Path) -> None:
     axes[0].set_ylim(0.82, 1.005)
     axes[1].set_ylim(0.78, 1.005)
     axes[2].set_ylabel("share of false ones")
-    drawn.suptitle("left of each name: 100 units (dots); right: 320 units, 20 an unknown (triangles)", fontsize=8)
+    drawn.suptitle("left of each name: 100 observations (dots); right: 320, 20 an unknown (triangles)", fontsize=8)
     save(drawn, path)
