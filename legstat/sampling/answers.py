@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
 import warnings
@@ -16,6 +15,7 @@ import numpy as np
 from legstat._core.database import open_database, transaction
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.files import json_text, json_value
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.base import Response
 from legstat.sampling.cache_keys import FORMAT, anchor_key, settled_key
@@ -119,7 +119,7 @@ class Answers:
                 _dropped("f(x0)")
                 connection.execute("DELETE FROM anchors WHERE anchor = ? AND digest IS ?", (key, row[1]))
                 return None
-            facts: JSON = json.loads(row[0])
+            facts: JSON = json_value(row[0])
             return facts
 
         facts = self._try(read, None)
@@ -132,7 +132,7 @@ class Answers:
         if not np.isfinite(value):
             return
         key = anchor_key(response, image)
-        facts = json.dumps({"value": value.hex(), "description": settled.describe()})
+        facts = json_text({"value": value.hex(), "description": settled.describe()})
         row = (key, facts, _digest(key, facts.encode()))
         self._try(lambda connection: connection.execute("INSERT OR REPLACE INTO anchors VALUES (?, ?, ?)", row), None)
 

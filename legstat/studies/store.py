@@ -7,7 +7,6 @@ keeps a second copy of a replicate out; an exclusive lock keeps a second run out
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from legstat._core.database import open_database, transaction
+from legstat._core.files import json_text, json_value
 from legstat._core.typing import JSON
 
 FORMAT = 1
@@ -67,24 +67,24 @@ class Store:
 
     def add(self, cell: str, replicate: int, rows: Iterable[tuple[str, JSON]]) -> None:
         """Keep the rows (estimator, row) of a finished replicate: all of them or none."""
-        values = [(cell, replicate, estimator, json.dumps(row)) for estimator, row in rows]
+        values = [(cell, replicate, estimator, json_text(row)) for estimator, row in rows]
         with transaction(self._connection):
             self._connection.executemany("INSERT INTO replicates VALUES (?, ?, ?, ?)", values)
 
     def row(self, cell: str, replicate: int, estimator: str) -> JSON:
         """A row that is there."""
         text = "SELECT row FROM replicates WHERE cell = ? AND replicate = ? AND estimator = ?"
-        row: JSON = json.loads(self._connection.execute(text, (cell, replicate, estimator)).fetchone()[0])
+        row: JSON = json_value(self._connection.execute(text, (cell, replicate, estimator)).fetchone()[0])
         return row
 
     def reference(self, key: str) -> JSON | None:
         """A reference, if it is there."""
         found = self._connection.execute('SELECT payload FROM "references" WHERE key = ?', (key,)).fetchone()
-        return None if found is None else json.loads(found[0])
+        return None if found is None else json_value(found[0])
 
     def add_reference(self, key: str, payload: JSON) -> None:
         """Keep a reference."""
-        self._connection.execute('INSERT INTO "references" VALUES (?, ?)', (key, json.dumps(payload)))
+        self._connection.execute('INSERT INTO "references" VALUES (?, ?)', (key, json_text(payload)))
 
     def __enter__(self) -> Self:
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import signal
 import sqlite3
@@ -9,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -181,6 +184,26 @@ def test_a_replicate_is_kept_whole_or_not_at_all(tmp_path):
             store.add("cell", 0, [("three", {"error": 3.0}), ("two", {"error": 4.0})])
         assert store.done() == {("cell", 0, "one"), ("cell", 0, "two")}
         assert store.row("cell", 0, "two") == {"error": 2.0}
+
+
+def test_what_is_kept_is_strict_json(tmp_path):
+    """NaN and infinity are no JSON: another reader of the file would stop at them."""
+    row = {"error": math.nan, "L": math.inf, "seconds": 0.5}
+    with Store(tmp_path / "a.sqlite3") as store:
+        store.add("cell", 0, [("one", row)])
+        store.add_reference("key", row)
+        for kept in (store.row("cell", 0, "one"), store.reference("key")):
+            assert kept is not None
+            assert math.isnan(kept["error"])
+            assert (kept["L"], kept["seconds"]) == (math.inf, 0.5)
+    with closing(sqlite3.connect(tmp_path / "a.sqlite3")) as connection:
+        texts = [
+            *connection.execute("SELECT row FROM replicates"),
+            *connection.execute('SELECT payload FROM "references"'),
+        ]
+    assert len(texts) == 2
+    for (text,) in texts:
+        json.loads(text, parse_constant=pytest.fail)
 
 
 def test_a_second_run_is_refused_while_the_first_one_writes(tmp_path):
