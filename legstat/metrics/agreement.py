@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 
 import numpy as np
 
 from legstat._core.checks import check_count, check_positive, check_rng
-from legstat._core.errors import BackendUnavailableError, invalid
+from legstat._core.errors import invalid
+from legstat._core.optional import optional_module
 from legstat._core.pictures import check_picture
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.metrics.faithfulness import rank_correlation
@@ -75,7 +74,8 @@ def agreement(a: AnyArray, b: AnyArray) -> Agreement:
         raise ValueError(invalid("agreement", "b", two.shape, f"on the grid of a, {one.shape}"))
     if min(one.shape) < 7:
         raise ValueError(invalid("agreement", "a, b", one.shape, "of at least 7 x 7 cells, the window of SSIM"))
-    metrics, feature = _skimage("skimage.metrics"), _skimage("skimage.feature")
+    needed = ("scikit-image", "compare", "Structural similarity of maps")
+    metrics, feature = (optional_module(f"skimage.{part}", *needed) for part in ("metrics", "feature"))
     first, second = _scaled(one), _scaled(two)
     cell = max(min(one.shape) // 4, 2)
     hogs = [np.asarray(feature.hog(m, pixels_per_cell=(cell, cell), cells_per_block=(1, 1))) for m in (first, second)]
@@ -150,10 +150,3 @@ def max_sensitivity(
 def _scaled(values: FloatArray) -> FloatArray:
     span = np.ptp(values)
     return (values - values.min()) / span if span > 0 else np.zeros_like(values)
-
-
-def _skimage(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise BackendUnavailableError("scikit-image", "compare", "Structural similarity of maps") from error

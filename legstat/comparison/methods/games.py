@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from legstat._core.errors import BackendUnavailableError
+from legstat._core.optional import optional_module
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.comparison.asking import Asking, map_shape, resized
 from legstat.comparison.method import MethodMap
@@ -57,10 +56,7 @@ class KernelShap:
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map; f(x0) is asked for once more by shap, and counted."""
-        try:
-            shap = importlib.import_module("shap")
-        except ImportError as error:
-            raise BackendUnavailableError("shap", "compare", "KernelSHAP") from error
+        shap = optional_module("shap", "shap", "compare", "KernelSHAP")
         labels = superpixels(image, self.segments)
         asking = Asking(self.name, response, image, n_queries, self.baseline)
         players = int(labels.max()) + 1

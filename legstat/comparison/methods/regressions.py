@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy
 
-from legstat._core.errors import BackendUnavailableError
+from legstat._core.optional import optional_module
 from legstat._core.typing import FloatArray, IntArray
 from legstat.comparison.asking import Asking, map_shape, resized
 from legstat.comparison.method import MethodMap
@@ -121,10 +120,7 @@ class LimeSuperpixels:
 
 def superpixels(image: FloatArray, segments: int) -> IntArray:
     """Labels from 0 of SLIC's superpixels, shape (H, W)."""
-    try:
-        segmentation = importlib.import_module("skimage.segmentation")
-    except ImportError as error:
-        raise BackendUnavailableError("scikit-image", "compare", "Superpixels of a picture") from error
+    segmentation = optional_module("skimage.segmentation", "scikit-image", "compare", "Superpixels of a picture")
     channels = image if len(image) == 3 else np.repeat(image[:1], 3, axis=0)
     found = segmentation.slic(channels.transpose(1, 2, 0), n_segments=segments, compactness=10, start_label=0)
     # numbered without gaps, whatever the segmentation left out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from types import ModuleType
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from legstat._core.errors import BackendUnavailableError
+from legstat._core.optional import optional_module
 
 _SHAPES = 4
 """Shapes of batches whose buffers are kept: the full batch, the last one of a run, and those of a check."""
@@ -22,10 +21,7 @@ def load_runtime() -> ModuleType:
 
     Its names are re-exported from a compiled module, so type checkers see none of them: hence the import by name.
     """
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise BackendUnavailableError("onnxruntime", "onnx", "Running an ONNX file") from error
+    return optional_module("onnxruntime", "onnxruntime", "onnx", "Running an ONNX file")
 
 
 class RuntimeSession(Protocol):
