@@ -14,6 +14,7 @@ from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON, FloatArray
+from legstat.comparison.figures import Figures
 from legstat.comparison.measures import MEASURES
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.statistics import mean_ranks, paired_differences, pseudo_values
@@ -28,7 +29,7 @@ HIGH_IS_GOOD = {name: measure().high_is_good for name, measure in MEASURES.items
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Figures):
     """Several methods before one black box, at equal numbers of counted evaluations.
 
     Attributes

@@ -30,7 +30,7 @@ SIGNED, UNSIGNED = "RdBu_r", "YlOrBr"
 """Colour maps that readers with any common colour vision can tell. Red raises the score, blue lowers it; white is 0."""
 
 _SMALLEST_OVERLAY = 224
-_PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
+PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
 """Texts are shown as they are: labels hold dollars and backslashes that mean nothing."""
 _WIDER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC",
                 "Arial Unicode MS")  # fmt: skip
@@ -89,11 +89,11 @@ def plot_map(
     signed = len(results.channel_maps) == 1
     colours = _colours(signed, cmap)
     norm = _norm(values, signed, limit)
-    grey = np.ones(values.shape) if results.image is None else _grey(results.image)
-    ax.imshow(_blend(values, grey, colours, norm, alpha), interpolation="nearest")
+    grey = np.ones(values.shape) if results.image is None else grey_levels(results.image)
+    ax.imshow(shaded(values, grey, colours, norm, alpha), interpolation="nearest")
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_title(title if title is not None else _title(results), fontsize=10, **_PLAIN)
+    ax.set_title(title if title is not None else _title(results), fontsize=10, **PLAIN)
     if colorbar:
         figure = ax.get_figure(root=True)
         if figure is None:
@@ -101,7 +101,7 @@ def plot_map(
         numbers = ScalarFormatter(useMathText=True)
         numbers.set_powerlimits((-2, 3))
         bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.046, pad=0.03, format=numbers)
-        bar.set_label(_units(results), fontsize=8, **_PLAIN)
+        bar.set_label(_units(results), fontsize=8, **PLAIN)
         bar.ax.tick_params(labelsize=8)
         bar.ax.yaxis.get_offset_text().set_fontsize(8)
     return ax
@@ -128,7 +128,7 @@ def plot_explanation(leg: Shown, tv: ShownAtL, path: ShownPath | None = None, *,
     width, height = 0.6 + 3.2 * (2 + len(shown)), 3.5 if len(shown) > 1 else 3.3
     # one scale for all points of the path, so that they can be compared
     limit = max(float(np.abs(point.saliency).max()) for point in shown)
-    with _own_settings():
+    with own_settings():
         figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
         axes = figure.subplots(1, 2 + len(shown))
         _plot_picture(axes[0], leg)
@@ -159,8 +159,8 @@ def save_overlay(results: Shown, path: str | Path, *, alpha: float = 0.5, cmap: 
     """
     values = _values(results)
     signed = len(results.channel_maps) == 1
-    grey = np.ones(values.shape) if results.image is None else _grey(results.image)
-    pixels = _blend(values, grey, _colours(signed, cmap), _norm(values, signed, None), alpha)
+    grey = np.ones(values.shape) if results.image is None else grey_levels(results.image)
+    pixels = shaded(values, grey, _colours(signed, cmap), _norm(values, signed, None), alpha)
     image = Image.fromarray(np.round(255.0 * pixels).astype(np.uint8))
     factor = -(-_SMALLEST_OVERLAY // min(image.size)) if min(image.size) < _SMALLEST_OVERLAY else 1
     enlarged = image.resize((factor * image.width, factor * image.height), Image.Resampling.NEAREST)
@@ -178,12 +178,12 @@ def save_figure(figure: Figure, path: str | Path) -> None:
     path : str or Path
         File to write.
     """
-    with _own_settings(), replacing(path) as stream:
+    with own_settings(), replacing(path) as stream:
         figure.savefig(stream, format="png", backend="agg")
 
 
 @contextmanager
-def _own_settings() -> Iterator[None]:
+def own_settings() -> Iterator[None]:
     """matplotlib and numpy as delivered: users' settings may ask for TeX, absent fonts, or errors at underflow."""
     fonts = ["DejaVu Sans", *sorted(set(_WIDER_FONTS) & set(get_font_names()))]
     delivered = {name: value for name, value in rcParamsDefault.items() if name not in ("backend", "backend_fallback")}
@@ -198,10 +198,12 @@ def _plot_picture(ax: Axes, results: Shown) -> None:
         ax.set_axis_off()
         return
     planes = np.moveaxis(image, 0, -1)
-    ax.imshow(planes if planes.shape[-1] == 3 else _grey(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(
+        planes if planes.shape[-1] == 3 else grey_levels(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest"
+    )
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.set_title(_picture_title(results), fontsize=10, **_PLAIN)
+    ax.set_title(_picture_title(results), fontsize=10, **PLAIN)
 
 
 def _points(path: ShownPath, tv: ShownAtL, count: int) -> list[ShownAtL]:
@@ -216,7 +218,7 @@ def _values(results: Shown) -> FloatArray:
     return results.saliency if results.image is None else results.heatmap
 
 
-def _grey(image: FloatArray) -> FloatArray:
+def grey_levels(image: FloatArray) -> FloatArray:
     """Luma of a picture (ITU-R 601), or the mean of other channels than RGB."""
     luma = np.tensordot([0.299, 0.587, 0.114], image, axes=1) if len(image) == 3 else image.mean(axis=0)
     return np.asarray(luma, dtype=np.float64)
@@ -233,7 +235,7 @@ def _norm(values: FloatArray, signed: bool, limit: float | None) -> Normalize:
     return Normalize(-largest if signed else 0.0, largest)
 
 
-def _blend(values: FloatArray, grey: FloatArray, colours: Colormap, norm: Normalize, alpha: float) -> FloatArray:
+def shaded(values: FloatArray, grey: FloatArray, colours: Colormap, norm: Normalize, alpha: float) -> FloatArray:
     """Colours shaded by the picture, RGB of shape (H, W, 3)."""
     shade = (alpha + (1.0 - alpha) * grey)[..., None]
     return np.asarray(shade * colours(norm(values))[..., :3], dtype=np.float64)
