@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from legstat.comparison.statistics import pseudo_values
 from legstat.studies import SampleSizeStudy
 
 HOME = Path(__file__).resolve().parents[2] / "paper_figures"
@@ -23,6 +24,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig06": {"sides": (5, 8), "sparsities": (6, 24), "n_units": (500, 1000), "replicates": 4},
     "fig07": {"shifts": (0.3, 1.0, 5.0), "n": 400, "replicates": 15},
     "fig09": {},  # reads a table
+    "tab01": {},  # reads a table
 }
 
 
@@ -36,7 +38,7 @@ def maker(monkeypatch):
 
 def test_every_script_is_in_the_manifest_and_has_expected_numbers(maker):
     entries = maker.manifest()
-    assert sorted(e["script"] for e in entries.values()) == sorted(p.name for p in HOME.glob("fig*.py"))
+    assert sorted(e["script"] for e in entries.values()) == sorted(p.name for p in HOME.glob("[ft]*[0-9]_*.py"))
     assert set(entries) == set(SMALL)
     for name in entries:
         assert json.loads((HOME / "expected" / f"{name}.json").read_text(encoding="utf-8"))
@@ -88,6 +90,30 @@ def test_checks_notice_what_does_not_hold(maker):
     name = "fig06_p structured legtv/crossfit/bootstrap log p"
     with pytest.raises(AssertionError, match="no faster with p"):
         figure.check({**data, "slopes": {**data["slopes"], name: [2.0, 1.9, 2.1, 0.8, float("nan")]}})
+
+
+def test_table_1_notices_other_sizes(maker):
+    table = maker.load("tab01")
+    sizes = np.full((4, 6, 40), 0.2)
+    with pytest.raises(AssertionError, match=r"printed 0\.163"):
+        table.check(table.compute(sizes=sizes))
+    data = table.compute()
+    level = {key: [0.0, -0.1, 0.1, 1.0] for key in data["differences"]}
+    with pytest.raises(AssertionError, match="ahead of all rivals"):
+        table.check({**data, "differences": level})
+
+
+def test_table_1_is_what_the_authors_files_say(maker, data_dir, monkeypatch):
+    monkeypatch.setenv("LEGSTAT_DATA", str(data_dir))
+    table = maker.load("tab01")
+    data = table.compute()
+    table.check(data)
+    assert maker.compare("tab01", data) == []
+    # its restricted means are Kaplan and Meier's: one size and a twentieth of the pictures, for time
+    one = table.key_sizes(data_dir / "leg_tables")[0, 2, :25]
+    values = pseudo_values(np.minimum(one, 0.25), one >= 0.25, 0.25)
+    assert (one >= 0.25).any()
+    np.testing.assert_allclose(values, np.minimum(one, 0.25), rtol=1e-12)
 
 
 def test_stored_studies_are_what_the_package_computes(maker):

@@ -1,0 +1,143 @@
+"""Pictures whose cause is known: precision and earth mover's distance of every method that `compare` knows by name.
+
+Tetrominoes on 8 x 8 pixels in the manner of XAI-TRIS, four scenarios on two backgrounds; networks trained for each, to
+ONNX. Explained are test pictures that the network gets right. Each method is called as `compare` calls it, at the same
+number of counted evaluations, with draws of its own.
+
+Signed maps are judged by their absolute values, as in XAI-TRIS: what is missing tells the class as well. Maps whose
+zero means nothing (RISE, the centre, chance) are counted from their smallest value.
+
+Run: python benchmarks/study_ground_truth.py FOLDER (networks and finished pictures are kept there; a run goes on)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import warnings
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from tetromino_networks import train, write
+from timing import save
+
+import legstat as ls
+from legstat._core.digests import value_sha256
+from legstat._core.typing import FloatArray
+from legstat.comparison.compare import METHODS
+from legstat.comparison.statistics import paired_differences
+from legstat.simulate.tetrominoes import Background, Scenario
+
+TRAINED, HELD_OUT, PICTURES, SEED = 8000, 400, 20, 0
+SETTINGS = [(s, b) for s in get_args(Scenario) for b in get_args(Background)]
+EPOCHS = {"linear": 10, "mlp": 30, "cnn": 12}
+SIGNED = {"leg", "legtv", "lime_cells", "lime_superpixels", "kernelshap", "occlusion", "c_shapley"}
+RUNS = [("cnn", 500), ("mlp", 500), ("linear", 500), ("cnn", 100), ("cnn", 2000)]
+"""Networks and budgets, the most wanted first: a run may be stopped."""
+MEASURES = ("precision", "mass", "emd")
+
+
+def prepared(
+    folder: Path, scenario: str, background: str, kind: str
+) -> tuple[ls.Response, ls.simulate.Tetrominoes, float]:
+    """The trained network, the held-out pictures that it gets right, and its share of right answers."""
+    drawn = ls.simulate.tetrominoes(scenario, background, TRAINED + HELD_OUT, rng=SEED)  # type: ignore[arg-type]
+    path = folder / f"{scenario}-{background}-{kind}.onnx"
+    if not path.is_file():
+        images, labels = drawn.images[:TRAINED], drawn.labels[:TRAINED]
+        write(train(kind, images, labels, epochs=EPOCHS[kind], seed=SEED), path)
+    f = ls.onnx_response(path, preprocessing="unit", score="log_odds", threads=1)
+    held = slice(TRAINED, None)
+    right = f.class_outputs(drawn.images[held]).argmax(axis=1) == drawn.labels[held]
+    kept = np.flatnonzero(right)[:PICTURES] + TRAINED
+    return f, ls.simulate.Tetrominoes(drawn.images[kept], drawn.labels[kept], drawn.truths[kept]), float(right.mean())
+
+
+def measured(name: str, values: FloatArray, truth: FloatArray, seed: int) -> list[float]:
+    """Precision, share of mass inside, and XAI-TRIS' score 1 - earth mover's distance."""
+    judged = np.abs(values) if name in SIGNED else values - values.min()
+    if not judged.any():  # it says nothing: every cell alike
+        judged = np.ones_like(judged)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ls.LegstatWarning)  # of constant maps
+        precision = ls.metrics.precision(judged, truth, rng=seed)
+    return [precision, ls.metrics.mass_inside(judged, truth), 1.0 - ls.metrics.earth_mover(judged, truth)]
+
+
+def explained(folder: Path, scenario: str, background: str, kind: str, budget: int) -> list[dict[str, object]]:
+    """A row for each method and picture."""
+    f, found, accuracy = prepared(folder, scenario, background, kind)
+    facts = {"scenario": scenario, "background": background, "network": kind, "accuracy": accuracy, "n_queries": budget}
+    rows: list[dict[str, object]] = []
+    for number, (image, truth) in enumerate(zip(found.images, found.truths, strict=True)):
+        place = folder / f"{scenario}-{background}-{kind}-{budget}-{number}.json"
+        if not place.is_file():
+            bound, _ = f.bind(image)
+            mine = []
+            for name, make in METHODS.items():
+                method = make()
+                if method.least > budget:
+                    continue
+                rng = np.random.default_rng([SEED, number, int(value_sha256(name)[0][:8], 16)])
+                made = method(bound, image, budget, rng)
+                values = measured(name, made.saliency, truth, number)
+                mine.append({"method": name, "spent": made.n_queries, **dict(zip(MEASURES, values, strict=True))})
+            place.write_text(json.dumps(mine))
+        rows += [{**facts, "picture": number, **row} for row in json.loads(place.read_text())]
+    return rows
+
+
+def summarised(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Means with standard errors, and paired differences to chance and to RISE, over all settings of a network."""
+    table = []
+    for kind, budget in RUNS:
+        mine = [row for row in rows if row["network"] == kind and row["n_queries"] == budget]
+        groups = [("all", None), *((s, s) for s in get_args(Scenario)), *((b, b) for b in get_args(Background))]
+        for label, wanted in groups:
+            part = [row for row in mine if wanted is None or wanted in (row["scenario"], row["background"])]
+            methods = list(dict.fromkeys(str(row["method"]) for row in part))
+            for measure in MEASURES:
+                values = np.array(
+                    [[row[measure] for row in part if row["method"] == one] for one in methods], dtype=float
+                )
+                if not values.size:
+                    continue
+                against = {}
+                for reference in ("random", "rise"):
+                    others = [i for i, one in enumerate(methods) if one != reference]
+                    found = paired_differences(values[others] - values[methods.index(reference)], 0.95)
+                    for j, i in enumerate(others):
+                        against[methods[i], reference] = [found.means[j], found.low[j], found.high[j], found.pvalues[j]]
+                for i, method in enumerate(methods):
+                    row = {"network": kind, "n_queries": budget, "pictures of": label, "measure": measure}
+                    row |= {"method": method, "mean": values[i].mean(), "n": values.shape[1]}
+                    row["std_error"] = values[i].std(ddof=1) / np.sqrt(values.shape[1])
+                    for reference in ("random", "rise"):
+                        if (method, reference) in against:
+                            row[f"minus {reference}: mean, low, high, p"] = [
+                                round(v, 4) for v in against[method, reference]
+                            ]
+                    table.append(row)
+    return table
+
+
+def main() -> None:
+    """Run what is not there yet, then summarise what is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where networks and finished pictures are kept")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for kind, budget in RUNS:
+        for scenario, background in SETTINGS:
+            if kind == "linear" and scenario != "linear":
+                continue
+            rows += explained(options.folder, scenario, background, kind, budget)
+            print(kind, budget, scenario, background, f"{rows[-1]['accuracy']:.3f}", flush=True)
+    accuracies = {f"{r['network']} {r['scenario']} {r['background']}": r["accuracy"] for r in rows}
+    save("ground_truth", summarised(rows), pictures=PICTURES, accuracies=accuracies, settings=SETTINGS)
+
+
+if __name__ == "__main__":
+    main()
