@@ -127,6 +127,20 @@ def banded(shape: tuple[int, int] = (5, 6)) -> tuple[GeneralProgram, np.ndarray,
     return program, pinv_t @ sigma, pinv_t @ b
 
 
+def blocks(
+    shape: tuple[int, int] = (6, 6), common: float = 0.0, seed: int = 1
+) -> tuple[GeneralProgram, np.ndarray, np.ndarray]:
+    """Sigma of blocks of 1, 2 and 4 cells, on or off, and a part that all cells share; the program, A and a."""
+    difference, pinv_t = _dense_parts(shape)
+    down, across = (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) for n in shape)
+    sigma = sum(np.kron(np.clip(1 - down / s, 0, None), np.clip(1 - across / s, 0, None)) for s in (1, 2, 4)) / 12
+    v = np.full(sigma.shape[0], common) if common else None
+    b = sigma @ regions(shape, seed=seed) + 0.02 * _gauss(shape, seed)
+    sparse_sigma = sparse.csr_array(sigma)
+    program = GeneralProgram.lifted(difference.T @ difference, difference, sparse_sigma, b, common=v)
+    return program, pinv_t @ (sigma + common**2), pinv_t @ b
+
+
 def zero_boundary(shape: tuple[int, int] = (5, 4)) -> tuple[GeneralProgram, np.ndarray, np.ndarray]:
     """The structured design on a padded grid, sigma = 1; the program, A and a."""
     difference = padded_difference(shape)
@@ -143,6 +157,8 @@ GENERALS: dict[str, Callable[[], tuple[GeneralProgram, np.ndarray, np.ndarray]]]
     "empirical, huge": lambda: empirical(scale=1e12),
     "isotropic": isotropic,
     "banded": banded,
+    "blocks": blocks,
+    "blocks, common part": lambda: blocks(common=0.3),
     "zero boundary": zero_boundary,
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
+import scipy
 
 from legstat._core.conventions import Boundary, Channels
 from legstat._core.errors import invalid
@@ -94,6 +95,14 @@ class GaussianDesign(GaussianLaw):
         rows = self.scale**2 * self.matrix.sum(axis=1)
         constant = np.ptp(rows) <= 1e-12 * np.abs(rows).max()
         return float(rows.mean()) if constant and self.grid.boundary == "free" else None
+
+    @cached_property
+    def sparse_parts(self) -> tuple[scipy.sparse.csr_array, FloatArray] | None:
+        """The matrix as a sparse one and 0, where at least half of its entries are 0."""
+        p = self.grid.n_cells
+        if 2 * np.count_nonzero(self.matrix) > p * p:
+            return None
+        return scipy.sparse.csr_array(self.scale**2 * self.matrix), np.zeros(p)
 
     def from_normals(self, normals: FloatArray) -> FloatArray:
         """z = R e with the Cholesky factor R of Sigma."""

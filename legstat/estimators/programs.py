@@ -24,8 +24,10 @@ def program_for(design: Design, b: FloatArray) -> tuple[Program, float]:
         column = grid.pinv_transpose(np.ones(grid.n_cells))
         return GeneralProgram.zero_boundary(grid.D, grid.pinv_transpose(b) / variance, column), variance
     parts = design.sparse_parts
-    if parts is not None and not parts[1].any():
-        return GeneralProgram.lifted(grid.D.T @ grid.D, grid.D, parts[0], b), 1.0
+    if parts is not None:
+        sigma, common = parts
+        shared = common if common.any() else None
+        return GeneralProgram.lifted(grid.D.T @ grid.D, grid.D, sigma, b, common=shared), 1.0
     dense: Callable[[FloatArray], FloatArray] = lambda v: grid.pinv_transpose(design.covariance(v)).T  # noqa: E731
     return GeneralProgram.dense(grid.D, dense(np.eye(grid.n_cells)), grid.pinv_transpose(b)), 1.0
 

@@ -186,7 +186,9 @@ class Session:
         y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
         g = program.without_free_constants(raw.primal) * program.g_scale
         flow = raw.flow * program.weight_scale
-        return self._selected(self._general_solution(program, g, flow, y, L, name, stats, failure, raw.precision))
+        found = self._general_solution(program, g, flow, y, L, name, stats, failure, raw.precision)
+        # one optimum is what every selection names
+        return replace(found, selection=self.selection) if raw.unique and found.ok else self._selected(found)
 
     def selected(self, found: Solution) -> Solution:
         """The point of the solution's optimal face that this session's selection names.

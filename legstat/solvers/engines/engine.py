@@ -32,6 +32,8 @@ class Raw:
         Simplex or interior-point iterations; 0 where the solver does not say.
     precision : float
         To which the vectors are known: rounding for a vertex, the tolerance for an interior-point method.
+    unique : bool
+        Whether the engine has seen that there is no other optimal primal.
     """
 
     primal: FloatArray
@@ -41,6 +43,7 @@ class Raw:
     message: str
     iterations: int = 0
     precision: float = 1e-11
+    unique: bool = False
 
 
 def no_answer(outcome: str, message: str) -> Raw:

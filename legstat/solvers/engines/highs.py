@@ -25,9 +25,13 @@ _SIMPLEX = {"solver": "simplex", "simplex_strategy": 1, "presolve": "off"}
 # the second attempt: HiGHS' own choice of presolve, and a hundred times its tolerances
 _CAREFUL = {"solver": "simplex", "simplex_strategy": 1,
             "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}  # fmt: skip
+# a lifted program with covariances: HiGHS' scaling of it makes the simplex four times slower and less exact
+_UNSCALED = {**_SIMPLEX, "simplex_scale_strategy": 0}
+_UNSCALED_CAREFUL = {**_CAREFUL, "presolve": "off", "simplex_scale_strategy": 0}
 # the interior point without crossover: its own default tolerance 1e-8 is our limit for the gap, so ask for more
 _INTERIOR = {"solver": "ipx", "run_crossover": "off", "ipm_optimality_tolerance": 1e-11}
 _WATCHED_COLUMNS = 5000  # a smaller program is solved in some 10 ms: Ctrl-C may wait, the callback's cost may not
+_NO_COST = 1e-7  # of reduced costs, where costs are about 1: HiGHS' own tolerance
 _INTERIOR_UNKNOWNS = 200  # with more of them the interior point is faster than the simplex
 
 
@@ -114,6 +118,17 @@ class _Model:
         """Column values and row duals."""
         found = self.highs.getSolution()
         return np.array(found.col_value), np.array(found.row_dual)
+
+    def free_directions(self) -> int:
+        """How many columns and inequality rows could move from the vertex at no cost: an upper bound on how many do."""
+        import highspy
+
+        found, basis, lp = self.highs.getSolution(), self.highs.getBasis(), self.highs.getLp()
+        basic = highspy.HighsBasisStatus.kBasic
+        states = np.array([status == basic for status in (*basis.col_status, *basis.row_status)])
+        costs = np.abs(np.concatenate([found.col_dual, found.row_dual]))
+        low, high = (np.concatenate([a, b]) for a, b in ((lp.col_lower_, lp.row_lower_), (lp.col_upper_, lp.row_upper_)))
+        return int(np.count_nonzero(~states & (costs < _NO_COST) & (low < high)))
 
 
 class HighsFlow:
@@ -220,7 +235,9 @@ class HighsGeneral:
 
     With more than 200 unknowns a dense program, and a single solve of a lifted one, go to the interior-point method
     without crossover (half a second and less for a lifted one of 784 unknowns, seconds for a dense one, where the
-    simplex takes twice and six times as long); everything else goes to the dual simplex, which keeps its basis.
+    simplex takes twice and six times as long); everything else goes to the dual simplex, which keeps its basis. The
+    simplex of a wide program tells where its vertex is the only optimum: no reduced cost is 0, but for the constants of
+    u, which nothing else sees.
     """
 
     name = "highs"
@@ -232,6 +249,8 @@ class HighsGeneral:
         if self.options:
             _Model(self.options)  # an option that HiGHS refuses shows here
         self._kept: _Model | None = None
+        self._wide = program.kind == "wide"
+        self._hidden = program.hidden if self._wide else 0
 
     def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
         """Solve at `unit_L` (see `Engine`)."""
@@ -242,8 +261,8 @@ class HighsGeneral:
         if self._kept is None or cold:
             # a second, cold attempt of the interior-point method adds the crossover, which ends in an exact vertex
             interior = {**_INTERIOR, "run_crossover": "on" if cold else "off"}
-            method = interior if self._interior else _CAREFUL if cold else _SIMPLEX
-            self._kept = _Model({**method, **self.options})
+            simplex = (_UNSCALED_CAREFUL if cold else _UNSCALED) if self._wide else _CAREFUL if cold else _SIMPLEX
+            self._kept = _Model({**(interior if self._interior else simplex), **self.options})
             self._load(self._kept, row_low, row_high)
         else:
             rows = np.arange(m + extras, row_low.size, dtype=np.int32)
@@ -252,7 +271,8 @@ class HighsGeneral:
         x, dual = self._kept.solution()
         if x.size == 0 or outcome == "infeasible":
             return no_answer(outcome, message)
-        return Raw(x[:p], -dual[:m], dual[m + extras :], outcome, message, iterations, 1e-9)
+        unique = self._wide and not self.options and self._kept.free_directions() <= self._hidden
+        return Raw(x[:p], -dual[:m], dual[m + extras :], outcome, message, iterations, 1e-9, unique)
 
     def _load(self, model: _Model, row_low: FloatArray, row_high: FloatArray) -> None:
         program, form = self.program, self.program.form

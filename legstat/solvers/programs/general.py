@@ -56,7 +56,7 @@ class GeneralProgram:
         Powers of two.
     weights : ndarray of float, shape (m,), optional
     kind : str
-        "dense", "lifted" or "zero_boundary".
+        "dense", "lifted" (cells without covariances), "wide" (lifted, cells with covariances) or "zero_boundary".
 
     Examples
     --------
@@ -109,15 +109,23 @@ class GeneralProgram:
 
     @classmethod
     def lifted(
-        cls, laplacian: Any, D: Any, Sigma: Any, b: ArrayLike, weights: ArrayLike | None = None
+        cls,
+        laplacian: Any,
+        D: Any,
+        Sigma: Any,
+        b: ArrayLike,
+        weights: ArrayLike | None = None,
+        *,
+        common: ArrayLike | None = None,
     ) -> GeneralProgram:
-        r"""A = D (D^T D)^+ Sigma and a = D (D^T D)^+ b for a sparse Sigma.
+        r"""A = D (D^T D)^+ S and a = D (D^T D)^+ b for S = Sigma + v v^T with a sparse Sigma.
 
-        The program stays sparse by one more vector of unknowns:
+        The program stays sparse by one more vector u of unknowns, and one more number s for v:
 
-        .. math:: (D^T D) u + t \mathbf 1 = b - \Sigma g, \qquad |D u| \le L
+        .. math:: (D^T D) u + t \mathbf 1 = b - \Sigma g - s v, \qquad s = v^T g, \qquad |D u| \le L
 
-        with a scalar t for each component that constants leave unchanged. The isotropic design is Sigma = sigma^2 I.
+        with a scalar t for each component that constants leave unchanged. The isotropic design is Sigma = sigma^2 I;
+        the block law has at most (2 s - 1)^2 entries a row, s the side of its largest blocks.
 
         Parameters
         ----------
@@ -128,6 +136,8 @@ class GeneralProgram:
             Symmetric.
         b : array_like, shape (p,)
         weights : array_like, shape (m,), optional
+        common : array_like, shape (p,), optional
+            v, a part of z that cells share; none unless given.
         """
         difference, w = _checked("lifted", D, weights)
         p = difference.shape[1]
@@ -147,17 +157,31 @@ class GeneralProgram:
         target = read_only(times(difference, poisson(moments)))
         scale = power_of_two(float(np.abs(target).max(initial=0.0)))
         alpha = power_of_two(size)
-        k = difference.shape[0]
+        shared = np.zeros((p, 0)) if common is None else _vector("lifted", "common", common)[:, None]
+        if shared.shape[0] != p:
+            raise ValueError(invalid("GeneralProgram.lifted", "common", shared.shape[0], f"{p} numbers"))
+        shares = as_rows(shared / np.sqrt(alpha))
+        k, n_shares, n_null = difference.shape[0], shares.shape[1], null.shape[1]
         box = as_rows(
             scipy.sparse.hstack(
-                [scipy.sparse.csr_array((k, p)), -difference, scipy.sparse.csr_array((k, null.shape[1]))]
+                [scipy.sparse.csr_array((k, p)), -difference, scipy.sparse.csr_array((k, n_null + n_shares))]
             )
         )
-        equality = as_rows(scipy.sparse.hstack([covariance / alpha, gram, null]))
-        form = LinearForm(box, np.zeros(k), equality, read_only(moments / scale))
-        return cls(difference, target, lambda g: times(difference, poisson(times(covariance, g))),
-                   lambda y: times(covariance, poisson(times(difference.T, y))), form, scale, scale / alpha, w,
-                   "lifted")  # fmt: skip
+        rows: Any = [[covariance / alpha, gram, null, shares]]
+        if n_shares:
+            none = [scipy.sparse.csr_array((n_shares, size)) for size in (p, n_null)]
+            rows.append([shares.T, *none, -scipy.sparse.eye_array(n_shares)])
+        right = read_only(np.append(moments / scale, np.zeros(n_shares)))
+        form = LinearForm(box, np.zeros(k), as_rows(scipy.sparse.block_array(rows)), right)
+
+        def product(v: FloatArray) -> FloatArray:
+            own = times(covariance, v)
+            return own + shared @ (shared.T @ v) if n_shares else own
+
+        off_diagonal = covariance - scipy.sparse.diags_array(covariance.diagonal())
+        return cls(difference, target, lambda g: times(difference, poisson(product(g))),
+                   lambda y: product(poisson(times(difference.T, y))), form, scale, scale / alpha, w,
+                   "wide" if n_shares or _largest(off_diagonal) else "lifted")  # fmt: skip
 
     @classmethod
     def zero_boundary(cls, D: Any, a: ArrayLike, column: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
@@ -205,7 +229,12 @@ class GeneralProgram:
     @property
     def seconds(self) -> float:
         """Rough time of one solve by HiGHS on one core, from measured times at 784 to 12,544 unknowns."""
-        at_784, power = {"dense": (5.0, 3.0), "lifted": (0.3, 2.2), "zero_boundary": (0.1, 1.9)}[self.kind]
+        at_784, power = {
+            "dense": (5.0, 3.0),
+            "wide": (1.0, 2.2),
+            "lifted": (0.3, 2.2),
+            "zero_boundary": (0.1, 1.9),
+        }[self.kind]
         return float(at_784 * (self.n_nodes / 784) ** power)
 
     @property
@@ -239,6 +268,12 @@ class GeneralProgram:
         # an entry of A of size scale / g_scale, summed over a component, is what rounding is measured against
         seen = np.abs(image).max(axis=0, initial=0.0) > _FREE_TOLERANCE * self.scale / self.g_scale
         return null[:, seen], image[:, seen], null[:, ~seen]
+
+    @property
+    def hidden(self) -> int:
+        """Directions of the lifted unknowns that leave all else as it is: constants of u, and those of g left open."""
+        seen, _, unseen = self._constants
+        return seen.shape[1] + 2 * unseen.shape[1]
 
     @property
     def mean_determined(self) -> bool:
