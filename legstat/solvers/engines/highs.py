@@ -127,7 +127,9 @@ class _Model:
         basic = highspy.HighsBasisStatus.kBasic
         states = np.array([status == basic for status in (*basis.col_status, *basis.row_status)])
         costs = np.abs(np.concatenate([found.col_dual, found.row_dual]))
-        low, high = (np.concatenate([a, b]) for a, b in ((lp.col_lower_, lp.row_lower_), (lp.col_upper_, lp.row_upper_)))
+        low, high = (
+            np.concatenate([a, b]) for a, b in ((lp.col_lower_, lp.row_lower_), (lp.col_upper_, lp.row_upper_))
+        )
         return int(np.count_nonzero(~states & (costs < _NO_COST) & (low < high)))
 
 

@@ -273,7 +273,7 @@ class GeneralProgram:
     def hidden(self) -> int:
         """Directions of the lifted unknowns that leave all else as it is: constants of u, and those of g left open."""
         seen, _, unseen = self._constants
-        return seen.shape[1] + 2 * unseen.shape[1]
+        return int(seen.shape[1] + 2 * unseen.shape[1])
 
     @property
     def mean_determined(self) -> bool:
