@@ -64,7 +64,7 @@ class Carried:
         import joblib
 
         backend, _ = joblib.parallel.get_active_backend()
-        if joblib.effective_n_jobs(n_jobs) > 1 and not backend.uses_threads:
+        if joblib.effective_n_jobs(n_jobs) > 1 and not getattr(backend, "uses_threads", False):
             _ = self.payload
 
     def __reduce__(self) -> tuple[Callable[[bytes], Carried], tuple[bytes]]:
