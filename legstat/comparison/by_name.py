@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 
 from legstat._core.errors import invalid
 from legstat.comparison.method import Method
+from legstat.comparison.methods.connected import CShapley, CShapleyRegression
 from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
-from legstat.comparison.methods.games import KernelShap
+from legstat.comparison.methods.discs import BlurOcclusion, VariableOcclusion
+from legstat.comparison.methods.games import KernelShap, ShapleyPairs
 from legstat.comparison.methods.masks import Occlusion, Rise
 from legstat.comparison.methods.own import LegMap, LegTvMap
 from legstat.comparison.methods.regressions import LimeCells, LimeSuperpixels
@@ -16,7 +18,8 @@ from legstat.comparison.methods.variances import Hsic, SobolIndices
 METHODS: dict[str, Callable[[], Method]] = {
     method().name: method
     for method in (
-        *(LegMap, LegTvMap, Rise, LimeCells, LimeSuperpixels, KernelShap, SobolIndices, Hsic, Occlusion),
+        *(LegMap, LegTvMap, Rise, LimeCells, LimeSuperpixels, KernelShap, ShapleyPairs, CShapley, CShapleyRegression),
+        *(SobolIndices, Hsic, Occlusion, BlurOcclusion, VariableOcclusion),
         *(CentreMap, RandomMap, EdgeMap),
     )
 }

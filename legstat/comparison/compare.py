@@ -59,8 +59,9 @@ def compare(
     Parameters
     ----------
     methods : sequence of str or Method
-        Names ("leg", "legtv", "rise", "lime_cells", "lime_superpixels", "kernelshap", "sobol", "hsic", "occlusion",
-        "centre", "random", "edges"), or anything with `Method`'s protocol.
+        Names ("leg", "legtv", "rise", "lime_cells", "lime_superpixels", "kernelshap", "shapley_pairs", "c_shapley",
+        "c_shapley_regression", "sobol", "hsic", "occlusion", "occlusion_blur", "occlusion_variable", "centre",
+        "random", "edges"), or anything with `Method`'s protocol.
     response : Response or callable
         The black box, whose score is explained; with target "top" each picture is explained for its own first choice.
         Or a function of no argument that opens it: each worker calls it once, on its own device.

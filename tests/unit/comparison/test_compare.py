@@ -184,8 +184,11 @@ def test_ranks_of_a_known_order():
 
 def test_every_method_by_name_on_a_small_picture(network, images):
     pytest.importorskip("shap", reason="needs the package shap")
+    pytest.importorskip("shapiq", reason="needs the package shapiq")
     pytest.importorskip("skimage", reason="needs the extra compare")
-    names = ["leg", "legtv", "rise", "lime_cells", "lime_superpixels", "kernelshap", "sobol", "hsic", "occlusion"]
+    names = ["leg", "legtv", "rise", "lime_cells", "lime_superpixels", "kernelshap"]
+    names += ["shapley_pairs", "c_shapley", "c_shapley_regression", "sobol", "hsic"]
+    names += ["occlusion", "occlusion_blur", "occlusion_variable"]
     names += ["centre", "random", "edges"]
     one = {"digit": images["digit 1"]}
     found = ls.compare(names, network, one, n_queries=[320], metrics=["insertion"], progress=False).to_frame()

@@ -30,10 +30,11 @@ class Counting:
 @pytest.mark.parametrize("budget", [300, 577])
 def test_budgets_are_counted_and_kept(name, budget):
     method = METHODS[name]()
-    if name in ("kernelshap", "lime_superpixels"):
+    if name in ("kernelshap", "lime_superpixels", "shapley_pairs"):
         pytest.importorskip("skimage", reason="needs the extra compare")
-    if name == "kernelshap":
-        pytest.importorskip("shap", reason="needs the package shap")
+    if name in ("kernelshap", "shapley_pairs"):
+        package = {"kernelshap": "shap", "shapley_pairs": "shapiq"}[name]
+        pytest.importorskip(package, reason=f"needs the package {package}")
     image = np.random.default_rng(0).random((3, 56, 56))
     f = Counting(np.random.default_rng(1).standard_normal((28, 28)))
     found = method(ls.as_response(f), image, budget, np.random.default_rng(5))
