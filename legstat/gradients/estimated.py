@@ -91,10 +91,11 @@ class EstimatedGradients:
         self._keep = 1.0 if keep == 1.0 else check_level(where, "keep", keep)
         self._pool: _Pool | None = None
 
-    @property
-    def cost(self) -> int:
-        """Evaluations of one call."""
-        return 2 * self._pairs
+    def spread_over(self, calls: int, reserved: int = 0) -> None:
+        """Let each of the next calls have an equal part of what is left beyond `reserved`, in whole pairs."""
+        remedy = "Raise n_queries, or lower the iterations."
+        affordable = int(min((self.asked.left - reserved) // (2 * calls), 10**6))
+        self._pairs = check_count("gradients", "pairs", affordable, 2, remedy=remedy)
 
     def mean_gradient(self, family: Family, points: FloatArray, weights: FloatArray) -> Gradient:
         """See `Gradients`; the pairs are spread evenly over the points."""

@@ -29,13 +29,15 @@ class ExactGradients:
     """
 
     name: Literal["exact"] = "exact"
-    cost = 0
 
     def __init__(self, asked: Asked) -> None:
         if not isinstance(asked.response, TorchResponse):
             remedy = 'Pass gradient="queries": it is estimated from evaluations alone.'
             raise TypeError(invalid("gradients", "gradient", "exact", "'queries' where there is no module", remedy))
         self.asked, self._response = asked, asked.response
+
+    def spread_over(self, calls: int, reserved: int = 0) -> None:
+        """Nothing: a call costs as many evaluations as it has points."""
 
     def mean_gradient(self, family: Family, points: FloatArray, weights: FloatArray) -> Gradient:
         """See `Gradients`; costs as many evaluations as points, and memory for one batch of pictures."""

@@ -48,9 +48,8 @@ class Gradients(Protocol):
     def asked(self) -> Asked:
         """The black box, and what was asked of it."""
 
-    @property
-    def cost(self) -> int:
-        """Evaluations of one `mean_gradient` at one point; 0 where it is the number of points."""
+    def spread_over(self, calls: int, reserved: int = 0) -> None:
+        """Plan what is left of the budget for that many calls; nothing to do where a call costs what it costs."""
 
     def mean_gradient(self, family: Family, points: FloatArray, weights: FloatArray) -> Gradient:
         """The gradient at points (k, *shape) of the family, point k going through member k (or the only one)."""

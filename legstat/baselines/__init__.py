@@ -1,0 +1,11 @@
+"""What gradients are usually asked for: the mask, I-GOS and l1-q, each with exact gradients or with queries alone.
+
+Minimises over masks and pictures through ``gradients/``; never imports estimators, and knows no backend.
+"""
+
+from legstat.baselines.games import mask
+from legstat.baselines.integrated import igos
+from legstat.baselines.result import BaselineResult
+from legstat.baselines.sparse import l1q
+
+__all__ = ["BaselineResult", "igos", "l1q", "mask"]

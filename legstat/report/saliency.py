@@ -1,0 +1,93 @@
+"""Maps without an estimate behind them over their picture, and the terms of an objective over its iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import Colormap, Normalize
+from matplotlib.figure import Figure
+
+from legstat._core.errors import invalid
+from legstat._core.typing import FloatArray
+from legstat.report.plots import PLAIN, UNSIGNED, grey_levels, shaded
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+@np.errstate(under="ignore")
+def plot_saliency(
+    heatmap: FloatArray,
+    image: FloatArray,
+    ax: Axes | None = None,
+    *,
+    alpha: float = 0.5,
+    cmap: str | Colormap = UNSIGNED,
+    title: str = "",
+) -> Axes:
+    """Draw a map of pixels, light to dark from its least value to its greatest, over the picture in grey.
+
+    Parameters
+    ----------
+    heatmap : ndarray of shape (H, W)
+        High where important.
+    image : ndarray of shape (C, H, W)
+        The picture.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure unless given.
+    alpha : float, default 0.5
+        Weight of the map against the picture, in [0, 1].
+    cmap : str or Colormap
+        Colours.
+    title : str
+        Title.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is not in [0, 1].
+    """
+    if not 0.0 <= alpha <= 1.0:
+        raise ValueError(invalid("plot_saliency", "alpha", alpha, "in [0, 1]"))
+    if ax is None:
+        ax = Figure(figsize=(4.0, 4.0), layout="constrained").add_subplot()
+    low, high = float(heatmap.min()), float(heatmap.max())
+    colours = cmap if isinstance(cmap, Colormap) else colormaps[cmap]
+    norm = Normalize(low, high if high > low else low + 1.0)
+    ax.imshow(shaded(heatmap, grey_levels(image), colours, norm, alpha), interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.set_title(title, fontsize=10, **PLAIN)
+    return ax
+
+
+def plot_terms(terms: Mapping[str, FloatArray], ax: Axes | None = None) -> Axes:
+    """Draw the terms of an objective over the iterations, a line each.
+
+    Parameters
+    ----------
+    terms : mapping of str to ndarray of shape (iterations,)
+        The terms by name.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure unless given.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    if ax is None:
+        ax = Figure(figsize=(5.0, 3.2), layout="constrained").add_subplot()
+    for name, values in terms.items():
+        ax.plot(np.arange(1, len(values) + 1), values, label=name)
+    ax.set_xlabel("iteration")
+    ax.legend(fontsize=8)
+    return ax
