@@ -86,8 +86,8 @@ SETTINGS: dict[str, MaskSettings] = {
     ),
 }
 """Settings by conventions; "default" was searched on other pictures than those that its figures are measured on."""
-REFITS = 30
-"""Times that estimated gradients are estimated anew: in between the last estimate is kept, the penalty's own is not."""
+PER_ESTIMATE = 100
+"""Evaluations of an estimated gradient, at least: it is kept for some iterations, the penalty's own is not."""
 
 
 def mask(
@@ -175,8 +175,7 @@ def mask(
     Notes
     -----
     With exact gradients an iteration costs one evaluation and one backward pass; the circle costs 37 before.
-    Estimated gradients are estimated anew up to 30 times, each time from an equal share of what the start left, and
-    kept in between.
+    Gradients are estimated anew for every 100 evaluations of the budget, and kept for some iterations.
 
     Examples
     --------
@@ -239,7 +238,7 @@ class _Game:
         exact = problem.source.name == "exact"
         mask = self._start()
         iterations = affordable_steps(problem.asked, settings.iterations, 1) if exact else settings.iterations
-        refits = iterations if exact else affordable_steps(problem.asked, min(REFITS, iterations), 4)
+        refits = iterations if exact else affordable_steps(problem.asked, iterations, PER_ESTIMATE)
         # the iterations in which the gradient is asked for
         asked = {k * iterations // refits: refits - k for k in range(refits)}
         adam = _Adam(settings.rate, mask.shape)

@@ -26,6 +26,8 @@ from legstat.responses.base import Response
 
 NOISE = 0.2 * 0.2254
 """The codes' noise, 0.2 in units of ImageNet's standard deviations, in pixel values."""
+PER_ITERATION = 200
+"""Evaluations of an iteration, at least, where gradients are estimated: fewer iterations, each of which sees more."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,8 @@ def igos(
     Notes
     -----
     An iteration costs S evaluations, with exact gradients as many backward passes, and at most 12 for the line search.
-    Estimated gradients share what the line searches leave of `n_queries` evenly among the iterations.
+    Of estimated gradients there is an iteration for every 200 evaluations of the budget, 15 at most; they share what
+    the line searches leave.
 
     Examples
     --------
@@ -245,8 +248,8 @@ class _Descent:
         problem, settings = self._problem, self._settings
         exact = problem.source.name == "exact"
         searching = self._search_cost
-        # where gradients are estimated a pair an iteration is the least
-        iterations = affordable_steps(problem.asked, settings.iterations, searching + (settings.steps if exact else 4))
+        each = searching + settings.steps if exact else max(PER_ITERATION, searching + 4)
+        iterations = affordable_steps(problem.asked, settings.iterations, each)
         mask = np.ones(problem.shape)
         slopes = np.zeros(problem.shape)
         score = problem.f_x0 / problem.unit

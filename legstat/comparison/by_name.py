@@ -11,6 +11,7 @@ from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
 from legstat.comparison.methods.discs import BlurOcclusion, VariableOcclusion
 from legstat.comparison.methods.games import KernelShap, ShapleyPairs
 from legstat.comparison.methods.masks import Occlusion, Rise
+from legstat.comparison.methods.optimised import IgosMap, MaskMap
 from legstat.comparison.methods.own import LegMap, LegTvMap
 from legstat.comparison.methods.regressions import LimeCells, LimeSuperpixels
 from legstat.comparison.methods.variances import Hsic, SobolIndices
@@ -19,7 +20,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     method().name: method
     for method in (
         *(LegMap, LegTvMap, Rise, LimeCells, LimeSuperpixels, KernelShap, ShapleyPairs, CShapley, CShapleyRegression),
-        *(SobolIndices, Hsic, Occlusion, BlurOcclusion, VariableOcclusion),
+        *(SobolIndices, Hsic, Occlusion, BlurOcclusion, VariableOcclusion, MaskMap, IgosMap),
         *(CentreMap, RandomMap, EdgeMap),
     )
 }
