@@ -9,11 +9,12 @@ from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
 from legstat.responses.base import Response
 
-FORMAT = 1
+FORMAT = 2
 """Form of the entries, and of what determines them. Part of every key: entries of another form are not found."""
 
 # what a description says that does not determine scores, by the promise that ONNX Runtime on one machine gives
 _IDLE = ("batch_size", "threads", "saturated", "checks", "file", "request_size", "in_flight", "version_served")
+_IDLE += ("company",)  # whatever was found, no answer depends on its batch: where it would, pictures are run one by one
 # what, besides, only says how the settled response came about
 _SETTLED = ("n_classes", "target_given", "target_label", "top_x0", "score_x0", "probability_x0", "logit_x0", "remark")
 _GROUNDS = ("output_kind_source", "output_kind_ground", "preprocessing_given")
@@ -32,8 +33,10 @@ def settled_key(response: Response, where: str = "query", name: str = "cache") -
 
 
 def anchor_key(response: Response, image: FloatArray) -> str:
-    """What f(x0), and what it settles, depends on."""
-    return value_sha256(FORMAT, _described(response, _IDLE), image)[0]
+    """What f(x0), and what it settles, depends on: of a network the batches too, in which company is tried then."""
+    about = response.describe()
+    tried_with = about["batch_size"] if "company" in about else None
+    return value_sha256(FORMAT, _described(response, _IDLE), tried_with, image)[0]
 
 
 def _described(response: Response, but: tuple[str, ...], where: str = "query", name: str = "cache") -> str:

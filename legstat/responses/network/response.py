@@ -175,9 +175,12 @@ class NetworkResponse(NetworkEvaluation):
             stacklevel=4,
         )
 
+    _alone = False
+    """Whether what was answered so far was answered in batches of one, in which company cannot be tried."""
+
     @property
     def _one_by_one(self) -> bool:
-        return self._company is not None and not self._company["alike"]
+        return self._alone or (self._company is not None and not self._company["alike"])
 
     def _facts_at_x0(self, outputs: NDArray[np.generic], value: float) -> JSON:
         """Probability, logit and the first five classes at x0."""
@@ -231,6 +234,7 @@ class NetworkResponse(NetworkEvaluation):
             settled._choices = replace(self._choices, n_classes=description.get("n_classes"))
             settled._x0 = {key: description[key] for key in _X0_KEYS if key in description}
             settled._company = description.get("company")
+            settled._alone = settled._company is None and description.get("batch_size") == 1
             if settled._one_by_one:
                 settled.batch_size = 1
             if self._batch_open:  # it was the picture's size that settled it
@@ -297,7 +301,8 @@ class NetworkResponse(NetworkEvaluation):
     def with_batch_size(self, batch_size: int) -> Self:
         """The same response with another batch size; shares the session, not the buffers.
 
-        Where answers were found to depend on the batch, pictures stay one by one.
+        Pictures stay one by one where answers were found to depend on the batch, and in a run that goes on after one in
+        batches of one, where nobody has tried.
         """
         other = super().with_batch_size(batch_size)
         if self._one_by_one:

@@ -156,3 +156,26 @@ def test_without_single_precision_company_may_round_otherwise() -> None:
     with pytest.warns(LegstatWarning, match=SAID):
         f, _ = ls.torch_response(module, target=1, output_kind="logits", batch_size=8).bind(X0)
     assert f.batch_size == 1
+
+
+@pytest.mark.filterwarnings("ignore::legstat.LegstatWarning")
+@pytest.mark.parametrize("kept", ["cache", "sample"])
+def test_answers_given_alone_are_not_followed_by_answers_given_in_company(kept: str, tmp_path: Path) -> None:
+    """In batches of one nothing is tried: what was kept then says nothing about larger ones."""
+    path, picture = dynamic(tmp_path / "m.onnx"), 0.5 * X0
+    alone, many = (onnx_response(path, target=1, batch_size=size) for size in (1, 64))
+    cache = tmp_path / "cache" if kept == "cache" else None
+    whole = ls.query(alone, picture, DESIGN, n_queries=141, rng=0, progress=False)
+    first = ls.query(alone, picture, DESIGN, n_queries=77, rng=0, cache=cache, progress=False)
+    how = {"rng": 0, "cache": cache} if kept == "cache" else {"resume": first}
+    rest = ls.query(many, picture, DESIGN, n_queries=141, progress=False, **how)
+    np.testing.assert_array_equal(rest.responses, whole.responses)
+    # nothing that is there is paid for again but f(x0), with which company is tried
+    assert rest.ledger.spent == (1 + 141 - 77 if kept == "cache" else 141)
+
+
+def test_batch_sizes_of_an_ordinary_network_share_answers(tmp_path: Path) -> None:
+    f = onnx_response(linear_model(tmp_path / "m.onnx", shape=SHAPE).path, target=1)
+    for size, n, spent in ((1, 77, 77), (7, 141, 1 + 141 - 77), (64, 141, 1), (7, 141, 0)):
+        sample = ls.query(f, X0, DESIGN, n_queries=n, rng=0, batch_size=size, cache=tmp_path, progress=False)
+        assert sample.ledger.spent == spent, size
