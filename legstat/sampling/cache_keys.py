@@ -12,9 +12,11 @@ from legstat.responses.base import Response
 FORMAT = 2
 """Form of the entries, and of what determines them. Part of every key: entries of another form are not found."""
 
-# what a description says that does not determine scores, by the promise that ONNX Runtime on one machine gives
-_IDLE = ("batch_size", "threads", "saturated", "checks", "file", "request_size", "in_flight", "version_served")
-_IDLE += ("company",)  # whatever was found, no answer depends on its batch: where it would, pictures are run one by one
+# what a description says that does not determine scores, by the promise that ONNX Runtime on one machine gives; what was
+# found out about company is among it, because a network whose answers depend on their batch is run one by one
+_IDLE = (
+    "batch_size", "threads", "saturated", "checks", "file", "request_size", "in_flight", "version_served", "company",
+)  # fmt: skip
 # what, besides, only says how the settled response came about
 _SETTLED = ("n_classes", "target_given", "target_label", "top_x0", "score_x0", "probability_x0", "logit_x0", "remark")
 _GROUNDS = ("output_kind_source", "output_kind_ground", "preprocessing_given")
