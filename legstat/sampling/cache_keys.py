@@ -12,8 +12,8 @@ from legstat.responses.base import Response
 FORMAT = 2
 """Form of the entries, and of what determines them. Part of every key: entries of another form are not found."""
 
-# what a description says that does not determine scores, by the promise that ONNX Runtime on one machine gives; what was
-# found out about company is among it, because a network whose answers depend on their batch is run one by one
+# what a description says that does not determine scores, by the promise that ONNX Runtime on one machine gives.
+# "company" does not either, whatever was found: a network whose answers depend on their batch is run one by one
 _IDLE = (
     "batch_size", "threads", "saturated", "checks", "file", "request_size", "in_flight", "version_served", "company",
 )  # fmt: skip
