@@ -1,4 +1,4 @@
-"""The command line: ``legstat explain | demo | inspect | verify | study``.
+"""The command line: ``legstat explain | demo | inspect | verify | compare | study``.
 
 Estimates nothing: each command reads its options, calls public functions and tells faults in one line.
 """
@@ -9,7 +9,7 @@ import sys
 from io import TextIOWrapper
 
 # the modules put their commands into `app`, in the order in which --help lists them
-from legstat.cli import explaining, checking, studying  # isort: skip
+from legstat.cli import explaining, checking, comparing, studying  # isort: skip
 from legstat.cli.common import DIFFERENT, FAULT, INTERRUPTED, TERMINATED, app, terminate
 
 
@@ -23,4 +23,15 @@ def main() -> None:
     app()
 
 
-__all__ = ["DIFFERENT", "FAULT", "INTERRUPTED", "TERMINATED", "app", "checking", "explaining", "main", "studying"]
+__all__ = [
+    "DIFFERENT",
+    "FAULT",
+    "INTERRUPTED",
+    "TERMINATED",
+    "app",
+    "checking",
+    "comparing",
+    "explaining",
+    "main",
+    "studying",
+]

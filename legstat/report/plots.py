@@ -168,16 +168,17 @@ def save_overlay(results: Shown, path: str | Path, *, alpha: float = 0.5, cmap: 
         enlarged.save(stream, format="PNG")
 
 
-def save_figure(figure: Figure, path: str | Path) -> None:
+def save_figure(drawn: Figure | Axes, path: str | Path) -> None:
     """Write a figure as a PNG, drawn by the means of this package whatever the user's settings are.
 
     Parameters
     ----------
-    figure : matplotlib.figure.Figure
-        The figure.
+    drawn : matplotlib.figure.Figure or matplotlib.axes.Axes
+        The figure, or axes of it.
     path : str or Path
         File to write.
     """
+    figure = drawn if isinstance(drawn, Figure) else drawn.figure.figure  # of axes in a part of a figure: the whole
     with own_settings(), replacing(path) as stream:
         figure.savefig(stream, format="png", backend="agg")
 

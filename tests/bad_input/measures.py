@@ -8,7 +8,10 @@ import numpy as np
 
 import legstat as ls
 from legstat import metrics
-from tests.bad_input.world import Row, World
+from legstat.comparison.measures import DeletionArea
+from legstat.comparison.methods.connected import CShapley
+from legstat.comparison.methods.games import ShapleyPairs
+from tests.bad_input.world import Row, ToldError, World
 
 V, T = ValueError, TypeError
 MAP = np.arange(16.0).reshape(4, 4)
@@ -19,6 +22,20 @@ BOXES = [(1, 1, 3, 3)]
 def _compare(w: World, methods: Any = ("random",), **changed: Any) -> object:
     given = {"response": w.onnx(), "images": [w.digit], "n_queries": [0], "progress": False, **changed}
     return ls.compare(methods, given.pop("response"), given.pop("images"), **given)
+
+
+def _said(w: World, *words: object) -> None:
+    usual = () if "--methods" in words else ("--methods", "random")
+    w.command("compare", w.picture, "--model", w.digits, *usual, "--out", w.folder / "out", *words)
+
+
+class Nameless:
+    """A method whose repr is Python's own."""
+
+    name, least = "nameless", 0
+
+    def __call__(self, *arguments: Any) -> ls.MethodMap:
+        raise AssertionError("called")
 
 
 def _measured(w: World, name: str, **changed: Any) -> object:
@@ -49,6 +66,66 @@ COMPARE = [
     Row("compared at another size", lambda w: _compare(w, images={"a": np.zeros((1, 9, 9))}), V, ("(1, 8, 8)",)),
     Row("compared by a word", lambda w: _compare(w, rng="seed"), T, ("`rng`", "seed")),
     Row("least score in percent", lambda w: _compare(w, least_score=30), V, ("`least_score`", "within [0, 1]")),
+    Row("labels of pictures not there", lambda w: _compare(w, labels={"b": 1}), V, ("`labels`", "['0']")),
+    Row("labels of no class", lambda w: _compare(w, labels=[10]), V, ("labels['0']", "0..9")),
+    Row("labels by name without names", lambda w: _compare(w, labels=["two"]), V, ("labels['0']", "class index")),
+    Row("fewer labels than pictures", lambda w: _compare(w, labels=[]), V, ("`labels`", "one for each of 1")),
+    Row("labels a number", lambda w: _compare(w, labels=3), T, ("`labels`", "mapping")),
+    Row("wrong without labels", lambda w: _compare(w, wrong="drop"), V, ("`wrong`", "`labels`")),
+    Row("another wrong", lambda w: _compare(w, labels=[1], wrong="skip"), V, ("`wrong`", "'drop'")),
+    Row(
+        "labels of a function",
+        lambda w: _compare(w, response=ls.as_response(w.f), metrics=["deletion"], labels=[1]),
+        V,
+        ("`labels`", "no classes"),
+    ),
+    Row("a black picture in black", lambda w: _compare(w, images={"night": np.zeros((1, 8, 8))}), V, ("'night'",)),
+    Row(
+        "a grey picture's mean",
+        lambda w: _compare(w, ["occlusion"], n_queries=[50], metrics=["road"], images=[np.full((1, 8, 8), 0.5)]),
+        V,
+        ("`baseline`", "'occlusion'", "equal to the picture"),
+    ),
+    Row("metric is a number", lambda w: _compare(w, metrics=[7]), T, ("`metrics`", "`high_is_good`")),
+    Row("metric is a class", lambda w: _compare(w, metrics=[DeletionArea]), T, ("`metrics`", "`high_is_good`")),
+    Row("a metric twice", lambda w: _compare(w, metrics=["road", "road"]), V, ("`metrics`", "different")),
+    Row(
+        "opened with arguments", lambda w: _compare(w, response=lambda path: w.onnx()), T, ("`response`", "no argument")
+    ),
+    Row("opens something else", lambda w: _compare(w, response=lambda: w.f), T, ("`response`", "gives")),
+    Row("compared by a path", lambda w: _compare(w, response="model.onnx"), T, ("`response`", "model.onnx")),
+    Row(
+        "store and a method without repr",
+        lambda w: _compare(w, [Nameless()], store=w.folder / "s"),
+        V,
+        ("`methods`", "__repr__"),
+    ),
+    Row("C-Shapley of order 3", lambda w: CShapley(k=3), V, ("`k`", "from 0 to 2")),
+    Row("pairs by another estimator", lambda w: ShapleyPairs(estimator="ols"), V, ("`estimator`", "'kernel'")),
+    Row("pairs of few queries", lambda w: _compare(w, ["shapley_pairs"], n_queries=[211]), V, ("at least 212",)),
+    Row("--methods of other words", lambda w: _said(w, "--methods", "leg,grad"), ToldError, ("`methods`", "grad")),
+    Row("--n-queries without commas", lambda w: _said(w, "--n-queries", "9;5"), ToldError, ("--n-queries", "commas")),
+    Row("--against another method", lambda w: _said(w, "--against", "leg"), ToldError, ("--against", "'random'")),
+    Row("--wrong without --truth", lambda w: _said(w, "--wrong", "drop"), ToldError, ("`wrong`", "labels")),
+    Row("--truth is missing", lambda w: _said(w, "--truth", w.folder / "no.csv"), ToldError, ("`truth`", "no.csv")),
+    Row(
+        "--truth of three columns",
+        lambda w: _said(w, "--truth", w.file("truth.csv", "digit.png,3,yes\n")),
+        ToldError,
+        ("`truth`", "line 1", "picture,class"),
+    ),
+    Row(
+        "--truth of other pictures",
+        lambda w: _said(w, "--truth", w.file("truth.csv", "cat.png,3\n")),
+        ToldError,
+        ("--truth", "cat.png", "digit.png"),
+    ),
+    Row(
+        "compared at an empty folder",
+        lambda w: w.command("compare", w.folder, "--model", w.digits, "--out", w.folder / "out"),
+        ToldError,
+        ("`pictures`", "a folder with pictures"),
+    ),
     Row("store is a file", lambda w: _compare(w, store=w.file("taken", "x")), V, ("`store`", "taken")),
 ]
 

@@ -51,6 +51,17 @@ OTHERS = [
     ("verify", "{record}", "--model", "{model}", "--picture", "{picture}", "--no-progress", "--debug"),
     ("verify", "{record}", "--quiet"),
     ("verify", "{record}", "--json"),
+    ("compare", "{picture}", "{pictures}", "--model", "{model}", "--methods", "centre,random", "--metrics", "deletion",
+     "--n-queries", "9", "--against", "random", "--preprocessing", "{unit}", "--target", "seven", "--score", "logit",
+     "--labels", "{labels}", "--truth", "{truth}", "--wrong", "drop", "--least-score", "0", "--input", "input",
+     "--output", "logits", "--output-kind", "logits", "--seed", "3", "--jobs", "1", "--store", "{folder}/store",
+     "--cache", "{folder}/answers", "--batch-size", "7", "--threads", "1", "--provider", "cpu", "--allow-fallback",
+     "--no-progress", "--debug"),
+    ("compare", "{picture}", "--model", "digits", "--url", "{url}", "--model-version", "3", "--headers", "{headers}",
+     "--in-flight", "2", "--rate", "1000", "--timeout", "20", "--deadline", "60", "--constant", "shift={shift}",
+     "--methods", "centre", "--metrics", "infidelity", "--n-queries", "9", "--json"),
+    ("compare", "{picture}", "--model", "{model}", "--methods", "edges", "--metrics", "deletion", "--n-queries", "9",
+     "--quiet"),
     ("study", "{study}", "--n-queries", "400", "--grid", "4x4", "--sparsity", "12", "--design", "structured",
      "--scale", "0.3", "--estimators", "leg/crossfit", "--response", "linear", "--replicates", "2", "--seed", "1",
      "--jobs", "1", "--no-progress", "--debug"),
@@ -60,6 +71,7 @@ OTHERS = [
 ELSEWHERE = {
     "explain": {"--ca-certs"},  # needs a server with a certificate: tests/unit/responses/http
     "inspect": {"--ca-certs"},
+    "compare": {"--ca-certs"},
     "verify": {"--ca-certs", "--url", "--headers", "--constant"},  # test_cli, beside the servers that they are for
 }
 
@@ -78,6 +90,11 @@ def places(tmp_path_factory):
         encoding="utf-8-sig",
     )
     (folder / "headers.txt").write_text("Authorization: Bearer secret\n", encoding="utf-8-sig")
+    (folder / "more").mkdir()
+    Image.fromarray(np.round(load_digit(1)[0][0] * 255).astype(np.uint8)).save(folder / "more" / "one.png")
+    (folder / "truth.csv").write_text(
+        "Picture,Class\none.png,one\ndigit.png,seven\nother.png,3\n", encoding="utf-8-sig"
+    )
     np.save(folder / "shift.npy", np.arange(10.0, dtype=np.float32)[None] / 8.0)
     f = ls.onnx_response(digits_model_path(), preprocessing="unit")
     found = ls.explain(f, picture, grid=(4, 4), n_queries=60, rng=0, perturbation=ls.Blend("mean"), L_ratio=0.3)
@@ -87,7 +104,8 @@ def places(tmp_path_factory):
             "folder": folder, "picture": picture, "model": digits_model_path(), "labels": folder / "labels.txt",
             "unit": folder / "unit.toml", "study": folder / "study.toml", "headers": folder / "headers.txt",
             "shift": folder / "shift.npy", "record": folder / "run" / "record.json",
-            "sample": folder / "run" / "sample.npz", "url": server.url,
+            "sample": folder / "run" / "sample.npz", "url": server.url, "truth": folder / "truth.csv",
+            "pictures": folder / "m*" / "?ne.png",
         }  # fmt: skip
 
 
@@ -111,7 +129,7 @@ def test_explain(group, places, tmp_path):
 
 @pytest.mark.parametrize("arguments", OTHERS, ids=" ".join)
 def test_other_commands(arguments, places, tmp_path):
-    out = ("--out", str(tmp_path / "out")) if arguments[0] in ("demo", "study") else ()
+    out = ("--out", str(tmp_path / "out")) if arguments[0] in ("demo", "study", "compare") else ()
     done = run(places, (*arguments, *out))
     assert (done.stdout == "") == ("--quiet" in arguments)
     if "--json" in arguments:
@@ -124,7 +142,7 @@ def test_no_option_is_left_out(command):
     driven = [one for one in OTHERS if one[0] == command]
     driven += [(*BRIEF, *one, "--model", "--out") for one in EXPLAIN.values()] if command == "explain" else []
     used = {word for one in driven for word in one if word.startswith("--")} | ELSEWHERE.get(command, set())
-    used |= {"--out"} if command in ("demo", "study") else set()
+    used |= {"--out"} if command in ("demo", "study", "compare") else set()
     assert there == used
 
 

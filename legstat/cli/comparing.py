@@ -1,0 +1,197 @@
+"""``legstat compare``."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from legstat._core.checks import check_choice
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON
+from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.cli.model_flags import response_from
+from legstat.cli.model_options import (
+    CA_CERTS,
+    CONSTANT,
+    DEADLINE,
+    FALLBACK,
+    HEADERS,
+    IN_FLIGHT,
+    INPUT,
+    MODEL,
+    OUTPUT,
+    OUTPUT_KIND,
+    PROVIDER,
+    RATE,
+    THREADS,
+    TIMEOUT,
+    URL,
+    VERSION,
+)
+from legstat.comparison.compare import compare as compare_methods
+from legstat.comparison.folder import can_differ, picture_files, read_truth, save_folder
+from legstat.record import prepare
+
+METHODS, METRICS = "legtv,leg,rise,lime_cells,random", "deletion,insertion,insertion_minus_deletion,key_size"
+
+
+class OneScore(StrEnum):
+    """Scores of one class."""
+
+    log_odds = "log_odds"
+    logit = "logit"
+    probability = "probability"
+
+
+class WrongChoice(StrEnum):
+    """What becomes of pictures that the network gets wrong."""
+
+    keep = "keep"
+    drop = "drop"
+
+
+def _words(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _budgets(text: str) -> list[int]:
+    try:
+        return [int(part) for part in _words(text)]
+    except ValueError:
+        raise ValueError(invalid("compare", "--n-queries", text, "numbers with commas between them")) from None
+
+
+def _records(frame: object) -> object:
+    return json.loads(frame.to_json(orient="records", double_precision=15))  # type: ignore[attr-defined]
+
+
+@app.command()
+def compare(
+    pictures: Annotated[list[str], typer.Argument(help="Picture files, folders of them, or quoted patterns.")],
+    model: Annotated[str, MODEL],
+    url: Annotated[str | None, URL] = None,
+    methods: Annotated[str, typer.Option(help="Names with commas between them.")] = METHODS,
+    n_queries: Annotated[str, typer.Option(help="Model evaluations of a map, one budget or several.")] = "500,2000",
+    metrics: Annotated[str, typer.Option(help="Names with commas between them.")] = METRICS,
+    against: Annotated[
+        str | None, typer.Option(help="The method that others are compared with; the first if left out.")
+    ] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="top (each picture's own), a class index or a label.")] = "top",
+    score: Annotated[OneScore, typer.Option(help="What is explained.")] = OneScore.log_odds,
+    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="CSV of lines picture,class: which pictures does the network get right.")
+    ] = None,
+    wrong: Annotated[WrongChoice, typer.Option(help="What becomes of those that it gets wrong.")] = WrongChoice.keep,
+    least_score: Annotated[
+        float | None, typer.Option(help="Drop pictures whose class has a lower probability.")
+    ] = None,
+    input: Annotated[str | None, INPUT] = None,
+    output: Annotated[str | None, OUTPUT] = None,
+    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
+    constant: Annotated[list[str] | None, CONSTANT] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
+    jobs: Annotated[int | None, typer.Option(help="Pictures and methods at a time.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Folder of finished maps; in --out if left out.", file_okay=False)
+    ] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of answers kept from run to run.", file_okay=False)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures per call, or per request.")] = None,
+    threads: Annotated[int | None, THREADS] = None,
+    provider: Annotated[str | None, PROVIDER] = None,
+    allow_fallback: Annotated[bool, FALLBACK] = False,
+    model_version: Annotated[str | None, VERSION] = None,
+    headers: Annotated[Path | None, HEADERS] = None,
+    in_flight: Annotated[int | None, IN_FLIGHT] = None,
+    rate: Annotated[float | None, RATE] = None,
+    timeout: Annotated[float | None, TIMEOUT] = None,
+    deadline: Annotated[float | None, DEADLINE] = None,
+    ca_certs: Annotated[Path | None, CA_CERTS] = None,
+    out: Annotated[Path, OUT] = Path("comparison"),
+    quiet: Annotated[bool, QUIET] = False,
+    as_json: Annotated[bool, JSON_OUT] = False,
+    no_progress: Annotated[bool, NO_PROGRESS] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Compare methods on pictures at equal numbers of evaluations; the same command goes on where it was stopped."""
+    voice = Voice(quiet, as_json, not no_progress)
+    with speaking(voice, debug):
+        names, budgets = _words(methods), _budgets(n_queries)
+        base = names[0] if against is None else check_choice("compare", "--against", against, names)
+        files = picture_files("compare", pictures)
+        known = None if truth is None else read_truth("compare", truth)
+        response = response_from(
+            "compare",
+            model,
+            url,
+            target=target,
+            score=score.value,
+            preprocessing=preprocessing,
+            input=input,
+            output=output,
+            output_kind=output_kind,
+            constants=constant or (),
+            labels=labels,
+            batch_size=batch_size,
+            threads=threads,
+            provider=provider,
+            allow_fallback=allow_fallback,
+            version=model_version,
+            headers=headers,
+            in_flight=in_flight,
+            rate=rate,
+            timeout=timeout,
+            deadline=deadline,
+            ca_certs=ca_certs,
+        )
+        images = {name: response.load_image(file) for name, file in files.items()}
+        if known is not None:
+            unknown = [name for name in images if name not in known]
+            if len(unknown) == len(images):
+                raise ValueError(invalid("compare", "--truth", list(known)[:5], f"of pictures such as {unknown[:5]}"))
+            if unknown:
+                voice.note(f"{len(unknown)} of {len(images)} pictures have no class in {truth}, such as {unknown[0]}")
+            known = {name: label for name, label in known.items() if name in images}
+        prepare(out)
+        found = compare_methods(
+            names,
+            response,
+            images,
+            metrics=_words(metrics),
+            n_queries=budgets,
+            rng=seed,
+            labels=known,
+            wrong=wrong.value,
+            least_score=least_score,
+            store=out / "store" if store is None else store,
+            cache=cache,
+            n_jobs=jobs,
+            progress=voice.progress,
+        )
+        for name, reason in found.dropped.items():
+            voice.note(f"dropped: {name}: {reason}")
+        mistaken = [name for name, one in found.pictures.items() if one["right"] is False and name not in found.dropped]
+        if mistaken:
+            voice.note(
+                f"kept, though the network gets them wrong: {len(mistaken)} of the pictures, such as {mistaken[0]}"
+            )
+        if not found.rows:
+            raise ValueError(invalid("compare", "pictures", f"{len(images)}, all dropped", "some that are kept"))
+        written = save_folder(found, out, images, against=base)
+        voice.say(str(found.summary()))
+        voice.say("Written to " + str(out) + ": " + ", ".join(file.name for file in written))
+        results: JSON = {
+            "summary": _records(found.summary()),
+            "differences": _records(found.differences(base)) if can_differ(found) else [],
+            "evaluations": _records(found.evaluations()),
+            "pictures": found.pictures,
+            "dropped": found.dropped,
+        }
+        voice.data(results)

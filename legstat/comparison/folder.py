@@ -1,0 +1,155 @@
+"""A comparison as a folder of files, and its pictures from files."""
+
+from __future__ import annotations
+
+import csv
+import glob
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from legstat._core.errors import invalid
+from legstat._core.files import json_text, write_text
+from legstat._core.typing import FloatArray
+from legstat.comparison.results import Comparison
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OURS = ("differences.csv", "differences_*.png", "deletion.png", "insertion.png", "maps.png")
+_SHOWN = 8
+"""Pictures whose maps are drawn."""
+
+
+def picture_files(where: str, places: Sequence[str | Path]) -> dict[str, Path]:
+    """Picture files by name: those named, those in folders, those that a pattern with ``*`` or ``?`` finds.
+
+    Parameters
+    ----------
+    where : str
+        Call to name in an error.
+    places : sequence of str or Path
+        Files, folders, patterns.
+
+    Returns
+    -------
+    dict of str to Path
+        In the order of the places, sorted within each. A name is the file's, or where that is there twice its path.
+
+    Raises
+    ------
+    ValueError
+        Nothing at one of the places.
+    """
+    known = {end for end, kind in Image.registered_extensions().items() if kind in Image.OPEN}
+    files: dict[Path, None] = {}
+    for place in places:
+        path = Path(place)
+        if path.is_dir():
+            found = sorted(file for file in path.iterdir() if file.suffix.lower() in known)
+        elif path.is_file():
+            found = [path]
+        else:
+            found = sorted(Path(file) for file in glob.glob(str(place), recursive=True) if Path(file).is_file())
+        if not found:
+            valid = "a picture file, a folder with pictures, or a pattern that finds some"
+            raise ValueError(invalid(where, "pictures", str(place), valid))
+        files.update(dict.fromkeys(found))
+    names = [file.name for file in files]
+    return {file.name if names.count(file.name) == 1 else str(file): file for file in files}
+
+
+def read_truth(where: str, file: str | Path) -> dict[str, str]:
+    """True classes by picture, from a CSV file of lines ``picture,class``; a first line ``picture,...`` is a header.
+
+    Raises
+    ------
+    ValueError
+        The file is missing, or a line has other than two entries.
+    """
+    try:
+        with Path(file).open(encoding="utf-8-sig", newline="") as stream:
+            lines = [
+                (reader.line_num, [cell.strip() for cell in line]) for reader in [csv.reader(stream)] for line in reader
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            invalid(where, "truth", str(file), "a CSV file of lines picture,class", f"{error}.")
+        ) from error
+    found = {}
+    for number, line in lines:
+        if not line or (number == 1 and line[0].casefold() == "picture"):
+            continue
+        if len(line) != 2 or not all(line):
+            text = f"line {number} of {file}: {','.join(line)}"
+            raise ValueError(invalid(where, "truth", text, "of the form picture,class"))
+        found[line[0]] = line[1]
+    return found
+
+
+def save_folder(found: Comparison, folder: str | Path, images: Mapping[str, FloatArray], *, against: str) -> list[Path]:
+    """Write tables, numbers and figures of a comparison.
+
+    Parameters
+    ----------
+    found : Comparison
+        What is written.
+    folder : str or Path
+        Where to; it is there.
+    images : mapping of str to ndarray of shape (C, H, W)
+        The pictures, for the figure of the maps; the first eight are drawn.
+    against : str
+        Name of the method that others are compared with.
+
+    Returns
+    -------
+    list of Path
+        The files: ``rows.csv``, ``summary.csv``, ``ranks.csv``, ``evaluations.csv``, ``comparison.json`` (for
+        `Comparison.load`), ``pictures.json``, ``summary.txt``; of two pictures and two methods or more
+        ``differences.csv``; and figures.
+    """
+    home, files = Path(folder), []
+    for pattern in _OURS:  # of an earlier comparison there, which may have had other metrics
+        for file in home.glob(pattern):
+            file.unlink()
+
+    def table(name: str, frame: pd.DataFrame) -> None:
+        write_text(home / name, frame.to_csv(index=False))
+        files.append(home / name)
+
+    summary = found.summary()
+    table("rows.csv", found.to_frame())
+    table("summary.csv", summary)
+    table("ranks.csv", found.ranks())
+    table("evaluations.csv", found.evaluations())
+    if can_differ(found):
+        table("differences.csv", found.differences(against))
+    found.save(home / "comparison.json")
+    about = {"pictures": found.pictures, "dropped": found.dropped}
+    write_text(home / "pictures.json", json_text(about, indent=1) + "\n")
+    write_text(home / "summary.txt", str(summary) + "\n")
+    files += [home / name for name in ("comparison.json", "pictures.json", "summary.txt")]
+    return files + _drawn(found, home, images, against)
+
+
+def can_differ(found: Comparison) -> bool:
+    """Whether there is anything to compare: two methods, and two pictures for a standard error."""
+    counts = [len({row[name] for row in found.rows}) for name in ("method", "picture")]
+    return min(counts) >= 2
+
+
+def _drawn(found: Comparison, home: Path, images: Mapping[str, FloatArray], against: str) -> list[Path]:
+    from legstat.report.plots import save_figure  # matplotlib is slow to load
+
+    curves = [kind for kind in ("deletion", "insertion") if all(kind in one.curves for one in found.outcomes)]
+    for kind in curves:
+        save_figure(found.plot_curves(kind), home / f"{kind}.png")
+    metrics = list(dict.fromkeys(row["metric"] for row in found.rows)) if can_differ(found) else []
+    for metric in metrics:
+        save_figure(found.plot_differences(against, metric), home / f"differences_{metric}.png")
+    kept = [name for name in images if name not in found.dropped]
+    save_figure(found.plot_maps({name: images[name] for name in kept[:_SHOWN]}), home / "maps.png")
+    names = [*(f"{kind}.png" for kind in curves), *(f"differences_{metric}.png" for metric in metrics), "maps.png"]
+    return [home / name for name in names]
