@@ -93,7 +93,15 @@ class Rule:
         """The rule, or an error about what it is made of."""
         check_choice(where, "wrong", wrong, ("keep", "drop"))
         if wrong == "drop" and not labelled:
-            raise ValueError(invalid(where, "wrong", wrong, "'keep' without `labels`", "Nothing says what is right: pass labels= (--truth)."))
+            raise ValueError(
+                invalid(
+                    where,
+                    "wrong",
+                    wrong,
+                    "'keep' without `labels`",
+                    "Nothing says what is right: pass labels= (--truth).",
+                )
+            )
         if least_score is not None:
             check_within(where, "least_score", least_score, 0.0, 1.0)
         return cls(wrong, least_score)
