@@ -5,7 +5,7 @@ log-odds of its first choice. All 2^14 coalitions are evaluated once and kept in
 Banzhaf values, and the exact limit of every regression, are known; each estimator is then run on draws of its own with
 a given number of evaluations, answered from the table.
 
-Run: LEGSTAT_DATA=... python benchmarks/study_games.py FOLDER [--evaluate] (the evaluations: a minute a game and more)
+Run: LEGSTAT_DATA=... python benchmarks/study_games.py FOLDER --evaluate (minutes a game), then without the flag
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from legstat.comparison.asking import Asking
 from legstat.comparison.methods.regressions import lime_weights, scores_of_segments, superpixels, weighted_ridge
 
 PLAYERS, BUDGETS, REPEATS = 14, (100, 500, 2000), 20
-GAMES = {"squeezenet1.1": 3, "mobilenet_v2_1.0_224": 2}
+GAMES = {"squeezenet1.1": 2, "mobilenet_v2_1.0_224": 1}
 """Pictures of each network."""
 
 
@@ -103,18 +103,23 @@ def lime(value: Value, budget: int, rng: np.random.Generator) -> FloatArray:
     return weighted_ridge(x, value(x), lime_weights(x))
 
 
-def kernelshap(value: Value, budget: int, rng: np.random.Generator) -> FloatArray:
-    """KernelSHAP by the package shap, as `kernelshap` does it."""
+def kernelshap(value: Value, budget: int, rng: np.random.Generator, **settings: object) -> FloatArray:
+    """KernelSHAP by the package shap with its defaults, which keep ten players: as `kernelshap` does it."""
     before = np.random.get_state()  # noqa: NPY002  # shap draws from the global generator
     np.random.seed(int(rng.integers(2**32)))  # noqa: NPY002
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             explainer = shap.KernelExplainer(value, np.zeros((1, PLAYERS)))
-            found = explainer.shap_values(np.ones((1, PLAYERS)), nsamples=budget - 2, silent=True)
+            found = explainer.shap_values(np.ones((1, PLAYERS)), nsamples=budget - 2, silent=True, **settings)
     finally:
         np.random.set_state(before)  # noqa: NPY002
     return np.asarray(found, dtype=np.float64).reshape(-1)
+
+
+def kernelshap_of_all(value: Value, budget: int, rng: np.random.Generator) -> FloatArray:
+    """KernelSHAP by the package shap, every player kept."""
+    return kernelshap(value, budget, rng, l1_reg=False)
 
 
 def permutations(value: Value, budget: int, rng: np.random.Generator) -> FloatArray:
@@ -138,6 +143,7 @@ ESTIMATORS = {
     "least squares on pairs": (regression, "banzhaf"),
     "LIME": (lime, "lime"),
     "KernelSHAP": (kernelshap, "shapley"),
+    "KernelSHAP, all players": (kernelshap_of_all, "shapley"),
     "permutations": (permutations, "shapley"),
 }
 """Each with the truth that it estimates."""
@@ -148,7 +154,10 @@ def study(folder: Path) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for name, count in GAMES.items():
         for stem, _ in classified(name, count):
-            table = np.load(folder / f"{name}-{stem}.npy")
+            place = folder / f"{name}-{stem}.npy"
+            if not place.is_file():
+                continue
+            table = np.load(place)
             every = coalitions()
             powers = 1 << np.arange(PLAYERS)
 
@@ -183,13 +192,14 @@ def study(folder: Path) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Evaluate what is missing, or run the study on what is there."""
+    """Evaluate what is missing, or study what is there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the tables of all coalitions are kept")
-    parser.add_argument("--evaluate", action="store_true", help="only fill the folder")
+    parser.add_argument("--evaluate", action="store_true", help="fill the folder")
     options = parser.parse_args()
-    evaluate(options.folder)
-    if not options.evaluate:
+    if options.evaluate:
+        evaluate(options.folder)
+    else:
         save("games", study(options.folder), players=PLAYERS, repeats=REPEATS, networks=list(NETWORKS))
 
 
