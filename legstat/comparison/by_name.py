@@ -10,6 +10,13 @@ from legstat.comparison.methods.connected import CShapley, CShapleyRegression
 from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
 from legstat.comparison.methods.discs import BlurOcclusion, VariableOcclusion
 from legstat.comparison.methods.games import KernelShap, ShapleyPairs
+from legstat.comparison.methods.gradients import (
+    GradCamMap,
+    GradientMap,
+    GuidedBackpropMap,
+    IntegratedGradientsMap,
+    SmoothGradMap,
+)
 from legstat.comparison.methods.masks import Occlusion, Rise
 from legstat.comparison.methods.optimised import IgosMap, MaskMap
 from legstat.comparison.methods.own import LegMap, LegTvMap
@@ -22,6 +29,7 @@ METHODS: dict[str, Callable[[], Method]] = {
         *(LegMap, LegTvMap, Rise, LimeCells, LimeSuperpixels, KernelShap, ShapleyPairs, CShapley, CShapleyRegression),
         *(SobolIndices, Hsic, Occlusion, BlurOcclusion, VariableOcclusion, MaskMap, IgosMap),
         *(CentreMap, RandomMap, EdgeMap),
+        *(GradientMap, GuidedBackpropMap, IntegratedGradientsMap, SmoothGradMap, GradCamMap),
     )
 }
 """The methods that `compare` knows by name."""

@@ -16,7 +16,7 @@ from legstat._core.typing import AnyArray, FloatArray
 from legstat.comparison.by_name import METHODS, chosen_methods
 from legstat.comparison.carried import Carried, Source
 from legstat.comparison.measures import Measure, chosen_measures
-from legstat.comparison.method import Method
+from legstat.comparison.method import Choosy, Method
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.pictures import (
     Label,
@@ -61,7 +61,8 @@ def compare(
     methods : sequence of str or Method
         Names ("leg", "legtv", "rise", "lime_cells", "lime_superpixels", "kernelshap", "shapley_pairs", "c_shapley",
         "c_shapley_regression", "sobol", "hsic", "occlusion", "occlusion_blur", "occlusion_variable", "centre",
-        "random", "edges"), or anything with `Method`'s protocol.
+        "random", "edges"; of a torch module also "gradient", "guided_backprop", "integrated_gradients", "smoothgrad",
+        "gradcam"), or anything with `Method`'s protocol.
     response : Response or callable
         The black box, whose score is explained; with target "top" each picture is explained for its own first choice.
         Or a function of no argument that opens it: each worker calls it once, on its own device.
@@ -141,6 +142,9 @@ def compare(
     if not budgets or len(set(budgets)) < len(budgets):
         raise ValueError(invalid(_WHERE, "n_queries", n_queries, "one or more different budgets"))
     chosen = chosen_methods(_WHERE, methods, budgets)
+    for method in chosen:
+        if isinstance(method, Choosy):
+            method.check_response(black_box)
     measures = chosen_measures(_WHERE, metrics, black_box)
     seed = check_count(_WHERE, "rng", rng, 0)
     pictures = named_pictures(_WHERE, images, black_box)

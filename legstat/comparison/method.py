@@ -82,6 +82,21 @@ class Caching(Protocol):
         """The same method, asking through that cache."""
 
 
+@runtime_checkable
+class Choosy(Protocol):
+    """A method that needs something of the response that not every one has.
+
+    Examples
+    --------
+    >>> from legstat.comparison.methods.gradients import GradientMap
+    >>> isinstance(GradientMap(), Choosy)
+    True
+    """
+
+    def check_response(self, response: Response) -> None:
+        """An error that names the remedy where the response lacks it; nothing is asked."""
+
+
 def draws_of(method: Method) -> str:
     """Methods for which this is the same are seeded alike."""
     return str(getattr(method, "draws", method.name))

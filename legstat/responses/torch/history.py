@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from legstat.responses.network.preprocessing import Preprocessing
@@ -55,3 +56,18 @@ def _probabilities(values: torch.Tensor, kind: str) -> torch.Tensor:
     if kind == "log_probabilities":
         return values.exp()
     return values.sigmoid() if kind == "sigmoid_logits" else values
+
+
+def score_module(scores: Callable[[torch.Tensor], torch.Tensor], network: torch.nn.Module) -> torch.nn.Module:
+    """A module that computes `scores`, with the network that they go through as its part ``network``."""
+    import torch
+
+    class Scored(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return scores(pictures)
+
+    return Scored()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Self, cast
@@ -22,7 +23,7 @@ from legstat.responses.network.scores import Score
 from legstat.responses.network.target import Choices
 from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
 from legstat.responses.torch.devices import describe_determinism, describe_devices
-from legstat.responses.torch.history import preprocessed, scored
+from legstat.responses.torch.history import preprocessed, score_module, scored
 from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, weight_dtype
 from legstat.responses.torch.perturbed_input import DeviceComposer
 from legstat.responses.torch.replicas import Pending, Replicas, to_device
@@ -148,6 +149,25 @@ class TorchResponse(ComposingResponse):
         outputs = self._replicas.with_history(inputs)
         rows = outputs.reshape(len(pictures), -1) if outputs.numel() else outputs
         return scored(cast("Score", self._score), rows)
+
+    @property
+    def module(self) -> torch.nn.Module:
+        """The network that runs on the first device: a copy of the user's in evaluation mode, not to be changed."""
+        return self._replicas.module
+
+    def score_module(self) -> torch.nn.Module:
+        """The score as a torch module: pictures (n, C, H, W) in [0, 1] to scores (n,), as `scores_with_history`.
+
+        Returns
+        -------
+        torch.nn.Module
+            Its part ``network`` is a copy of the network's objects that shares the weights: hooks that are hung on it
+            meet nobody else. The response must be bound.
+        """
+        own = copy.copy(self)
+        where = self._choices.where
+        own._replicas = Replicas(where, self.module, self._devices[:1], self._settings, self._output)
+        return score_module(own.scores_with_history, own.module)
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch
