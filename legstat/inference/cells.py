@@ -25,6 +25,7 @@ from legstat.inference.intervals import (
     symmetric,
     t_quantiles,
 )
+from legstat.inference.nested import NestedTest, nested_test
 from legstat.moments.moments import Moments
 from legstat.samples.sample import QuerySample
 
@@ -255,6 +256,23 @@ class Cells(Inferring):
             raise ValueError(invalid("LEGResults.compare_regions", "a, b", got, "as many regions in either"))
         pairs = tuple(f"{one} - {other}" for one, other in zip(names, others, strict=True))
         return self.contrasts(left - right, pairs)
+
+    def test_boxes(self, *, fwer: float = 0.05, smallest: int = 1) -> NestedTest:
+        """Where the evidence is, at the finest scale at which it is certain; see `nested_test`.
+
+        Parameters
+        ----------
+        fwer : float, default 0.05
+            Probability of any false box, at most.
+        smallest : int, default 1
+            Sides of so many cells and fewer are not cut any more.
+
+        Returns
+        -------
+        NestedTest
+            The grid, its quarters, theirs and so on, with the decisions.
+        """
+        return nested_test(self, fwer=fwer, smallest=smallest)
 
     def _regions(
         self, where: str, region: AnyArray | Box, aggregate: str, channel: int | str | None
