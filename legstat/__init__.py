@@ -36,6 +36,7 @@ from legstat.explanation.explanation import Explanation, explain
 from legstat.inference.contrasts import Contrasts, WaldTest
 from legstat.inference.multiplicity import MultipleTest
 from legstat.inference.needed import solve_queries
+from legstat.inference.nested import NestedTest
 from legstat.inference.power import solve_half_width, solve_power
 from legstat.inspection.endpoint import EndpointReport, inspect_endpoint
 from legstat.inspection.onnx_file import ModelReport, inspect_model
@@ -99,6 +100,7 @@ __all__ = [
     "Moments",
     "MultipleTest",
     "MultiscaleBlocks",
+    "NestedTest",
     "NoiseProbe",
     "NonFiniteResponseError",
     "OnnxResponse",

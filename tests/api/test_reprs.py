@@ -62,6 +62,7 @@ def _instances(folder: Any) -> dict[str, Any]:
         "Moments": leg.moments,
         "MultipleTest": leg.test(fdr=0.1),
         "MultiscaleBlocks": ls.MultiscaleBlocks(grid=(4, 4)),
+        "NestedTest": leg.test_boxes(),
         "NoiseProbe": ls.noise_probe(network, image, design, rng=0),
         "OnnxResponse": network,
         "Preprocessing": ls.Preprocessing(),

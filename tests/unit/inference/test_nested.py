@@ -45,7 +45,8 @@ def test_the_adjustment_is_the_rule_read_plainly() -> None:
     frame = found.to_frame(every=True)
     sums = found.sums
     assert sums.joint_df is not None
-    single = np.asarray(2.0 * scipy.stats.t.sf(np.abs(sums.tstats), sums.joint_df))  # half the degrees of freedom, as familywise
+    # half the degrees of freedom, as familywise p-values have
+    single = np.asarray(2.0 * scipy.stats.t.sf(np.abs(sums.tstats), sums.joint_df))
     boxes = [tuple(int(edge) for edge in box[1:]) for box in found.boxes]
     for number, (a, b, c, d) in enumerate(boxes):
         above = [i for i, (e, f, g, h) in enumerate(boxes) if e <= a and b <= f and g <= c and d <= h]
