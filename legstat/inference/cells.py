@@ -272,7 +272,9 @@ class Cells(Inferring):
         NestedTest
             The grid, its quarters, theirs and so on, with the decisions.
         """
-        return nested_test(self, fwer=fwer, smallest=smallest)
+        shape = self.moments.design.grid.shape
+        channels = self.params.size // self.moments.design.grid.n_cells
+        return nested_test(self.contrasts, (channels, *shape), fwer=fwer, smallest=smallest)
 
     def _regions(
         self, where: str, region: AnyArray | Box, aggregate: str, channel: int | str | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,6 @@ from legstat.inference.contrasts import Box, Contrasts
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from legstat.inference.cells import Cells
 
 
 @dataclass(frozen=True)
@@ -171,7 +169,13 @@ class NestedTest(Portable):
         return f"<NestedTest {found}, FWER <= {self.level:g}>"
 
 
-def nested_test(results: Cells, *, fwer: float = 0.05, smallest: int = 1) -> NestedTest:
+def nested_test(
+    contrasts: Callable[[FloatArray, tuple[str, ...]], Contrasts],
+    shape: tuple[int, int, int],
+    *,
+    fwer: float = 0.05,
+    smallest: int = 1,
+) -> NestedTest:
     r"""Test whether gamma vanishes in the grid, in its quarters, in theirs, and so on.
 
     Of a box C of a grid of m cells (all channels together) the hypothesis is that gamma is 0 in every cell of C; what
@@ -185,8 +189,10 @@ def nested_test(results: Cells, *, fwer: float = 0.05, smallest: int = 1) -> Nes
 
     Parameters
     ----------
-    results : LEGResults
-        With standard errors.
+    contrasts : callable
+        ``(C, labels) -> Contrasts``, as `LEGResults.contrasts`.
+    shape : tuple of int
+        (channels, p1, p2).
     fwer : float, default 0.05
         Probability of any false box, at most.
     smallest : int, default 1
@@ -214,18 +220,17 @@ def nested_test(results: Cells, *, fwer: float = 0.05, smallest: int = 1) -> Nes
     >>> import legstat as ls
     >>> design = ls.StructuredGaussian(grid=(4, 4), scale=0.2)
     >>> sample = ls.query(ls.simulate.logistic(np.eye(4)), np.full((1, 4, 4), 0.5), design, n_queries=801, rng=0)
-    >>> nested_test(ls.LEG(sample).fit(), smallest=2).boxes.shape
+    >>> nested_test(ls.LEG(sample).fit().contrasts, (1, 4, 4), smallest=2).boxes.shape
     (5, 5)
     """
     where = "LEGResults.test_boxes"
     level = check_level(where, "fwer", fwer)
-    shape = results.moments.design.grid.shape
-    tree = BoxTree.of(shape, check_count(where, "smallest", smallest, what=" cells"))
-    channels = results.params.size // results.moments.design.grid.n_cells
-    rows, k = tree.indicators(shape), len(tree.boxes)
+    channels, *sides = shape
+    tree = BoxTree.of((sides[0], sides[1]), check_count(where, "smallest", smallest, what=" cells"))
+    rows, k = tree.indicators((sides[0], sides[1])), len(tree.boxes)
     names = [f"rows {a}:{b}, columns {c}:{d}" for a, b, c, d in tree.boxes]
     labels = tuple(f"{name}, channel {c}" if channels > 1 else name for c in range(channels) for name in names)
-    sums = results.contrasts(np.kron(np.eye(channels), rows), labels)
+    sums = contrasts(np.kron(np.eye(channels), rows), labels)
     pvalues = sums.test(fwer=level, method="Bonferroni").pvalues.reshape(channels, k)
     share = tree.sizes / (channels * tree.sizes[0])
     adjusted = np.stack([tree.downwards(np.minimum(1.0, row / share)) for row in pvalues])
@@ -243,5 +248,5 @@ def nested_test(results: Cells, *, fwer: float = 0.05, smallest: int = 1) -> Nes
         reject=reject.ravel(),
         finest=(reject & ~below).ravel(),
         level=level,
-        shape=(channels, *shape),
+        shape=shape,
     )
