@@ -230,7 +230,7 @@ def nested_test(
     rows, k = tree.indicators((sides[0], sides[1])), len(tree.boxes)
     names = [f"rows {a}:{b}, columns {c}:{d}" for a, b, c, d in tree.boxes]
     labels = tuple(f"{name}, channel {c}" if channels > 1 else name for c in range(channels) for name in names)
-    sums = contrasts(np.kron(np.eye(channels), rows), labels)
+    sums = contrasts(np.asarray(np.kron(np.eye(channels), rows), dtype=np.float64), labels)
     pvalues = sums.test(fwer=level, method="Bonferroni").pvalues.reshape(channels, k)
     share = tree.sizes / (channels * tree.sizes[0])
     adjusted = np.stack([tree.downwards(np.minimum(1.0, row / share)) for row in pvalues])
