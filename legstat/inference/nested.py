@@ -155,6 +155,12 @@ class NestedTest(Portable):
             Of each interval by itself.
         every : bool, default False
             All boxes that were tested instead, from the top down.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``channel``, ``row``, ``row_end``, ``column``, ``column_end``, ``cells``, ``sum``, ``std_error``,
+            ``pvalue``, ``conf_low``, ``conf_high``, ``pvalue_adjusted``; with `every` ``reject`` and ``finest`` too.
         """
         frame = self.sums.to_frame(level=level).drop(columns="z").rename(columns={"estimate": "sum"})
         place = dict(zip(("channel", "row", "row_end", "column", "column_end"), self.boxes.T, strict=True))
