@@ -35,6 +35,7 @@ from legstat.cli.model_options import (
     URL,
     VERSION,
 )
+from legstat.cli.optimising import MethodChoice, check_flags, explain_by
 from legstat.data import digits_info, digits_model_path, load_digit
 from legstat.explanation.defaults import check_estimates, choose_L
 from legstat.explanation.explanation import Explanation, experiment_for, origin
@@ -189,6 +190,9 @@ def explain(
     picture: Annotated[Path, typer.Argument(help="Picture file.")],
     model: Annotated[str, MODEL],
     url: Annotated[str | None, URL] = None,
+    method: Annotated[
+        MethodChoice | None, typer.Option(help="A baseline, by queries alone, in place of LEG and LEG-TV.")
+    ] = None,
     preprocessing: Annotated[
         str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
     ] = None,
@@ -218,6 +222,10 @@ def explain(
     n_regions: Annotated[
         int | None, typer.Option(help="The most detailed map with at most so many regions, in place of L.")
     ] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Radius of l1q's ball: absolute changes of pixel values, summed.")
+    ] = None,
+    q: Annotated[float | None, typer.Option(help="Share of entries that l1q leaves alone; 0.975 if left out.")] = None,
     batch_size: Annotated[
         str | None, typer.Option(help="Pictures per call, or per request; auto measures it (on top of --n-queries).")
     ] = None,
@@ -242,6 +250,15 @@ def explain(
     """Explain one picture before a classifier, in an ONNX file or behind an address, by LEG and LEG-TV."""
     voice = Voice(quiet, as_json, not no_progress)
     with speaking(voice, debug):
+        of_leg: JSON = {
+            "--until": until,
+            "--perturb": perturb,
+            "--at": at,
+            "--scale": scale,
+            "--conventions": conventions,
+        }
+        of_leg |= {"--L": L, "--L-ratio": L_ratio, "--n-regions": n_regions, "--resume": resume, "--cache": cache}
+        check_flags(method, of_leg, epsilon, q)
         earlier = None if resume is None else QuerySample.load(resume)
         named: ConventionsName | None = None if conventions is None else conventions.value
         rules = named or (earlier.conventions if earlier is not None else "default")
@@ -283,6 +300,12 @@ def explain(
                 f"--preprocessing {'raw' if assumed == '0..255' else 'unit'}."
             )
         prepare(out)
+        if method is not None:
+            explain_by(
+                method, response, picture, shape=cells, n_queries=n_queries, seed=seed or 0, epsilon=epsilon, q=q,
+                out=out, voice=voice,
+            )  # fmt: skip
+            return
         rng = None if earlier is not None else seed or 0
         experiment = experiment_for(
             response,
