@@ -6,13 +6,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
-from legstat.baselines import BaselineResult, igos, l1q, mask
+from legstat.baselines import igos, l1q, mask
 from legstat.cli.common import Voice
 from legstat.report.plots import save_figure
+from legstat.report.saliency import side_by_side
 from legstat.responses.base import Response
 
 
@@ -97,7 +96,7 @@ def explain_by(
         found = run(response, image, shape=shape, **how)
     files = [out / f"{method}.npz", out / f"{method}.png"]
     found.save(files[0])
-    save_figure(_figure(found), files[1])
+    save_figure(side_by_side(found.plot, found.plot_trace), files[1])
     voice.say(
         f"{method} with gradients by {found.gradient}: {found.n_queries} of {n_queries} evaluations, "
         f"f(x0) = {found.source['f_x0']:.4g}, {found.tied} of {found.saliency.size} cells tied."
@@ -105,11 +104,3 @@ def explain_by(
     voice.say("Written to " + str(out) + ": " + ", ".join(file.name for file in files))
     facts = {"method": found.method, "gradient": found.gradient, "n_queries": found.n_queries, "tied": found.tied}
     voice.data({**facts, "settings": found.settings, "source": found.source, "saliency": found.saliency.tolist()})
-
-
-def _figure(found: BaselineResult) -> Figure:
-    figure = Figure(figsize=(9.0, 4.0), layout="constrained", dpi=130)
-    left, right = figure.subplots(1, 2)
-    found.plot(left)
-    found.plot_trace(right)
-    return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -91,3 +91,23 @@ def plot_terms(terms: Mapping[str, FloatArray], ax: Axes | None = None) -> Axes:
     ax.set_xlabel("iteration")
     ax.legend(fontsize=8)
     return ax
+
+
+def side_by_side(*drawings: Callable[[Axes], object]) -> Figure:
+    """A figure with a panel for each drawing, which is handed its axes.
+
+    Parameters
+    ----------
+    *drawings : callable
+        Each draws on the axes that it is called with.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
+    figure = Figure(figsize=(4.5 * len(drawings), 4.0), layout="constrained", dpi=130)
+    panels = figure.subplots(1, len(drawings), squeeze=False)[0]
+    for drawing, ax in zip(drawings, panels, strict=True):
+        drawing(ax)
+    return figure
