@@ -147,6 +147,29 @@ def test_metrics_are_added_without_making_maps_again(tmp_path, network, images):
     assert json.loads(next(tmp_path.glob("*.json")).read_text())["method"] == "counting"
 
 
+class Once:
+    """A measure that counts what it is asked."""
+
+    name, high_is_good, asked = "once", True, 0
+
+    def __call__(self, response, image, saliency, rng):
+        Once.asked += 1
+        return Measured(float(saliency.max()), 3, censored=True)
+
+    def __repr__(self) -> str:
+        return "Once()"
+
+
+def test_what_was_measured_is_not_measured_again(tmp_path, network, images):
+    runs = [
+        ls.compare(["random"], network, images, n_queries=[0], metrics=[Once()], store=tmp_path, progress=False)
+        for _ in range(2)
+    ]
+    assert Once.asked == 2
+    assert runs[0].rows == runs[1].rows
+    assert runs[1].rows[0]["censored"] is True
+
+
 def test_workers_fill_the_store_that_others_read(tmp_path, network, images, found):
     with joblib.parallel_config(backend="loky"):
         kept = ls.compare(METHODS, network, images, n_queries=[160], n_jobs=2, store=tmp_path, progress=False)
