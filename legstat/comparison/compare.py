@@ -24,6 +24,7 @@ from legstat.comparison.pictures import (
     Shown,
     Wrong,
     check_baselines,
+    check_sizes,
     classes_of,
     named_pictures,
 )
@@ -157,6 +158,7 @@ def compare(
     answers = None if cache is None else as_cache(cache)
     if answers is not None:
         settled_key(black_box, _WHERE, "cache")
+    check_sizes(_WHERE, pictures, chosen, budgets)
     check_baselines(_WHERE, black_box, pictures, chosen, measures)
     carried.check(n_jobs)
 

@@ -97,6 +97,21 @@ class Choosy(Protocol):
         """An error that names the remedy where the response lacks it; nothing is asked."""
 
 
+@runtime_checkable
+class SizeBound(Protocol):
+    """A method whose least budget depends on the picture's size.
+
+    Examples
+    --------
+    >>> from legstat.comparison.methods.masks import Occlusion
+    >>> Occlusion(stride=8).least_for(224, 224)
+    626
+    """
+
+    def least_for(self, height: int, width: int) -> int:
+        """Fewest evaluations for a picture of so many pixels."""
+
+
 def draws_of(method: Method) -> str:
     """Methods for which this is the same are seeded alike."""
     return str(getattr(method, "draws", method.name))

@@ -12,7 +12,7 @@ from legstat._core.checks import check_choice, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.comparison.measures import Measure, primitive
-from legstat.comparison.method import Method
+from legstat.comparison.method import Method, SizeBound
 from legstat.metrics.references import reference_picture
 from legstat.responses.base import Response
 from legstat.responses.network.labels import find_class
@@ -126,6 +126,20 @@ def named_pictures(
     if not named:
         raise ValueError(invalid(where, "images", images, "at least one picture"))
     return {str(name): response.check_image(image, where) for name, image in named.items()}
+
+
+def check_sizes(
+    where: str, pictures: Mapping[str, FloatArray], methods: Sequence[Method], budgets: Sequence[int]
+) -> None:
+    """ValueError where a budget is below what a method needs for pictures of that size."""
+    sizes = {picture.shape[-2:]: name for name, picture in pictures.items()}
+    for (height, width), name in sizes.items():
+        for method in methods:
+            least = method.least_for(height, width) if isinstance(method, SizeBound) else 0
+            if min(budgets) < least:
+                got = f"{min(budgets)} for {method.name!r}"
+                valid = f"at least {least} for that method on {height} x {width} pixels, as of {name!r}"
+                raise ValueError(invalid(where, "n_queries", got, valid))
 
 
 def check_baselines(

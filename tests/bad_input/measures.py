@@ -11,6 +11,7 @@ from legstat import metrics
 from legstat.comparison.measures import DeletionArea
 from legstat.comparison.methods.connected import CShapley
 from legstat.comparison.methods.games import ShapleyPairs
+from legstat.comparison.methods.masks import Occlusion
 from tests.bad_input.world import Row, ToldError, World
 
 V, T = ValueError, TypeError
@@ -99,6 +100,18 @@ COMPARE = [
         lambda w: _compare(w, [Nameless()], store=w.folder / "s"),
         V,
         ("`methods`", "__repr__"),
+    ),
+    Row(
+        "few queries for a stride",
+        lambda w: _compare(w, [Occlusion(stride=8)], n_queries=[60]),
+        V,
+        ("`n_queries`", "60 for 'occlusion'", "at least 65", "8 x 8 pixels, as of '0'"),
+    ),
+    Row(
+        "few queries for that many cells",
+        lambda w: _compare(w, [CShapley(cells=4)], n_queries=[183]),
+        V,
+        ("183 for 'c_shapley'", "at least 184"),
     ),
     Row("C-Shapley of order 3", lambda w: CShapley(k=3), V, ("`k`", "from 0 to 2")),
     Row("pairs by another estimator", lambda w: ShapleyPairs(estimator="ols"), V, ("`estimator`", "'kernel'")),

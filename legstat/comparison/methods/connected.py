@@ -69,9 +69,13 @@ class CShapley:
 
     @property
     def least(self) -> int:
-        """f(x0), and all coalitions of so many cells, or of 2 x 2."""
+        """f(x0), and all coalitions of 2 x 2 cells; of more cells see `least_for`."""
+        return 1 + len(_game(2, 2, self.k)[0])
+
+    def least_for(self, height: int, width: int) -> int:
+        """f(x0), and all coalitions of as many cells as are given, at most one a pixel."""
         side = 2 if self.cells is None else self.cells
-        return 1 + len(_game(side, side, self.k)[0])
+        return 1 + len(_game(min(side, height), min(side, width), self.k)[0])
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map; what does not make a finer grid is left over."""
@@ -137,8 +141,13 @@ class CShapleyRegression:
 
     @property
     def least(self) -> int:
-        """f(x0), f of nothing, and every cell alone."""
-        return 2 + (2 if self.cells is None else self.cells) ** 2
+        """f(x0), f of nothing, and every one of 2 x 2 cells alone; of more cells see `least_for`."""
+        return 6
+
+    def least_for(self, height: int, width: int) -> int:
+        """f(x0), f of nothing, and every cell alone, at most one a pixel."""
+        side = 2 if self.cells is None else self.cells
+        return 2 + min(side, height) * min(side, width)
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map."""

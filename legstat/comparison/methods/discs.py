@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,21 +94,32 @@ class BlurOcclusion:
         """The map: the mean drop of the score, each disc weighted by how much of the pixel it covers."""
         height, width = image.shape[-2:]
         unit = min(height, width) / 224
-        centres = self._centres(height, width, unit, n_queries - 1)
+        centres = self._paid(height, width, n_queries - 1)
         asking = Asking(self.name, response, image, n_queries, self.baseline)
         radii = np.full(len(centres), max(round(self.diameter * unit / 2), 1))
         _, found = mean_drops(asking, Discs(height, width, self.softness * unit), centres, radii)
         return MethodMap(resized(found, map_shape(self.shape, image)), asking.spent)
 
-    def _centres(self, height: int, width: int, unit: float, most: int) -> IntArray:
-        finest_first = range(1, max(height, width))
-        strides = finest_first if self.stride is None else [max(round(self.stride * unit), 1)]
-        for stride in strides:
-            rows, columns = (np.arange(stride // 2, size, stride) for size in (height, width))
-            if len(rows) * len(columns) <= most:
-                return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+    def least_for(self, height: int, width: int) -> int:
+        """f(x0) and the discs of the stride that is given, or of the largest one."""
+        return 1 + len(self.centres(height, width, self._strides(height, width)[-1]))
+
+    def centres(self, height: int, width: int, stride: int) -> IntArray:
+        """Rows and columns of the discs' centres, shape (n, 2)."""
+        rows, columns = (np.arange(min(stride // 2, size - 1), size, stride) for size in (height, width))
+        return np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def _strides(self, height: int, width: int) -> Sequence[int]:
+        finest_first = range(1, max(height, width, 2))
+        return finest_first if self.stride is None else [max(round(self.stride * min(height, width) / 224), 1)]
+
+    def _paid(self, height: int, width: int, most: int) -> IntArray:
+        for stride in self._strides(height, width):
+            found = self.centres(height, width, stride)
+            if len(found) <= most:
+                return found
         got = f"{most + 1} with stride {self.stride}"
-        raise ValueError(invalid(self.name, "n_queries", got, f"at least {len(rows) * len(columns) + 1}"))
+        raise ValueError(invalid(self.name, "n_queries", got, f"at least {self.least_for(height, width)}"))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,8 +115,8 @@ class Occlusion:
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map; patches slide over the picture from edge to edge."""
         height, width = image.shape[-2:]
-        side = max(round(self.patch * min(height, width) / 224), 1)
-        rows, columns = self._starts(height, width, side, n_queries - 1)
+        side = self._side(height, width)
+        rows, columns = self._paid(height, width, n_queries - 1)
         asking = Asking(self.name, response, image, n_queries, self.baseline)
         drop, covered = np.zeros((height, width)), np.zeros((height, width))
         places = [(r, c) for r in rows for c in columns]
@@ -129,14 +130,27 @@ class Occlusion:
                 covered[r : r + side, c : c + side] += 1.0
         return MethodMap(resized(drop / np.maximum(covered, 1.0), map_shape(self.shape, image)), asking.spent)
 
-    def _starts(self, height: int, width: int, side: int, most: int) -> tuple[list[int], list[int]]:
-        if self.stride is not None:
-            strides = [max(round(self.stride * min(height, width) / 224), 1)]
-        else:
-            strides = list(range(1, max(height, width)))
-        for stride in strides:
-            rows, columns = (sorted({*range(0, size - side, stride), max(size - side, 0)}) for size in (height, width))
+    def least_for(self, height: int, width: int) -> int:
+        """f(x0) and the patches of the stride that is given, or of the largest one."""
+        rows, columns = self._starts(height, width, self._strides(height, width)[-1])
+        return 1 + len(rows) * len(columns)
+
+    def _side(self, height: int, width: int) -> int:
+        return max(round(self.patch * min(height, width) / 224), 1)
+
+    def _strides(self, height: int, width: int) -> Sequence[int]:
+        finest_first = range(1, max(height, width, 2))
+        return finest_first if self.stride is None else [max(round(self.stride * min(height, width) / 224), 1)]
+
+    def _starts(self, height: int, width: int, stride: int) -> tuple[list[int], list[int]]:
+        side = self._side(height, width)
+        rows, columns = (sorted({*range(0, size - side, stride), max(size - side, 0)}) for size in (height, width))
+        return rows, columns
+
+    def _paid(self, height: int, width: int, most: int) -> tuple[list[int], list[int]]:
+        for stride in self._strides(height, width):
+            rows, columns = self._starts(height, width, stride)
             if len(rows) * len(columns) <= most:
                 return rows, columns
         got = f"{most + 1} with stride {self.stride}"
-        raise ValueError(invalid(self.name, "n_queries", got, f"at least {len(rows) * len(columns) + 1}"))
+        raise ValueError(invalid(self.name, "n_queries", got, f"at least {self.least_for(height, width)}"))

@@ -57,7 +57,7 @@ def test_c_shapley_is_its_definition_over_all_subsets(k):
             expected += 2.0 / ((u + 2) * (u + 1) * u) * gain
         # the same sum in another order, of up to 2^9 terms
         assert map_.saliency[row, column] == pytest.approx(expected, rel=1e-9, abs=1e-10)
-    assert map_.n_queries == game.calls == found.least
+    assert map_.n_queries == game.calls == found.least_for(12, 12)
 
 
 def test_coalitions_grow_to_all_that_are_connected():
@@ -171,8 +171,9 @@ def test_blur_occlusion_is_the_mean_drop_under_its_discs():
 
 
 def test_the_supplements_discs_number_784_on_its_pictures():
-    assert len(BlurOcclusion(stride=8)._centres(224, 224, 1.0, 6000)) == 784
-    assert len(BlurOcclusion()._centres(224, 224, 1.0, 499)) <= 499
+    assert len(BlurOcclusion().centres(224, 224, 8)) == 784
+    assert BlurOcclusion(stride=8).least_for(224, 224) == 785
+    assert BlurOcclusion().least_for(224, 224) == 2  # one disc: `least` asks for more
 
 
 def test_variable_discs_have_the_supplements_law_and_its_point():
