@@ -16,6 +16,7 @@ from tests.bad_input.world import Row, ToldError, World
 
 V, T = ValueError, TypeError
 MAP = np.arange(16.0).reshape(4, 4)
+NAN = np.full((1, 8, 8), np.nan)
 FINE = np.arange(81.0).reshape(9, 9)
 BOXES = [(1, 1, 3, 3)]
 
@@ -193,4 +194,41 @@ CURVES = [
     Row("no curves", lambda w: metrics.mean_log_odds_ratio([]), V, ("`curves`", "at least one")),
 ]
 
-ROWS = [*COMPARE, *CURVES]
+
+def _optimised(w: World, method: Any = ls.baselines.mask, **changed: Any) -> object:
+    return method(w.f, w.image, **{"gradient": "queries", "shape": (4, 4), **changed})
+
+
+def _l1q(w: World, **changed: Any) -> object:
+    return ls.baselines.l1q(w.f, w.image, **{"gradient": "queries", "epsilon": 1.0, **changed})
+
+
+IGOS = ls.baselines.igos
+BASELINES = [
+    Row("exact gradient of a function", lambda w: _optimised(w, gradient="exact"), T, ("`gradient`", "queries")),
+    Row(
+        "exact gradient of an ONNX file",
+        lambda w: ls.baselines.igos(w.onnx(), w.digit),
+        T,
+        ("`gradient`", "OnnxResponse", 'gradient="queries"'),
+    ),
+    Row("gradient a word", lambda w: _optimised(w, IGOS, gradient="torch"), V, ("`gradient`", "'auto'")),
+    Row("mask of a picture with NaN", lambda w: ls.baselines.mask(w.f, NAN, gradient="queries"), V, ("`image`",)),
+    Row("mask finer than the picture", lambda w: _optimised(w, shape=(9, 8)), V, ("`shape`", "a cell a pixel")),
+    Row("mask of three sides", lambda w: _optimised(w, shape=(4, 4, 1)), V, ("two integers",)),
+    Row("baseline is the picture", lambda w: _optimised(w, IGOS, baseline=w.image), V, ("`baseline`", "equal")),
+    Row("budget for no start", lambda w: _optimised(w, IGOS, n_queries=2), V, ("`n_queries`", ">= 3")),
+    Row("weight below 0", lambda w: _optimised(w, tv=-1.0), V, ("`tv`", ">= 0")),
+    Row("weight a word", lambda w: _optimised(w, IGOS, l1="small"), T, ("`l1`", "finite number")),
+    Row("unknown game", lambda w: _optimised(w, game="both"), V, ("`game`", "'preservation'")),
+    Row("unknown conventions of igos", lambda w: _optimised(w, IGOS, conventions="code"), V, ("'optimised'",)),
+    Row("negative seed of igos", lambda w: _optimised(w, IGOS, rng=-1), V, ("`rng`", ">= 0")),
+    Row("directions are a grid", lambda w: _optimised(w, directions=(4, 4)), T, ("`directions`", "MultiscaleBlocks")),
+    Row("epsilon 0", lambda w: _l1q(w, epsilon=0.0), V, ("`epsilon`", "> 0")),
+    Row("epsilon a word", lambda w: _l1q(w, epsilon="12"), T, ("`epsilon`", "finite number")),
+    Row("q that moves nothing", lambda w: _l1q(w, q=0.999), V, ("`q`", "at least one of 64 entries")),
+    Row("q of 1", lambda w: _l1q(w, q=1.0), V, ("`q`", "strictly between 0 and 1")),
+    Row("no step", lambda w: _l1q(w, iterations=0), V, ("`iterations`", ">= 1")),
+    Row("grid finer than the picture", lambda w: _l1q(w, directions=ls.IsotropicGaussian((9, 9))), V, ("at most 8",)),
+]
+ROWS = [*COMPARE, *CURVES, *BASELINES]
