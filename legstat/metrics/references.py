@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -9,6 +10,7 @@ import scipy
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat._core.values import read_only
 from legstat.perturbations.operators import Blend
 from legstat.responses.base import Response
 
@@ -65,19 +67,32 @@ def _named(name: ReferenceName, image: FloatArray, response: Response) -> FloatA
         return np.ones_like(image)
     if name == "zeros":
         return np.broadcast_to(_zero_colour(image, response), image.shape).copy()
+    zero = tuple(_zero_colour(image, response).ravel().tolist()) if name == "rise" else ()
+    return _filtered(name, zero, image.shape, np.asarray(image, dtype=np.float64).tobytes())
+
+
+@lru_cache(maxsize=4)
+def _filtered(name: ReferenceName, zero: tuple[float, ...], shape: tuple[int, ...], pixels: bytes) -> FloatArray:
+    """The picture through a filter, read-only; the last few are kept, by their pixels.
+
+    One picture meets several metrics and methods in a row, and a blur takes as long as two passes of a small network.
+    """
+    image = np.frombuffer(pixels).reshape(shape)
     if name == "igos":
         # cv2.GaussianBlur((51, 51), 50) with its default border, which scipy calls "mirror"
         blurred = scipy.ndimage.gaussian_filter(image, sigma=(0.0, 50.0, 50.0), radius=(0, 25, 25), mode="mirror")
-        return np.asarray(blurred, dtype=np.float64)
-    if name == "rise":
+    elif name == "rise":
         # RISE's kernel is the filter's answer to a point on 11 x 11, whose borders scipy reflects at
         point = np.zeros((11, 11))
         point[5, 5] = 1.0
         kernel = scipy.ndimage.gaussian_filter(point, 5.0)
-        zero = _zero_colour(image, response)
-        blurred = scipy.ndimage.convolve(image - zero, kernel[None], mode="constant")
-        return np.asarray(np.clip(blurred + zero, 0.0, 1.0), dtype=np.float64)
-    return Blend(name).baseline_picture(image)
+        colour = np.array(zero)[:, None, None]
+        blurred = np.clip(scipy.ndimage.convolve(image - colour, kernel[None], mode="constant") + colour, 0.0, 1.0)
+    elif name in ("blur", "mean", "black", "noise"):
+        blurred = Blend(name).baseline_picture(image)
+    else:
+        raise ValueError(name)
+    return read_only(np.asarray(blurred, dtype=np.float64))
 
 
 def _zero_colour(image: FloatArray, response: Response) -> FloatArray:

@@ -42,9 +42,9 @@ class Perturbation(Value):
     def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
         """How perturbed pictures of that image are made, in that dtype."""
 
-    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any], *, reuse: bool = False) -> Composer:
-        """What makes perturbed pictures from z, with `reuse` in one and the same array at every call."""
-        return self.recipe(image, grid, dtype).composer(reuse=reuse)
+    def composer(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Composer:
+        """What makes perturbed pictures from z."""
+        return self.recipe(image, grid, dtype).composer()
 
     @abstractmethod
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:

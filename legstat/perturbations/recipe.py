@@ -5,6 +5,7 @@ A recipe is all that a device, or a graph, needs to make the pictures itself, so
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -159,9 +160,35 @@ class Recipe:
             v = v[:, ::-1]
         return v if self.weight is None else v * self.weight[:, None, None]
 
-    def composer(self, *, reuse: bool = False) -> Composer:
-        """What makes the pictures with numpy; with `reuse` in one and the same array at every call."""
-        return Composer(self, reuse)
+    def composer(self, *, room: Room | None = None) -> Composer:
+        """What makes the pictures with numpy, in arrays of their own, or in that room."""
+        return Composer(self, room)
+
+
+class Room:
+    """Memory for a batch of pictures that outlives whoever writes there; each thread has its own.
+
+    The first touch of new memory costs as much as writing a picture does: some 0.3 ms for 3 x 224 x 224 in float32.
+
+    Examples
+    --------
+    >>> room = Room()
+    >>> room.take(2, (1, 4, 4), np.dtype(float)).base is room.take(1, (1, 4, 4), np.dtype(float)).base
+    True
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def take(self, n: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> AnyArray:
+        """Room for n pictures, valid until the next call in this thread."""
+        kept: AnyArray | None = getattr(self._local, "kept", None)
+        if kept is None or len(kept) < n or kept.shape[1:] != shape or kept.dtype != dtype:
+            kept = self._local.kept = np.empty((n, *shape), dtype=dtype)
+        return kept[:n]
+
+    def __reduce__(self) -> tuple[type[Room], tuple[()]]:
+        return Room, ()
 
 
 class Composer:
@@ -171,12 +198,12 @@ class Composer:
     ----------
     recipe : Recipe
         How.
-    reuse : bool
-        Write every batch into the same array: it is then valid until the next call.
+    room : Room or None
+        Where to write every batch: it is then valid until somebody else writes there. None: arrays of their own.
     """
 
-    def __init__(self, recipe: Recipe, reuse: bool) -> None:
-        self._recipe, self._reuse = recipe, reuse
+    def __init__(self, recipe: Recipe, room: Room | None) -> None:
+        self._recipe, self._room = recipe, room
         self._shape = recipe.base.shape
         tiling = recipe.grid.tiling(*self._shape[-2:])
         self._down, self._across = tiling.repeats
@@ -188,18 +215,14 @@ class Composer:
         self._gain = None if recipe.gain is None else recipe.gain.reshape(self._flat)
         self._limits = None if recipe.limits is None else [limit[:, None] for limit in recipe.limits]
         self._affine = None if recipe.affine is None else [number[:, None] for number in recipe.affine]
-        self._kept = np.empty((0, *self._shape), dtype=recipe.dtype)
 
     @np.errstate(under="ignore")
     def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
         """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2); `channel` as for `Recipe.cells`."""
         rows = np.repeat(self._recipe.cells(z, channel), self._across, axis=-1)
         rows = rows[:, :, :, None] if isinstance(self._down, int) else np.repeat(rows, self._down, axis=-2)[:, :, None]
-        if len(self._kept) < len(z):
-            self._kept = np.empty((len(z), *self._shape), dtype=self._recipe.dtype)
-        pictures = self._kept[: len(z)]
-        if not self._reuse:
-            self._kept = self._kept[:0]
+        room = Room() if self._room is None else self._room
+        pictures = room.take(len(z), self._shape, self._recipe.dtype)
         # one picture after the other, so that each pass finds the last one's result in the cache
         for row, picture in zip(rows, pictures, strict=True):
             picture.reshape(self._split)[:] = row

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import LegstatWarning, PartialAnswerError, invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.perturbations.recipe import Recipe, Scorer
+from legstat.perturbations.recipe import Recipe, Room, Scorer
 from legstat.responses.base import ImageShape, Response
 from legstat.responses.network.input import InputLayout, InputWriter
 from legstat.responses.network.outputs import Decision, class_rows, joined
@@ -72,7 +72,7 @@ class NetworkEvaluation(Response):
         self._score: Score | None = None
         self._decision: Decision | None = None
         self.saturated = 0
-        self._local = threading.local()
+        self._local, self._room = threading.local(), Room()
 
     @abstractmethod
     def _forward(self, inputs: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -84,7 +84,7 @@ class NetworkEvaluation(Response):
 
     def _free_memory(self) -> None:
         """Give back what is kept for batches of a size that did not fit."""
-        self._local = threading.local()
+        self._local, self._room = threading.local(), Room()
 
     def _usual_batch_size(self, shape: Sequence[int | None]) -> int:
         """Images per call where nothing was asked for, for pictures of (C, H, W)."""
@@ -116,8 +116,8 @@ class NetworkEvaluation(Response):
         return recipe.then(*self.preprocessing.affine(channels), reverse=self.preprocessing.reverses(channels))
 
     def _composed_writer(self, recipe: Recipe) -> Callable[[FloatArray, int | None], NDArray[np.generic]]:
-        """What makes the network's input from z with numpy, in buffers of its own."""
-        compose = self._input_recipe(recipe).composer(reuse=True)
+        """What makes the network's input from z with numpy; valid until the next batch is made in this thread."""
+        compose = self._input_recipe(recipe).composer(room=self._room)
         layout = InputLayout(self.preprocessing, self._written_dtype)
         return lambda z, channel: layout(compose(z, channel))
 

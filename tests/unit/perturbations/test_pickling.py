@@ -12,6 +12,7 @@ from legstat.designs.grid import Grid
 from legstat.designs.structured import StructuredGaussian
 from legstat.perturbations.clipped_law import ClippedLaw
 from legstat.perturbations.operators import Additive, Blend, Perturbation
+from legstat.perturbations.recipe import Room
 
 IMAGE = np.random.default_rng(0).uniform(0, 1, (1, 6, 8))
 OPERATORS = [Additive(), Additive(clip=False), Blend(), Blend("noise", at=0.3), Blend(IMAGE, at=0.7)]
@@ -33,7 +34,7 @@ def test_an_operator_never_changes_and_pickles(operator: Perturbation) -> None:
 @pytest.mark.parametrize("operator", OPERATORS, ids=repr)
 def test_recipe_composer_and_cell_map_pickle(operator: Perturbation) -> None:
     grid, z = Grid((3, 4)), np.random.default_rng(1).normal(0, 0.4, (5, 1, 3, 4))
-    composer = operator.composer(IMAGE, grid, np.dtype(np.float32), reuse=True)
+    composer = operator.recipe(IMAGE, grid, np.dtype(np.float32)).composer(room=Room())
     expected = composer(z).copy()
     for made in (composer, operator.recipe(IMAGE, grid, np.dtype(np.float32)).composer()):
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(made))(z), expected)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 import legstat as ls
 from legstat.designs.grid import Grid
 from legstat.perturbations.operators import Perturbation
-from legstat.perturbations.recipe import Recipe, Scorer
+from legstat.perturbations.recipe import Recipe, Room, Scorer
 from legstat.responses.function import CallableResponse
 from legstat.responses.network.input import InputWriter
 from legstat.responses.network.preprocessing import PRESETS
@@ -130,3 +132,29 @@ def test_a_response_that_composes_itself_is_asked_for_everything_but_the_picture
     seen.clear()
     ls.query(Own(f), image, paper, 40, rng=0, progress=False)
     assert {channel for _, channel in seen} == {0}
+
+
+def test_each_thread_has_a_room_of_its_own():
+    room, shape, kind = Room(), (1, 2, 2), np.dtype(np.float32)
+    mine = room.take(3, shape, kind)
+    assert np.shares_memory(mine, room.take(2, shape, kind))
+    with ThreadPoolExecutor(1) as pool:
+        theirs = pool.submit(room.take, 3, shape, kind).result()
+    assert not np.shares_memory(mine, theirs)
+    assert room.take(3, (1, 2, 3), kind).shape == (3, 1, 2, 3)
+    assert room.take(3, shape, np.dtype(np.float64)).dtype == np.float64
+    assert pickle.loads(pickle.dumps(room)).take(1, shape, kind).shape == (1, *shape)
+
+
+def test_two_scorers_that_share_a_room_do_not_mix():
+    from legstat.data import digits_model_path, load_digit
+
+    image = load_digit(0)[0]
+    f, _ = ls.onnx_response(digits_model_path(), preprocessing="unit").bind(image)
+    z = np.random.default_rng(0).uniform(-0.5, 0.5, (5, 1, 4, 4))
+    recipes = [ls.Blend(name, at=0.5).recipe(image, Grid((4, 4)), f.dtype) for name in ("black", "mean")]
+    alone = [f.scorer(recipe)(z, None) for recipe in recipes]
+    first, second = (f.scorer(recipe) for recipe in recipes)
+    for _ in range(2):
+        np.testing.assert_array_equal(first(z, None), alone[0])
+        np.testing.assert_array_equal(second(z, None), alone[1])

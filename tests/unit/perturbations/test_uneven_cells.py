@@ -12,6 +12,7 @@ from legstat.designs.grid import Grid
 from legstat.designs.tiling import Tiling
 from legstat.perturbations.clipped_law import ClippedLaw
 from legstat.perturbations.operators import Additive, Blend, Perturbation
+from legstat.perturbations.recipe import Room
 from tests.helpers import naive_D, naive_sigma, z_limit
 
 GRID, SIZE = Grid((4, 3)), (13, 11)
@@ -101,8 +102,8 @@ def test_pictures_and_realised_z(operator: Perturbation, channels: str, count: i
     z *= np.array([0, 1e-3, 0.1, 0.3, 1, 5])[:, None, None, None]
     channel = count - 1 if channels == "separate" else None
     expected = naive_phi(operator, image, z, channel)
-    for reuse in (False, True):
-        composer = operator.composer(image, GRID, np.dtype(np.float64), reuse=reuse)
+    for room in (None, Room()):
+        composer = operator.recipe(image, GRID, np.dtype(np.float64)).composer(room=room)
         for _ in range(2):
             # two products and a sum of numbers below 6; truncation may fall to either side of a level
             atol = 1 / 254 if getattr(operator, "quantise", False) else 1e-14
