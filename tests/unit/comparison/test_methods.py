@@ -42,11 +42,13 @@ def test_budgets_are_counted_and_kept(name, budget):
     assert f.calls == found.n_queries <= budget
     assert found.saliency.shape == (28, 28)
     assert np.isfinite(found.saliency).all()
+    assert method.least <= budget
+    if budget == 577:  # the other is repeated
+        return
     again = method(ls.as_response(Counting(f.f.gamma), batch_size=7), image, budget, np.random.default_rng(5))
     # this f sums each batch as numpy likes, in another order for another size: 1e-16, which a linear program whose
     # answer is certified to 1e-8 of the data makes some 1e-6 of
     np.testing.assert_allclose(again.saliency, found.saliency, rtol=1e-6, atol=1e-5)
-    assert method.least <= budget
 
 
 def test_rise_is_the_weighted_mean_of_its_masks():

@@ -86,7 +86,7 @@ def whole():
     return SampleSizeStudy(**STUDY).run(progress=False).frame
 
 
-@pytest.mark.parametrize("after", [1, 7, 20])
+@pytest.mark.parametrize("after", [1, pytest.param(7, marks=pytest.mark.slow), 20])
 def test_killed_and_resumed_is_as_if_never_killed(tmp_path, whole, after):
     process, log = start(tmp_path, 1, 0.03), tmp_path / "log"
     deadline = time.monotonic() + 60

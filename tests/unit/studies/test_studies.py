@@ -74,7 +74,7 @@ def test_wrong_estimators_are_refused(text, wrong):
 def test_rows_are_what_the_public_calls_give(results):
     study = small(design=("structured", "isotropic"))
     rows = results.frame.set_index(["design", "n_queries", "estimator", "replicate"])
-    for cell in study.cells:
+    for cell in (study.cells[0], study.cells[-1]):  # another design, another n
         draws, _ = stream({"sample": cell.content()}, 5, 2).spawn(2)
         gamma = ls.simulate.piecewise_constant((4, 4), 6, rng=stream({"truth": [4, 4, 6]}, 5, 2))
         f = ls.simulate.logistic(gamma, offset=1.0)
