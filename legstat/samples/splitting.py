@@ -27,8 +27,9 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
     -------
     first, second : QuerySample
         Both with the same picture, response and f(x0), for whose evaluation the first one's ledger stands.
-        ``first.merge(second)`` is the sample again, unless it was made from arrays. Either can be gone on with
-        (``query(..., resume=)``); of a run that stopped midway, what is pending goes with the second.
+        ``first.merge(second)`` has the draws of the sample again, unless it was made from arrays. Of one run, either
+        can be gone on with (``query(..., resume=)``), the merged one cannot; of a run that stopped midway, what is
+        pending goes with the second.
 
     Raises
     ------
