@@ -19,6 +19,9 @@ from legstat.responses.onnx.response import OnnxResponse
 from tests.helpers_http import serving
 from tests.helpers_onnx import open_size_model
 
+QUICKLY = ("--L-ratio", 0.3)
+"""An L that needs no folds: half of the time, for tests of something else."""
+
 
 @pytest.fixture
 def picture(tmp_path):
@@ -51,15 +54,15 @@ def test_explain_writes_everything_and_says_the_summary(picture, tmp_path):
 
 def test_same_seed_same_bits_and_another_seed_others(picture, tmp_path):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        assert explain(picture, tmp_path / name, "--seed", seed).exit_code == 0
+        assert explain(picture, tmp_path / name, "--seed", seed, *QUICKLY).exit_code == 0
     assert results(tmp_path / "a") == results(tmp_path / "b")
     assert results(tmp_path / "a")["leg.params"] != results(tmp_path / "c")["leg.params"]
 
 
 @pytest.mark.parametrize("more", [("--batch-size", 7), ("--threads", 1)])
 def test_bits_do_not_depend_on_batches_and_threads(picture, tmp_path, more):
-    assert explain(picture, tmp_path / "a").exit_code == 0
-    assert explain(picture, tmp_path / "b", *more).exit_code == 0
+    assert explain(picture, tmp_path / "a", *QUICKLY).exit_code == 0
+    assert explain(picture, tmp_path / "b", *QUICKLY, *more).exit_code == 0
     assert results(tmp_path / "a") == results(tmp_path / "b")
 
 
@@ -71,12 +74,12 @@ def test_command_is_the_python_call(picture, tmp_path):
 
 
 def test_json_is_all_there_is_on_stdout(picture, tmp_path):
-    done = explain(picture, tmp_path / "out", "--json")
+    done = explain(picture, tmp_path / "out", "--json", *QUICKLY)
     assert json.loads(done.stdout) == results(tmp_path / "out")
 
 
 def test_quiet_says_nothing(picture, tmp_path):
-    done = explain(picture, tmp_path / "out", "--quiet")
+    done = explain(picture, tmp_path / "out", "--quiet", *QUICKLY)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -176,22 +179,22 @@ class Stops:
 
 @pytest.mark.parametrize(("error", "code"), [(RuntimeError("the cable"), FAULT), (KeyboardInterrupt(), INTERRUPTED)])
 def test_stopped_run_is_kept_and_resumed_to_the_same_bits(picture, tmp_path, monkeypatch, error, code):
-    assert explain(picture, tmp_path / "whole", "--batch-size", 8, "--seed", 6).exit_code == 0
+    assert explain(picture, tmp_path / "whole", *QUICKLY, "--batch-size", 8, "--seed", 6).exit_code == 0
     with monkeypatch.context() as patch:
         Stops(patch, 20, error)
-        done = explain(picture, tmp_path / "out", "--batch-size", 8, "--seed", 6)
+        done = explain(picture, tmp_path / "out", *QUICKLY, "--batch-size", 8, "--seed", 6)
     assert done.exit_code == code
     kept = tmp_path / "out" / "partial.npz"
     assert f"--resume {kept}" in done.stderr
     assert 20 < ls.QuerySample.load(kept).ledger.spent < 120
     # the same command, as the message says
-    done = explain(picture, tmp_path / "out", "--batch-size", 8, "--seed", 6, "--resume", kept)
+    done = explain(picture, tmp_path / "out", *QUICKLY, "--batch-size", 8, "--seed", 6, "--resume", kept)
     assert done.exit_code == 0, done.stderr
     assert results(tmp_path / "out") == results(tmp_path / "whole")
 
 
 def test_resuming_another_experiment_is_refused(picture, tmp_path, monkeypatch):
-    assert explain(picture, tmp_path / "out", "--seed", 1).exit_code == 0
+    assert explain(picture, tmp_path / "out", "--seed", 1, *QUICKLY).exit_code == 0
     kept = tmp_path / "out" / "sample.npz"
     for more, text in ((("--seed", 2), "`--seed`"), (("--scale", 0.1), "`scale`"), (("--grid", "4x4"), "`grid`")):
         done = explain(picture, tmp_path / "again", "--resume", kept, *more)
@@ -206,7 +209,7 @@ def test_fault_in_the_estimates_keeps_the_queries(picture, tmp_path, monkeypatch
     assert "--resume" in done.stderr
     with monkeypatch.context() as patch:  # everything is paid for: nothing may be evaluated again
         patch.setattr(OnnxResponse, "_forward", lambda *a: pytest.fail("evaluated"))
-        done = explain(picture, tmp_path / "out", "--resume", tmp_path / "out" / "partial.npz")
+        done = explain(picture, tmp_path / "out", "--resume", tmp_path / "out" / "partial.npz", *QUICKLY)
     assert done.exit_code == 0, done.stderr
 
 
@@ -221,7 +224,7 @@ def test_constant_score_is_one_line_of_warning(picture, tmp_path, monkeypatch):
 
 
 def test_assumed_preprocessing_is_said_with_its_remedy(picture, tmp_path):
-    arguments = ("--model", digits_model_path(), "--n-queries", 120, "--out", tmp_path / "out")
+    arguments = ("--model", digits_model_path(), "--n-queries", 120, "--out", tmp_path / "out", *QUICKLY)
     done = run("explain", picture, *arguments)
     assert done.exit_code == 0, done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line]
@@ -288,7 +291,7 @@ def test_other_answers_of_an_endpoint_are_told_apart_in_size(picture, tmp_path):
     with serving(shifted=True) as server:
         shift = tmp_path / "shift.npy"
         np.save(shift, np.arange(10.0, dtype=np.float32)[None] / 8.0)
-        where = ("--url", server.url, "--model", "digits", "--preprocessing", "unit", "--perturb", "mean")
+        where = ("--url", server.url, "--model", "digits", "--preprocessing", "unit", "--perturb", "mean", *QUICKLY)
         done = run("explain", picture, *where, "--n-queries", 120, "--out", tmp_path / "o")
         assert (done.exit_code, "other inputs ['shift']" in done.stderr) == (FAULT, True)
         done = run(
@@ -308,7 +311,7 @@ def test_constants_too_large_for_a_record_are_looked_for(picture, tmp_path, monk
     with serving(shifted=True) as server:
         shift = tmp_path / "shift.npy"
         np.save(shift, np.arange(10.0)[None] / 8.0)
-        where = ("--url", server.url, "--model", "digits", "--preprocessing", "unit", "--perturb", "mean")
+        where = ("--url", server.url, "--model", "digits", "--preprocessing", "unit", "--perturb", "mean", *QUICKLY)
         more = ("--constant", f"shift={shift}", "--n-queries", 120, "--out", tmp_path / "o")
         assert run("explain", picture, *where, *more).exit_code == 0
         record = tmp_path / "o" / "record.json"
@@ -363,7 +366,7 @@ def test_f_x0_is_kept_when_the_base_point_fails(picture, tmp_path, monkeypatch):
         FAULT,
         True,
     )
-    assert explain(picture, tmp_path / "out", "--seed", 6, "--resume", kept).exit_code == 0
+    assert explain(picture, tmp_path / "out", "--seed", 6, "--resume", kept, *QUICKLY).exit_code == 0
     assert results(tmp_path / "out")["f_x0"] != results(tmp_path / "out")["f_base"]
 
 
