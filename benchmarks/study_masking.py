@@ -52,12 +52,10 @@ def measured(response: ls.Response, image: Any, method: str, number: int) -> dic
 
 
 def run(folder: Path, pictures: int) -> None:
-    """Every picture of every network, in turn, that is not in the folder."""
+    """Every picture of every network that is not in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = {name: classified(name, pictures) for name in NETWORKS}
-    for number in range(pictures):
-        for name in reversed(NETWORKS):
-            stem, image = chosen[name][number]
+    for name in reversed(NETWORKS):
+        for number, (stem, image) in enumerate(classified(name, pictures)):
             bound, _ = network(name, threads=1).bind(image)
             for method in (one for one in WANTED if one in METHODS):
                 place = folder / f"{name}-{number:02}-{method}.json"
