@@ -88,38 +88,47 @@ def explained(folder: Path, scenario: str, background: str, kind: str, budget: i
     return rows
 
 
+def averages(rows: list[dict[str, object]], method: str, measure: str) -> FloatArray:
+    """The measure of each picture's number, averaged over settings, shape (pictures,).
+
+    The pictures of a number share their draws from setting to setting: their mean is what is independent.
+    """
+    values: dict[object, list[float]] = {}
+    for row in rows:
+        if row["method"] == method:
+            values.setdefault(row["picture"], []).append(float(str(row[measure])))
+    return np.array([np.mean(values[number]) for number in sorted(values, key=str)])
+
+
 def summarised(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Means with standard errors, and paired differences to chance and to RISE, over all settings of a network."""
-    table = []
+    """Means with standard errors, and paired differences to chance and to RISE, over the settings of a network."""
+    table: list[dict[str, object]] = []
     for kind, budget in RUNS:
         mine = [row for row in rows if row["network"] == kind and row["n_queries"] == budget]
         groups = [("all", None), *((s, s) for s in get_args(Scenario)), *((b, b) for b in get_args(Background))]
         for label, wanted in groups:
             part = [row for row in mine if wanted is None or wanted in (row["scenario"], row["background"])]
             methods = list(dict.fromkeys(str(row["method"]) for row in part))
-            for measure in MEASURES:
-                values = np.array(
-                    [[row[measure] for row in part if row["method"] == one] for one in methods], dtype=float
-                )
-                if not values.size:
-                    continue
-                against = {}
-                for reference in ("random", "rise"):
-                    others = [i for i, one in enumerate(methods) if one != reference]
-                    found = paired_differences(values[others] - values[methods.index(reference)], 0.95)
-                    for j, i in enumerate(others):
-                        against[methods[i], reference] = [found.means[j], found.low[j], found.high[j], found.pvalues[j]]
+            for measure in MEASURES if part else ():
+                values = np.array([averages(part, one, measure) for one in methods])
+                differences = {one: against(values, methods, one) for one in ("random", "rise", "legtv")}
                 for i, method in enumerate(methods):
-                    row = {"network": kind, "n_queries": budget, "pictures of": label, "measure": measure}
-                    row |= {"method": method, "mean": values[i].mean(), "n": values.shape[1]}
+                    row: dict[str, object] = {"network": kind, "n_queries": budget, "pictures of": label}
+                    row |= {"measure": measure, "method": method, "mean": values[i].mean(), "n": values.shape[1]}
                     row["std_error"] = values[i].std(ddof=1) / np.sqrt(values.shape[1])
-                    for reference in ("random", "rise"):
-                        if (method, reference) in against:
-                            row[f"minus {reference}: mean, low, high, p"] = [
-                                round(v, 4) for v in against[method, reference]
-                            ]
+                    for reference, found in differences.items():
+                        if method in found:
+                            row[f"minus {reference}: mean, low, high, p"] = found[method]
                     table.append(row)
     return table
+
+
+def against(values: FloatArray, methods: list[str], reference: str) -> dict[str, list[float]]:
+    """Mean, simultaneous interval and adjusted p-value of every method's paired difference to one of them."""
+    others = [i for i, one in enumerate(methods) if one != reference]
+    found = paired_differences(values[others] - values[methods.index(reference)], 0.95)
+    numbers = np.column_stack([found.means, found.low, found.high, found.pvalues])
+    return {methods[i]: [round(float(x), 4) for x in row] for i, row in zip(others, numbers, strict=True)}
 
 
 def main() -> None:
