@@ -15,11 +15,11 @@ import numpy as np
 import scipy
 
 from legstat._core.errors import invalid
-from legstat._core.typing import JSON, FloatArray
+from legstat._core.typing import JSON, BoolArray, FloatArray
 from legstat.solvers.engines.engine import INFINITY, Raw, no_answer, split_bounds
 from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.general import GeneralProgram
-from legstat.solvers.programs.graph import Columns, as_rows, times
+from legstat.solvers.programs.graph import Columns, as_rows, spanning_forest, times
 
 _SIMPLEX = {"solver": "simplex", "simplex_strategy": 1, "presolve": "off"}
 # the second attempt: HiGHS' own choice of presolve, and a hundred times its tolerances
@@ -118,6 +118,21 @@ class _Model:
         """Column values and row duals."""
         found = self.highs.getSolution()
         return np.array(found.col_value), np.array(found.row_dual)
+
+    def start_at(self, columns: BoolArray, rows: BoolArray) -> None:
+        """Begin with these columns and rows basic, bounded columns and rows else at their lower bound, free ones at 0."""
+        import highspy
+
+        state = highspy.HighsBasisStatus
+        low = self.highs.getLp().col_lower_
+        basis = highspy.HighsBasis()
+        basis.col_status = [
+            state.kBasic if basic else state.kLower if np.isfinite(bound) else state.kZero
+            for basic, bound in zip(columns, low, strict=True)
+        ]
+        basis.row_status = [state.kBasic if basic else state.kLower for basic in rows]
+        basis.valid = True
+        self.highs.setBasis(basis)
 
     def free_directions(self) -> int:
         """How many columns and inequality rows could move from the vertex at no cost: an upper bound on how many do."""
@@ -266,6 +281,8 @@ class HighsGeneral:
             simplex = (_UNSCALED_CAREFUL if cold else _UNSCALED) if self._wide else _CAREFUL if cold else _SIMPLEX
             self._kept = _Model({**(interior if self._interior else simplex), **self.options})
             self._load(self._kept, row_low, row_high)
+            if self._wide and not self._interior:
+                self._kept.start_at(*_flat_basis(program))
         else:
             rows = np.arange(m + extras, row_low.size, dtype=np.int32)
             self._kept.highs.changeRowsBounds(rows.size, rows, row_low[rows], row_high[rows])
@@ -286,6 +303,21 @@ class HighsGeneral:
         cost = np.concatenate([np.zeros(n), program.unit_weights, program.unit_weights])
         low = np.concatenate([np.full(n, -INFINITY), np.zeros(2 * m)])
         model.load(cost, matrix, (low, np.full(low.size, INFINITY)), (row_low, row_high))
+
+
+def _flat_basis(program: GeneralProgram) -> tuple[BoolArray, BoolArray]:
+    """Basic columns and rows of a lifted program at L_max: g flat, u from the equations, all multipliers 0.
+
+    It is dual feasible at every L, and primal feasible but for the edges where |D u| is beyond L. A forest of edges
+    holds g flat; where no edge ties a tree to a boundary, its root stays at 0, in g and in u.
+    """
+    m, p = program.n_edges, program.n_nodes
+    forest, roots = spanning_forest(program.difference)
+    extras = program.form.box.shape[1] - p
+    columns = np.concatenate([np.ones(p + extras, dtype=bool), np.zeros(2 * m, dtype=bool)])
+    columns[roots] = columns[p + roots] = False
+    rows = np.concatenate([~forest, np.zeros(program.form.equality.shape[0], dtype=bool), np.ones(m, dtype=bool)])
+    return columns, rows
 
 
 def _curl_of(program: FlowProgram) -> Columns:

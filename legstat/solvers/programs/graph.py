@@ -38,6 +38,38 @@ def times(matrix: Any, vector: FloatArray) -> FloatArray:
     return np.asarray(matrix @ vector, dtype=np.float64)
 
 
+def spanning_forest(difference: Sparse) -> tuple[BoolArray, IntArray]:
+    """Rows of D that make a spanning forest, and the roots of the trees that no one-ended row ties to the boundary.
+
+    Parameters
+    ----------
+    difference : sparse array, shape (m, p)
+        D: rows with two entries join two nodes, rows with one a node and the boundary.
+
+    Returns
+    -------
+    chosen : ndarray of bool, shape (m,)
+        As many rows as D has rank.
+    roots : ndarray of int
+    """
+    m, p = difference.shape
+    ends = np.full((m, 2), p)  # the boundary is node p
+    starts, counts = difference.indptr[:-1], np.diff(difference.indptr)
+    ends[:, 0] = difference.indices[starts]
+    ends[counts == 2, 1] = difference.indices[starts[counts == 2] + 1]
+    # the first rows of a spanning forest are those of least number: no two rows weigh the same
+    from scipy.sparse import csgraph  # slow to load
+
+    low, high = ends.min(axis=1), ends.max(axis=1)
+    _, first = np.unique(low * (p + 1) + high, return_index=True)
+    links = scipy.sparse.csr_array((first + 1.0, (low[first], high[first])), shape=(p + 1, p + 1))
+    chosen = np.zeros(m, dtype=bool)
+    chosen[csgraph.minimum_spanning_tree(links).data.astype(np.int64) - 1] = True
+    _, label = joined(links)
+    _, nodes = np.unique(label, return_index=True)
+    return chosen, np.asarray(nodes[label[nodes] != label[p]], dtype=np.int64)
+
+
 @lru_cache(maxsize=8)
 def grid_edges(shape: tuple[int, int]) -> tuple[IntArray, IntArray]:
     """Tails and heads of the edges of a full rectangle, horizontal edges first, each in C order (read-only).

@@ -11,7 +11,8 @@ import pytest
 from legstat.solvers import GeneralProgram, solve, solve_path
 from legstat.solvers.engines.highs import HighsGeneral
 from legstat.solvers.optimum.general_selection import general_face
-from tests.lp_bank import banded, blocks
+from legstat.solvers.programs.graph import as_rows, spanning_forest
+from tests.lp_bank import FLOWS, banded, blocks, padded_difference
 
 cp: Any = cvxpy
 MADE = {"blocks": blocks, "common part": lambda: blocks(common=0.3), "wide grid": lambda: blocks((3, 9), seed=4)}
@@ -98,3 +99,31 @@ def test_a_common_part_that_does_not_fit(common: Any) -> None:
     D = program.difference
     with pytest.raises(ValueError, match=r"GeneralProgram\.lifted.*common"):
         GeneralProgram.lifted(D.T @ D, D, np.eye(30), np.zeros(30), common=common)
+
+
+@pytest.mark.parametrize("kind", ["grid", "padded", "mask", "parallel"])
+def test_spanning_forest(kind: str) -> None:
+    if kind == "padded":
+        D = padded_difference((3, 4))
+    elif kind == "parallel":
+        D = np.array([[-1.0, 1.0, 0.0], [1.0, -1.0, 0.0], [0.0, -1.0, 1.0]])
+    else:
+        D = FLOWS["mask" if kind == "mask" else "5 x 7"]().incidence.toarray()
+    chosen, roots = spanning_forest(as_rows(D))
+    rank = np.linalg.matrix_rank(D)
+    assert chosen.sum() == rank == np.linalg.matrix_rank(D[chosen])
+    others = np.delete(D[chosen], roots, axis=1)
+    assert others.shape == (rank, rank)
+    assert np.linalg.matrix_rank(others) == rank
+
+
+def test_the_path_starts_near_its_first_optimum() -> None:
+    program = blocks((12, 12))[0]
+    L = 0.9 * program.L_max / program.scale
+    engine = HighsGeneral(program, None, True)
+    near = engine.run(L, time_limit=None, cold=False)
+    afresh = HighsGeneral(program, {"simplex_scale_strategy": 0}, True)
+    afresh._wide = False  # as HiGHS would begin
+    far = afresh.run(L, time_limit=None, cold=False)
+    np.testing.assert_allclose(np.ptp(near.primal), np.ptp(far.primal), rtol=1e-6)  # both optimal
+    assert near.iterations < far.iterations / 2
