@@ -102,7 +102,7 @@ def compute(n_queries: int = 6001, seed: int = 0, source: str = "auto") -> dict[
 def _fit(sample: ls.QuerySample) -> tuple[ls.LEGResults, ls.LEGTVResults]:
     # the simplest map whose held-out R^2 is within one standard error of the best
     path = ls.LEGTV(sample).fit_path(n_Ls=12, progress=False)
-    return ls.LEG(sample).fit(), path.select("heldout", one_std_error=True)
+    return ls.LEG(sample).fit(), path.select("simplest")
 
 
 def r2_of_odd_part(sample: ls.QuerySample, gamma: Array) -> float:

@@ -217,7 +217,7 @@ def explain(
         float | None, typer.Option(help="sigma; 0.25 (mask level) for blends, 0.02 (pixel value) for additive.")
     ] = None,
     conventions: Annotated[ConventionsChoice | None, typer.Option(help="All conventions at once.")] = None,
-    L: Annotated[str | None, typer.Option("--L", help="heldout, bootstrap, theory, or a number.")] = None,
+    L: Annotated[str | None, typer.Option("--L", help="simplest, heldout, bootstrap, theory, or a number.")] = None,
     L_ratio: Annotated[float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.")] = None,
     n_regions: Annotated[
         int | None, typer.Option(help="The most detailed map with at most so many regions, in place of L.")

@@ -25,15 +25,32 @@ class HeldOut(Portable):
         moved.
     std_errors : ndarray of shape (models,)
         Standard deviation of the folds' R^2 over the square root of their number.
+    paired_errors : ndarray of shape (models,)
+        Standard error of how much larger the best R^2 is: from the differences of the two models' squared errors,
+        observation by observation. What makes an observation hard for both of them cancels.
 
     Examples
     --------
-    >>> HeldOut(r2=np.array([0.1, 0.72, 0.7]), std_errors=np.array([0.02, 0.03, 0.03]))
-    <HeldOut R^2 0.100, 0.720, 0.700>
+    >>> errors = np.array([0.04, 0.01, 0.0, 0.01])
+    >>> found = HeldOut(np.array([0.1, 0.7, 0.71, 0.7]), std_errors=np.full(4, 0.03), paired_errors=errors)
+    >>> found, found.best, found.simplest
+    (<HeldOut R^2 0.100, 0.700, 0.710, 0.700>, 2, 1)
     """
 
     r2: FloatArray
     std_errors: FloatArray
+    paired_errors: FloatArray
+
+    @property
+    def best(self) -> int:
+        """The model with the largest R^2."""
+        return int(np.argmax(self.r2))
+
+    @property
+    def simplest(self) -> int:
+        """The first model whose R^2 is within one standard error of the best: the largest L, where L descends."""
+        short = self.r2[self.best] - self.r2
+        return int(np.flatnonzero(short <= self.paired_errors)[0])
 
     def __repr__(self) -> str:
         return f"<HeldOut R^2 {', '.join(f'{r2:.3f}' for r2 in self.r2[:5])}{', ...' if len(self.r2) > 5 else ''}>"
@@ -57,7 +74,7 @@ def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray]
     Returns
     -------
     HeldOut
-        R^2 of each model, with standard errors over folds.
+        R^2 of each model, with standard errors.
 
     Raises
     ------
@@ -66,14 +83,24 @@ def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray]
     """
     most = min(sample.n_units) // 2
     folds = check_count("heldout_r2", "folds", folds, 2, most, remedy="Raise n_queries for more.")
-    errors, totals = [], []
+    errors, totals, products = [], [], []
     for fold in range(folds):
         maps = fit((fold, folds))
-        e, t = zip(*(_squares(u, maps, c, (fold, folds)) for c, u in enumerate(sample.units)), strict=True)
+        e, t, q = zip(*(_squares(u, maps, c, (fold, folds)) for c, u in enumerate(sample.units)), strict=True)
         errors.append(np.sum(e, axis=0))
         totals.append(np.sum(t))
+        products.append(np.sum(q, axis=0))
     by_fold = np.stack([_r2(e, t) for e, t in zip(errors, totals, strict=True)])
-    return HeldOut(_r2(np.sum(errors, axis=0), np.sum(totals)), by_fold.std(axis=0, ddof=1) / np.sqrt(folds))
+    error, total = np.sum(errors, axis=0), np.sum(totals)
+    paired = _paired(error, np.sum(products, axis=0), sum(sample.n_units)) / (total or 1.0)
+    return HeldOut(_r2(error, total), by_fold.std(axis=0, ddof=1) / np.sqrt(folds), paired)
+
+
+def _paired(sums: FloatArray, products: FloatArray, n: int) -> FloatArray:
+    """Standard errors of the sums of n differences between each model's squared errors and the best model's."""
+    best = int(np.argmin(sums))
+    squares = np.diag(products) - 2.0 * products[best] + products[best, best]
+    return np.sqrt(np.maximum(squares - (sums - sums[best]) ** 2 / n, 0.0) * n / (n - 1))
 
 
 def _r2(errors: FloatArray, total: np.float64) -> FloatArray:
@@ -97,11 +124,16 @@ def r2_on(sample: QuerySample, params: FloatArray) -> float:
         1 - squared error / sum of squares, of the odd part for antithetic samples; 0 for a score that never moved.
     """
     parts = [_squares(units, params[None], c, None) for c, units in enumerate(sample.units)]
-    return float(_r2(np.sum([e for e, _ in parts], axis=0), np.sum([t for _, t in parts]))[0])
+    return float(_r2(np.sum([e for e, _, _ in parts], axis=0), np.sum([t for _, t, _ in parts]))[0])
 
 
-def _squares(units: Units, maps: FloatArray, channel: int, fold: tuple[int, int] | None) -> tuple[FloatArray, float]:
-    """Squared errors of each model and sum of squares of one stream, on one fold (or on everything)."""
+def _squares(
+    units: Units, maps: FloatArray, channel: int, fold: tuple[int, int] | None
+) -> tuple[FloatArray, float, FloatArray]:
+    """Of one stream, on one fold or on everything: each model's sum of squared errors, the score's own, and products.
+
+    The products are those of two models' squared errors, summed over observations.
+    """
     planes, p = units.law.mean.shape
     rows = maps[:, channel : channel + planes] if planes == 1 else maps
     g = rows.reshape(len(maps), planes * p)
@@ -111,9 +143,11 @@ def _squares(units: Units, maps: FloatArray, channel: int, fold: tuple[int, int]
         # the intercept is learnt where the map was: off the fold, or on the fresh sample itself where there is none
         sums = [(float(y.sum()), len(y)) for _, y in units.rows(fold)]
         shift = sum(s for s, _ in sums) / sum(n for _, n in sums)
-    error, total = np.zeros(len(maps)), 0.0
+    error, total, products = np.zeros(len(maps)), 0.0, np.zeros((len(maps), len(maps)))
     for z, y in units.rows(fold, only=fold is not None):
         centred = y - shift
-        error += np.square(centred[:, None] - (z - mu) @ g.T).sum(axis=0)
+        squares = np.square(centred[:, None] - (z - mu) @ g.T)
+        error += squares.sum(axis=0)
+        products += squares.T @ squares
         total += float(centred @ centred)
-    return error, total
+    return error, total, products

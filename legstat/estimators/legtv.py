@@ -154,7 +154,7 @@ class LEGTV:
 
         Parameters
         ----------
-        L : float or {"heldout", "bootstrap", "theory"}, optional
+        L : float or {"simplest", "heldout", "bootstrap", "theory"}, optional
             Radius of the constraint, in the units of D^{+T} b (score times pixel value), or how to choose it, as
             `LEGTVPath.select` does on the path of `fit_path`.
         L_ratio : float, optional
@@ -190,7 +190,7 @@ class LEGTV:
         """
         check_rule("LEGTV.fit", L, L_ratio, n_regions)
         solving = Solving(engine, selection, options, time_limit)
-        if L == "heldout" or n_regions is not None:
+        if L in ("heldout", "simplest") or n_regions is not None:
             path = self.fit_path(progress=False, **dataclasses.asdict(solving))
             return path.select(L, n_regions=n_regions)
         if L == "bootstrap":

@@ -9,7 +9,7 @@ from typing import Any, Protocol, overload
 
 import numpy as np
 
-from legstat._core.checks import check_flag, check_within
+from legstat._core.checks import check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.channels import ExactMaps, Solving
@@ -147,14 +147,14 @@ class LEGTVPath(Sequence[LEGTVResults]):
         probability: float = 0.95,
         level: float = 0.95,
         rng: Any = SEED,
-        one_std_error: bool = False,
     ) -> LEGTVResults:
         """The result at one L.
 
         Parameters
         ----------
-        L : float or {"heldout", "bootstrap", "theory"}, optional
+        L : float or {"simplest", "heldout", "bootstrap", "theory"}, optional
             A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
+            "simplest", the largest L whose R^2 is within one (paired) standard error of it, for fewer regions;
             "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
         L_ratio : float, optional
             A given fraction of L_max, solved exactly there.
@@ -166,8 +166,6 @@ class LEGTVPath(Sequence[LEGTVResults]):
             Probability of "bootstrap", that the true moment vector is within L of the estimated one.
         rng : None, int, Generator or anything `numpy.random.default_rng` takes
             Source of the multipliers of "bootstrap".
-        one_std_error : bool, default False
-            With "heldout": the largest L whose R^2 is within one standard error of the best, for fewer regions.
 
         Returns
         -------
@@ -181,12 +179,10 @@ class LEGTVPath(Sequence[LEGTVResults]):
         """
         where = "LEGTVPath.select"
         check_rule(where, L, L_ratio, n_regions)
-        if L == "heldout":
+        if L in ("heldout", "simplest"):
             measured = self.heldout
-            best = int(np.argmax(measured.r2))
-            if check_flag(where, "one_std_error", one_std_error):
-                best = int(np.flatnonzero(measured.r2 >= measured.r2[best] - measured.std_errors[best])[0])
-            return self[best].replace(r2_heldout=float(measured.r2[best]))
+            chosen = measured.best if L == "heldout" else measured.simplest
+            return self[chosen].replace(r2_heldout=float(measured.r2[chosen]))
         if n_regions is not None:
             counts = np.array([r.n_regions for r in self])
             if not (counts <= n_regions).any():

@@ -19,7 +19,7 @@ from legstat.moments.estimate import COV_TYPES
 from legstat.moments.moments import Moments
 from legstat.samples.sample import QuerySample
 
-Rule = Literal["heldout", "bootstrap", "theory"]
+Rule = Literal["simplest", "heldout", "bootstrap", "theory"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 
 

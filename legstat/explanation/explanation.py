@@ -251,9 +251,9 @@ def explain(
         Under the latter two: `Additive` as they have it, and L a tenth of L_max.
     moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
         Kind of moments for both estimates; by default each has its own, see `LEG` and `LEGTV`.
-    L : float or {"heldout", "bootstrap", "theory"}, optional
-        L itself, or the rule it is chosen by: "heldout" (the default) takes the point of the path with the largest
-        out-of-sample R^2; see `LEGTVPath.select`.
+    L : float or {"simplest", "heldout", "bootstrap", "theory"}, optional
+        L itself, or the rule it is chosen by: "heldout" takes the point of the path with the largest out-of-sample R^2,
+        "simplest" (the default) the largest L within one standard error of it; see `LEGTVPath.select`.
     L_ratio : float, optional
         L as a fraction of L_max.
     n_regions : int, optional

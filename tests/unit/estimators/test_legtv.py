@@ -245,12 +245,35 @@ def test_heldout_refits_without_each_fold(conventions: Any) -> None:
 
 def test_one_standard_error_takes_a_larger_L() -> None:
     path = ls.LEGTV(take(1001)).fit_path(progress=False)
-    best, sparse = path.select("heldout"), path.select("heldout", one_std_error=True)
-    k = int(np.argmax(path.heldout.r2))
+    best, sparse = path.select("heldout"), path.select("simplest")
+    found = path.heldout
+    k, chosen = int(np.argmax(found.r2)), list(path.Ls).index(sparse.L)
     assert sparse.L >= best.L
-    assert sparse.r2_heldout is not None
-    assert sparse.r2_heldout >= path.heldout.r2[k] - path.heldout.std_errors[k]
+    assert sparse.r2_heldout == found.r2[chosen] >= found.r2[k] - found.paired_errors[chosen]
+    assert chosen == 0 or (found.r2[:chosen] < found.r2[k] - found.paired_errors[:chosen]).all()
     assert sparse.n_regions <= best.n_regions
+    assert ls.LEGTV(take(1001)).fit("simplest").L == sparse.L
+
+
+@pytest.mark.parametrize("antithetic", [True, False])
+def test_paired_errors_are_those_of_the_observations(antithetic: bool) -> None:
+    """Against the losses one by one: refitted without each fold, differences from the best model, their spread."""
+    sample = take(401, antithetic=antithetic)
+    path = ls.LEGTV(sample).fit_path(n_Ls=6, progress=False)
+    (units,) = sample.units
+    losses, total = np.empty((0, 6)), 0.0
+    for fold in range(5):
+        part = ls.LEGTV(sample.moments("adaptive", leave_out=(fold, 5)))
+        maps = np.stack([part.fit(L).params for L in path.Ls])
+        mean = 0.0 if units.paired else np.concatenate([y for _, y in units.rows((fold, 5))]).mean()
+        for z, y in units.rows((fold, 5), only=True):
+            losses = np.vstack([losses, np.square((y - mean)[:, None] - (z - units.law.mean.ravel()) @ maps.T)])
+            total += float(np.square(y - mean).sum())
+    worse = losses - losses[:, [int(np.argmin(losses.sum(axis=0)))]]
+    expected = worse.std(axis=0, ddof=1) * np.sqrt(len(losses)) / total
+    # the maps of a path and of single solves agree within the selections' error bound
+    np.testing.assert_allclose(path.heldout.paired_errors, expected, rtol=1e-4, atol=1e-7)
+    assert path.heldout.paired_errors[path.heldout.best] == 0.0
 
 
 def test_select_by_L() -> None:

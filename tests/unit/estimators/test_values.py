@@ -175,7 +175,7 @@ def test_a_level_goes_by_name(call: Callable[[], object]) -> None:
     lambda: ls.LEGTV(take()).fit_path(n_Ls=True), lambda: ls.LEGTV(take()).fit_path(L_ratio_min=True),
     lambda: ls.LEGTV(take()).fit_path(exact=1), lambda: ls.LEGTV(take()).fit_path(exact=True, tol=True),
     lambda: ls.LEGTV(take()).fit_path(exact=True, max_solves=True), lambda: ls.LEGTV(take()).fit(0.1, time_limit=True),
-    lambda: path().at(True), lambda: path().select(True), lambda: path().select("heldout", one_std_error=1),
+    lambda: path().at(True), lambda: path().select(True),
     lambda: path().select("bootstrap", level=True), lambda: path().select("theory", probability=True),
     lambda: leg().conf_int(level=True), lambda: leg().conf_int(simultaneous=0.95),
     lambda: leg().conf_int(simultaneous=True, n_draws=True), lambda: leg().strongest(True),
