@@ -25,21 +25,20 @@ class HeldOut(Portable):
         moved.
     std_errors : ndarray of shape (models,)
         Standard deviation of the folds' R^2 over the square root of their number.
-    paired_errors : ndarray of shape (models,)
-        Standard error of how much larger the best R^2 is: from the differences of the two models' squared errors,
-        observation by observation. What makes an observation hard for both of them cancels.
+    loss_errors : ndarray of shape (models,)
+        Standard error of the mean squared error, from its spread over the observations, in the units of R^2.
 
     Examples
     --------
-    >>> errors = np.array([0.04, 0.01, 0.0, 0.01])
-    >>> found = HeldOut(np.array([0.1, 0.7, 0.71, 0.7]), std_errors=np.full(4, 0.03), paired_errors=errors)
+    >>> errors = np.array([0.04, 0.02, 0.02, 0.02])
+    >>> found = HeldOut(np.array([0.1, 0.7, 0.71, 0.7]), std_errors=errors, loss_errors=errors)
     >>> found, found.best, found.simplest
     (<HeldOut R^2 0.100, 0.700, 0.710, 0.700>, 2, 1)
     """
 
     r2: FloatArray
     std_errors: FloatArray
-    paired_errors: FloatArray
+    loss_errors: FloatArray
 
     @property
     def best(self) -> int:
@@ -48,9 +47,9 @@ class HeldOut(Portable):
 
     @property
     def simplest(self) -> int:
-        """The first model whose R^2 is within one standard error of the best: the largest L, where L descends."""
-        short = self.r2[self.best] - self.r2
-        return int(np.flatnonzero(short <= self.paired_errors)[0])
+        """The first model whose loss is within one standard error of the best one's: the largest L, where L descends."""
+        least = self.r2[self.best] - self.loss_errors[self.best]
+        return int(np.flatnonzero(self.r2 >= least)[0])
 
     def __repr__(self) -> str:
         return f"<HeldOut R^2 {', '.join(f'{r2:.3f}' for r2 in self.r2[:5])}{', ...' if len(self.r2) > 5 else ''}>"
@@ -83,24 +82,17 @@ def heldout_r2(sample: QuerySample, fit: Callable[[tuple[int, int]], FloatArray]
     """
     most = min(sample.n_units) // 2
     folds = check_count("heldout_r2", "folds", folds, 2, most, remedy="Raise n_queries for more.")
-    errors, totals, products = [], [], []
+    errors, totals, squares = [], [], []
     for fold in range(folds):
         maps = fit((fold, folds))
         e, t, q = zip(*(_squares(u, maps, c, (fold, folds)) for c, u in enumerate(sample.units)), strict=True)
         errors.append(np.sum(e, axis=0))
         totals.append(np.sum(t))
-        products.append(np.sum(q, axis=0))
+        squares.append(np.sum(q, axis=0))
     by_fold = np.stack([_r2(e, t) for e, t in zip(errors, totals, strict=True)])
-    error, total = np.sum(errors, axis=0), np.sum(totals)
-    paired = _paired(error, np.sum(products, axis=0), sum(sample.n_units)) / (total or 1.0)
-    return HeldOut(_r2(error, total), by_fold.std(axis=0, ddof=1) / np.sqrt(folds), paired)
-
-
-def _paired(sums: FloatArray, products: FloatArray, n: int) -> FloatArray:
-    """Standard errors of the sums of n differences between each model's squared errors and the best model's."""
-    best = int(np.argmin(sums))
-    squares = np.diag(products) - 2.0 * products[best] + products[best, best]
-    return np.sqrt(np.maximum(squares - (sums - sums[best]) ** 2 / n, 0.0) * n / (n - 1))
+    error, total, n = np.sum(errors, axis=0), np.sum(totals), sum(sample.n_units)
+    spread = np.sqrt(np.maximum(np.sum(squares, axis=0) - error**2 / n, 0.0) * n / (n - 1))
+    return HeldOut(_r2(error, total), by_fold.std(axis=0, ddof=1) / np.sqrt(folds), spread / (total or 1.0))
 
 
 def _r2(errors: FloatArray, total: np.float64) -> FloatArray:
@@ -130,10 +122,7 @@ def r2_on(sample: QuerySample, params: FloatArray) -> float:
 def _squares(
     units: Units, maps: FloatArray, channel: int, fold: tuple[int, int] | None
 ) -> tuple[FloatArray, float, FloatArray]:
-    """Of one stream, on one fold or on everything: each model's sum of squared errors, the score's own, and products.
-
-    The products are those of two models' squared errors, summed over observations.
-    """
+    """Of one stream, on one fold or on everything: sums of each model's squared errors, the score's own, and e^4."""
     planes, p = units.law.mean.shape
     rows = maps[:, channel : channel + planes] if planes == 1 else maps
     g = rows.reshape(len(maps), planes * p)
@@ -143,11 +132,11 @@ def _squares(
         # the intercept is learnt where the map was: off the fold, or on the fresh sample itself where there is none
         sums = [(float(y.sum()), len(y)) for _, y in units.rows(fold)]
         shift = sum(s for s, _ in sums) / sum(n for _, n in sums)
-    error, total, products = np.zeros(len(maps)), 0.0, np.zeros((len(maps), len(maps)))
+    error, total, fourth = np.zeros(len(maps)), 0.0, np.zeros(len(maps))
     for z, y in units.rows(fold, only=fold is not None):
         centred = y - shift
         squares = np.square(centred[:, None] - (z - mu) @ g.T)
         error += squares.sum(axis=0)
-        products += squares.T @ squares
+        fourth += np.square(squares).sum(axis=0)
         total += float(centred @ centred)
-    return error, total, products
+    return error, total, fourth

@@ -154,7 +154,7 @@ class LEGTVPath(Sequence[LEGTVResults]):
         ----------
         L : float or {"simplest", "heldout", "bootstrap", "theory"}, optional
             A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
-            "simplest", the largest L whose R^2 is within one (paired) standard error of it, for fewer regions;
+            "simplest", the largest L whose squared error is within one standard error of that, for fewer regions;
             "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
         L_ratio : float, optional
             A given fraction of L_max, solved exactly there.
