@@ -53,28 +53,33 @@ def told(name: str, side: int, timed: tuple[float, float, Any]) -> dict[str, Any
     }
 
 
+def measured(side: int, with_dense: bool) -> list[dict[str, Any]]:
+    """The table's rows of one grid."""
+    design = ls.MultiscaleBlocks(grid=(side, side))
+    b = moments(design)
+    program, _ = program_for(design, b)
+    solve(program, 0.9 * program.L_max)  # what is loaded and factorised once
+
+    def path(end: float, **how: Any) -> tuple[float, float, Any]:
+        return clock(lambda: solve_path(program, program.L_max * np.geomspace(1.0, end, 20), **how), 1)
+
+    rows = [told(f"lifted, 20 L to {end} L_max", side, path(end)) for end in (0.05, 0.005)]
+    alone = path(0.05, engine="highs", options=HIGHS_ALONE, on_failure="return")
+    rows.append(told("lifted, 20 L to 0.05 L_max, scaled by HiGHS", side, alone))
+    for ratio in (0.3, 0.05):
+        one = clock(lambda x=ratio: solve(program, x * program.L_max), 1)
+        rows.append(told(f"lifted, one L at {ratio} L_max", side, one))
+    if with_dense:
+        full = dense(design, b)
+        rows.append(told("dense, one L at 0.3 L_max", side, clock(lambda: solve(full, 0.3 * full.L_max), 1)))
+    for row in rows:
+        row["cpu / path to 0.05"] = row["cpu s"] / rows[0]["cpu s"]
+    return rows
+
+
 def main() -> None:
     """Measure, print, save."""
-    rows = []
-    for side in (14, 28):
-        design = ls.MultiscaleBlocks(grid=(side, side))
-        b = moments(design)
-        program, _ = program_for(design, b)
-        solve(program, 0.9 * program.L_max)  # what is loaded and factorised once
-        for end in (0.05, 0.005):
-            Ls = program.L_max * np.geomspace(1.0, end, 20)
-            rows.append(told(f"lifted, 20 L to {end} L_max", side, clock(lambda x=Ls: solve_path(program, x), 1)))
-        Ls = program.L_max * np.geomspace(1.0, 0.05, 20)
-        alone = clock(lambda x=Ls: solve_path(program, x, engine="highs", options=HIGHS_ALONE, on_failure="return"), 1)
-        rows.append(told("lifted, 20 L to 0.05 L_max, scaled by HiGHS", side, alone))
-        for ratio in (0.3, 0.05):
-            one = clock(lambda x=ratio: solve(program, x * program.L_max), 1)
-            rows.append(told(f"lifted, one L at {ratio} L_max", side, one))
-        if side < 28 or "--quick" not in sys.argv:
-            full = dense(design, b)
-            rows.append(told("dense, one L at 0.3 L_max", side, clock(lambda f=full: solve(f, 0.3 * f.L_max), 1)))
-            rows[-1]["this / lifted path to 0.05, cpu"] = rows[-1]["cpu s"] / rows[-6]["cpu s"]
-    save("lift", rows)
+    save("lift", [*measured(14, True), *measured(28, "--quick" not in sys.argv)])
 
 
 if __name__ == "__main__":

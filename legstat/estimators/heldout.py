@@ -47,7 +47,7 @@ class HeldOut(Portable):
 
     @property
     def simplest(self) -> int:
-        """The first model whose loss is within one standard error of the best one's: the largest L, where L descends."""
+        """The first model (the largest L) whose loss is within one standard error of the best one's."""
         least = self.r2[self.best] - self.loss_errors[self.best]
         return int(np.flatnonzero(self.r2 >= least)[0])
 

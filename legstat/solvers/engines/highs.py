@@ -120,7 +120,7 @@ class _Model:
         return np.array(found.col_value), np.array(found.row_dual)
 
     def start_at(self, columns: BoolArray, rows: BoolArray) -> None:
-        """Begin with these columns and rows basic, bounded columns and rows else at their lower bound, free ones at 0."""
+        """Begin with these columns and rows basic, others at their lower bound or, without one, at 0."""
         import highspy
 
         state = highspy.HighsBasisStatus
