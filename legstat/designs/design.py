@@ -56,6 +56,13 @@ class Design(Value):
     `QuerySample.from_arrays` checks given draws with.
     """
 
+    smooth_pilot: ClassVar[bool] = True
+    """Whether "crossfit" moments take a pilot of smooth prior, covariance (D^T D + 0.05 I)^{-1}.
+
+    Else the prior's covariance is Sigma^{-1}, which is as smooth for the structured law, and rough for laws that move
+    smooth directions most. The three Gaussian laws that came first keep it, so that what was computed from them stays.
+    """
+
     grid: Grid
     scale: float
     channels: Channels

@@ -45,6 +45,8 @@ class GaussianDesign(GaussianLaw):
     True
     """
 
+    smooth_pilot = False
+
     matrix: FloatArray
     _cholesky: FloatArray
 

@@ -32,6 +32,8 @@ class IsotropicGaussian(IndependentCells, GaussianLaw):
     array([0.01, 0.  ])
     """
 
+    smooth_pilot = False
+
     def __init__(
         self,
         grid: tuple[int, int],

@@ -49,6 +49,8 @@ class StructuredGaussian(GaussianLaw):
     1513
     """
 
+    smooth_pilot = False
+
     def __init__(
         self,
         grid: tuple[int, int],

@@ -9,8 +9,10 @@ import scipy
 
 from legstat._core.typing import FloatArray
 from legstat.designs.dense import DENSE_LIMIT
+from legstat.designs.design import Design
+from legstat.designs.grid import Grid
 from legstat.moments.influence import Estimate, Influence, PowerSums, degrees_of_freedom
-from legstat.moments.ridge import gcv_ridge
+from legstat.moments.ridge import SMOOTHNESS, gcv_ridge
 from legstat.moments.sums import Sums, summed
 from legstat.moments.units import Units
 
@@ -21,16 +23,20 @@ intervals that take them for uncorrelated covered 90 to 93 % of the truths. Held
 (docs/studies/coverage.md); from 1.6 observations an unknown on it changes nothing."""
 
 
-def crossfit(units: Units, leave_out: tuple[int, int] | None) -> Estimate:
+def crossfit(units: Units, design: Design, leave_out: tuple[int, int] | None) -> Estimate:
     """Each observation's pilot is the ridge map of all the others; all of them follow from one decomposition."""
     if units.n_unknowns > DENSE_LIMIT:
         return _halves(units, leave_out)
     (sums,) = summed(units, leave_out, gram=True)
-    pilot, hat = ridge_pilot(units, sums)
+    if design.smooth_pilot:
+        pilot, hat, moves = smooth_pilot(units, sums, design.grid)
+    else:
+        pilot, hat = ridge_pilot(units, sums)
+        moves = hat
     mu, n = units.law.mean.ravel(), float(sums.n)
     centre, mean_y, base = sums.centre(units.paired)
     shift = mean_y - float(pilot @ (centre - mu)) if not units.paired else 0.0
-    drift, product = np.zeros(units.n_unknowns), np.zeros(units.n_unknowns)
+    drift, along, product = np.zeros((3, units.n_unknowns))
     by_law, by_draws = PowerSums(units.n_unknowns), PowerSums(units.n_unknowns)
     for z, y in units.rows(leave_out):
         rows, spread = z - mu, z - centre
@@ -40,8 +46,10 @@ def crossfit(units: Units, leave_out: tuple[int, int] | None) -> Estimate:
         product += residual @ rows
         drift += residual @ moved  # leaving u out moves the pilot by minus this
         if leave_out is None:
+            directions = moved if moves is hat else spread @ moves
+            along += residual @ directions
             by_law.add(units.solve(rows) * residual[:, None])
-            by_draws.add(moved * residual[:, None])
+            by_draws.add(directions * residual[:, None])
     total = units.solve(product)
     gamma = pilot + (total - drift) / n
     # First scaling. The estimate is the pilots' mean plus the mean of n contributions psi_u; its variance is estimated
@@ -60,18 +68,18 @@ def crossfit(units: Units, leave_out: tuple[int, int] | None) -> Estimate:
     #   S^{-1} z_u r_u, S known: their sum over all cells (the trace) has the right expectation for any pilot, but with
     #     a pilot the estimate follows the drawn z's own covariance, as least squares does, so that single cells which
     #     the draws determine badly look as sure as others: bands covered 2 to 6 % too little;
-    #   H z_u r_u, H = (Z^T Z + n lambda S)^{-1}: how u moves the estimate to first order, right from cell to cell, but
-    #     shrunken by lambda as a whole.
-    # So psi_u = c H z_u r_u, with the c that gives both the same trace,
-    #   c^2 = sum_u |S^{-1} z_u r_u - mean|^2 / sum_u |H z_u r_u - mean|^2.
+    #   A z_u r_u, A = S^{-1} (S + lambda P) (Z^T Z + n lambda P)^{-1} with the pilot's prior N(0, P^{-1}): how u moves
+    #     the estimate to first order, right from cell to cell; where P = S, H = A / (1 + lambda), shrunken as a whole.
+    # So psi_u = c A z_u r_u, with the c that gives both the same trace,
+    #   c^2 = sum_u |S^{-1} z_u r_u - mean|^2 / sum_u |A z_u r_u - mean|^2.
     c2 = float(level[0].sum() / shape[0].sum())
     c = np.sqrt(c2)
     influence = replace(
         plain,
         centre=centre,
-        means=c * drift[None] / n,
+        means=c * along[None] / n,
         shifts=np.array([mean_y]),
-        matrix=c * hat,
+        matrix=c * moves,
         power=1.0,
         base=base,
         hat=hat,
@@ -131,6 +139,30 @@ def ridge_pilot(units: Units, sums: Sums) -> tuple[FloatArray, FloatArray]:
     penalties = np.geomspace(1e-3, 1e3, 25)
     pilot, hat, _ = gcv_ridge(b, gram, yy, sums.n, whitening, penalties, or_nothing=True, most_leverage=MOST_LEVERAGE)
     return pilot, hat
+
+
+def smooth_pilot(units: Units, sums: Sums, grid: Grid) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Ridge on a prior that is smooth on the grid, for laws whose own metric S would make it rough; likewise chosen.
+
+    With it H of its leverages, and the matrix along whose rows an observation moves the estimate: H + lambda H P S^{-1}
+    with the prior N(0, P^{-1} / lambda), P = D^T D + epsilon I. Without a pilot all three are 0.
+    """
+    b, gram, yy = sums.centred(units.paired)
+    free, q = Grid(grid.shape), b.size
+
+    def apply(power: float, v: FloatArray) -> FloatArray:
+        planes = v.reshape(-1, *units.law.mean.shape)
+        return free.apply_spectrum(lambda e: (e + SMOOTHNESS) ** power, planes).reshape(v.shape)
+
+    factor = apply(-0.5, np.eye(q))
+    unit = float(np.einsum("ij,ij->", factor, gram @ factor)) / q  # the mean eigenvalue of F^T G F
+    penalties = unit * np.geomspace(1e-3, 1e3, 25)
+    pilot, hat, penalty = gcv_ridge(
+        b, gram, yy, sums.n, factor, penalties, or_nothing=True, most_leverage=MOST_LEVERAGE
+    )
+    if not np.isfinite(penalty):
+        return pilot, hat, hat
+    return pilot, hat, hat + penalty * units.solve(apply(1.0, hat))
 
 
 def _shrunken_pilot(units: Units, sums: Sums) -> FloatArray:

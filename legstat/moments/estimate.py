@@ -63,10 +63,10 @@ def estimate_moments(
       (`legstat.moments.ridge.adaptive_ridge`), with the weight that minimises generalised cross-validation. Biased
       likewise; the smallest error for maps (docs/studies/query_efficiency.md).
     - ``"crossfit"``: :math:`b = \frac1n\sum (S g_{-i} + (y_i - g_{-i}^T z_i) z_i)` with the pilot :math:`g_{-i}` from
-      all other observations. Unbiased for any pilot; carries variances. The pilot is the ridge map in whitened
-      coordinates whose penalty minimises generalised cross-validation, so that all of them follow from one
-      decomposition; beyond `DENSE_LIMIT` unknowns, where no p x p matrix is formed, it comes from the other half:
-      S^{-1} b shrunk by its estimated signal share.
+      all other observations. Unbiased for any pilot; carries variances. The pilot is the ridge map, on a prior that is
+      smooth on the grid (`Design.smooth_pilot`), whose penalty minimises generalised cross-validation, so that all of
+      them follow from one decomposition; beyond `DENSE_LIMIT` unknowns, where no p x p matrix is formed, it comes from
+      the other half: S^{-1} b shrunk by its estimated signal share.
     - ``"least_squares"``: the regression with a = 0, where there are more observations than unknowns. Carries
       variances that need no known covariance, HC0 to HC3.
 
@@ -103,9 +103,9 @@ def estimate_moments(
     -----
     Costs O(n p) for "printed" and "centred", O(n p^2 + p^3) for the others.
 
-    Variances of "crossfit": an observation moves the estimate along (Z^T Z / n + a S)^{-1} z_u, a the pilot's penalty,
-    by its residual from the map of the others; one factor for all cells makes the trace that of S^{-1} z_u times these
-    residuals, which is unbiased for any pilot.
+    Variances of "crossfit": with the pilot's prior N(0, P^{-1} / a), an observation moves the estimate to first order
+    along S^{-1} (S + a P) (Z^T Z / n + a P)^{-1} z_u by its residual from the map of the others; one factor for all
+    cells makes the trace that of S^{-1} z_u times these residuals, which is unbiased for any pilot.
     """
     where = "QuerySample.moments"
     if kind not in get_args(MomentKind):
@@ -134,7 +134,7 @@ def estimate_moments(
         elif kind == "adaptive":
             estimate = adaptive(units, design.grid, leave_out)
         elif kind == "crossfit":
-            estimate = crossfit(units, leave_out)
+            estimate = crossfit(units, design, leave_out)
         elif kind == "least_squares":
             estimate = least_squares(units, used, leave_out)
         else:
