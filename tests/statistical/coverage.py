@@ -75,6 +75,8 @@ RESPONSES: dict[str, Callable[[np.ndarray], Any]] = {
     "logistic": lambda gamma: ls.simulate.logistic(gamma, offset=1.0 - 0.5 * float(gamma.sum())),
     "quadratic": lambda gamma: ls.simulate.quadratic(gamma / 3.0, 1.0, offset=-6.0),
     "null": lambda gamma: ls.simulate.linear(np.zeros(gamma.shape)),
+    # steepest where Blend's base point is: half of a picture of 0.5
+    "logistic at half": lambda gamma: ls.simulate.logistic(gamma, offset=1.0 - 0.25 * float(gamma.sum())),
     "cubic": Cubic,
 }
 DESIGNS: dict[str, Callable[..., Any]] = {
@@ -84,6 +86,13 @@ DESIGNS: dict[str, Callable[..., Any]] = {
     ),
     "isotropic": lambda shape, channels: ls.IsotropicGaussian(grid=shape, scale=0.45, channels=channels),
     "general": lambda shape, channels: ls.GaussianDesign(_general(shape), grid=shape, scale=0.4, channels=channels),
+    "blocks": lambda shape, channels: ls.MultiscaleBlocks(grid=shape, scales=(1, 2, 4), channels=channels),
+    "blocks, levels": lambda shape, channels: ls.MultiscaleBlocks(
+        grid=shape, scales=(1, 2, 4), weights=(0.2, 0.4, 0.4), levels=(0.2, 0.8), channels=channels
+    ),
+    "cells": lambda shape, channels: ls.BernoulliCells(grid=shape, channels=channels),
+    "smooth": lambda shape, channels: ls.SpectralGaussian(grid=shape, channels=channels),
+    "smooth, on/off": lambda shape, channels: ls.SpectralBinary(grid=shape, channels=channels),
 }
 PERTURBATIONS: dict[str, Callable[[], ls.Additive | ls.Blend]] = {
     "additive": lambda: ls.Additive(clip=False),
@@ -301,6 +310,14 @@ def photograph() -> list[Experiment]:
     ]
 
 
+def laws() -> list[Experiment]:
+    """Laws that move smooth directions most, and on/off cells, in deletion coordinates at 8 x 8 cells."""
+    listed = ("blocks", "blocks, levels", "cells", "smooth", "smooth, on/off")
+    cases = itertools.product(listed, ("linear", "logistic at half"), (150, 400, 1000))
+    crossed = [Experiment(f, law, "blend", True, n, (8, 8), kinds=("crossfit",)) for law, f, n in cases]
+    return [*crossed, Experiment("logistic at half", "blocks", "blend", False, 400, (8, 8), kinds=("crossfit",))]
+
+
 def refused(row: dict[str, Any], joint: bool) -> bool:
     """Whether the package refuses this row's intervals, or (joint) its bands and familywise tests."""
     from legstat._core.errors import InferenceUnavailableError
@@ -341,11 +358,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--replicates", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("docs/studies/coverage"))
-    parser.add_argument("--only", choices=["crossed", "further", "photograph", "tables"], help="one part, or tables")
+    parser.add_argument(
+        "--only", choices=["crossed", "further", "laws", "photograph", "tables"], help="one part, or tables"
+    )
     options = parser.parse_args()
     path = options.out.with_suffix(".json")
     kept = load(path) if options.only and path.is_file() else {}
-    parts = {"crossed": experiments, "further": further, "photograph": photograph}
+    parts = {"crossed": experiments, "further": further, "laws": laws, "photograph": photograph}
     started = time.process_time()
     for part, listed in parts.items():
         if options.only in (None, part):

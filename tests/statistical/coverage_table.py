@@ -141,6 +141,7 @@ def write(parts: dict[str, list[dict[str, Any]]], path: Path) -> None:
     titles = {
         "crossed": "Responses x designs x perturbations x pairs or draws x observations",
         "further": "Other grids, boundaries, channels, sizes",
+        "laws": "Blocks, cells and smooth laws at 8 x 8 cells, in deletion coordinates",
         "photograph": "28 x 28 cells",
     }
     for part, rows in parts.items():
