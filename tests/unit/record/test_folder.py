@@ -36,6 +36,15 @@ def other():
     return explained(3)
 
 
+@pytest.fixture(scope="module")
+def homes(found, other, tmp_path_factory):
+    """Folders of both."""
+    folders = tmp_path_factory.mktemp("found"), tmp_path_factory.mktemp("other")
+    for run, folder in zip((found, other), folders, strict=True):
+        run.save(folder)
+    return folders
+
+
 def contents(home: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in home.iterdir()}
 
@@ -56,8 +65,8 @@ def test_a_run_that_cannot_be_written_leaves_the_old_one(found, other, tmp_path,
 
 
 @pytest.mark.parametrize("after", [0, 1, 7, 10, 13])
-def test_a_fault_while_files_change_places_brings_the_old_ones_back(found, other, tmp_path, monkeypatch, after):
-    found.save(tmp_path)
+def test_a_fault_while_files_change_places_brings_the_old_ones_back(homes, other, tmp_path, monkeypatch, after):
+    shutil.copytree(homes[0], tmp_path, dirs_exist_ok=True)
     before, rename, done = contents(tmp_path), Path.rename, []
 
     def failing(path, target):
@@ -106,10 +115,9 @@ def test_the_page_does_without_a_panel(found, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [*NUMBERS, *FIGURES])
-def test_verify_sees_a_file_of_another_run(found, other, tmp_path, name):
-    found.save(tmp_path / "a")
-    other.save(tmp_path / "b")
-    shutil.copy(tmp_path / "b" / name, tmp_path / "a" / name)
+def test_verify_sees_a_file_of_another_run(homes, tmp_path, name):
+    shutil.copytree(homes[0], tmp_path / "a")
+    shutil.copy(homes[1] / name, tmp_path / "a" / name)
     outcome = ls.verify(tmp_path / "a" / "record.json", f=f)
     assert not outcome.passed
     assert [check.name for check in outcome.checks if not check.same] == [f"file {name}"]
@@ -166,8 +174,8 @@ def test_a_sample_is_kept_somewhere_and_over_no_other(found, tmp_path, monkeypat
         keep_sample(found.sample, tmp_path / "out")
 
 
-def test_a_record_without_its_parts_is_named(found, tmp_path):
-    found.save(tmp_path)
+def test_a_record_without_its_parts_is_named(homes, tmp_path):
+    shutil.copytree(homes[0], tmp_path, dirs_exist_ok=True)
     for section in ("inputs", "response", "experiment", "results"):
         record = read_record(tmp_path / "record.json")
         del record[section]

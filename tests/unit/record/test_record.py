@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import struct
 
 import numpy as np
@@ -22,14 +23,24 @@ def digit_file(folder, index=3):
     return path
 
 
-@pytest.fixture
-def saved(tmp_path):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """Folder of an explanation of a digit by the shipped network, model and picture beside it."""
-    model = tmp_path / "model.onnx"
+    folder = tmp_path_factory.mktemp("record")
+    model = folder / "model.onnx"
     model.write_bytes(digits_model_path().read_bytes())
-    found = ls.explain(ls.onnx_response(model), digit_file(tmp_path), perturbation=ls.Blend("mean"), n_queries=120,
+    found = ls.explain(ls.onnx_response(model), digit_file(folder), perturbation=ls.Blend("mean"), n_queries=120,
                        rng=5, progress=False)  # fmt: skip
-    found.save(tmp_path / "out", command=["legstat", "explain"])
+    found.save(folder / "out", command=["legstat", "explain"])
+    return folder
+
+
+@pytest.fixture
+def saved(made, tmp_path):
+    """As if it had been written there: a copy, whose record names the files beside it."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    record = tmp_path / "out" / "record.json"
+    record.write_text(record.read_text(encoding="utf-8").replace(str(made), str(tmp_path)), encoding="utf-8")
     return tmp_path / "out"
 
 
