@@ -83,9 +83,9 @@ class MaskedPicture:
 
     def top_classes(self, reference: FloatArray, keep: FloatArray) -> IntArray:
         """The network's first choice for the pictures that `scores` would score."""
-        compose = Blend(reference, at=0.5).recipe(self.image, self.grid, self.response.dtype).composer()
+        recipe = Blend(reference, at=0.5).recipe(self.image, self.grid, self.response.dtype)
         self.n_queries += len(keep)
-        return self.response.top_classes(compose(keep[:, None] - 0.5, None))
+        return self.response.top_classes_under(recipe, keep[:, None] - 0.5)
 
 
 def check_map(where: str, saliency: AnyArray) -> FloatArray:

@@ -142,6 +142,10 @@ class Response(ABC):
         text = invalid(f"{type(self).__name__}.top_classes", "response", self, "a network, which has classes")
         raise TypeError(text)
 
+    def top_classes_under(self, recipe: Recipe, z: FloatArray) -> IntArray:
+        """The first choice for each picture that z (n, 1, p1, p2) makes, shape (n,); see `scorer`."""
+        return self.top_classes(recipe.composer()(z, None))
+
     def zero_colour(self, channels: int) -> FloatArray:
         """The colour that the black box is handed as zeros, shape (channels,): black unless it preprocesses."""
         return np.zeros(channels)

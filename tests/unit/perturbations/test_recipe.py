@@ -158,3 +158,16 @@ def test_two_scorers_that_share_a_room_do_not_mix():
     for _ in range(2):
         np.testing.assert_array_equal(first(z, None), alone[0])
         np.testing.assert_array_equal(second(z, None), alone[1])
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_classes_of_a_recipe_are_those_of_its_pictures(n):
+    from legstat.data import digits_model_path, load_digit
+
+    f, _ = ls.onnx_response(digits_model_path(), preprocessing="unit", batch_size=3).bind(load_digit(0)[0])
+    recipe = ls.Blend("mean", at=0.5).recipe(load_digit(0)[0], Grid((4, 4)), f.dtype)
+    z = np.random.default_rng(0).choice([-0.5, 0.5], (n, 1, 4, 4))
+    found = f.top_classes_under(recipe, z)
+    np.testing.assert_array_equal(found, f.top_classes(recipe.composer()(z, None)))
+    assert found.shape == (n,)
+    assert n == 1 or len(set(found)) > 1
