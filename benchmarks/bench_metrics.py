@@ -115,8 +115,8 @@ def of_rise(f: ls.Response, image: np.ndarray, session: onnxruntime.InferenceSes
         reference = reference_picture("rise", "blur", image, bound)
         x, r = (np.ascontiguousarray(one[::-1] * 255.0, dtype=np.float32) - mean for one in (image, reference))
         weighted, total = np.zeros((224, 224)), np.zeros((224, 224))
-        for at in range(0, MASKS - 1, batch):
-            masks = rise.masks(min(batch, MASKS - 1 - at), 224, 224, rng)
+        blocks = (rise.masks(min(64, MASKS - 1 - at), 224, 224, rng) for at in range(0, MASKS - 1, 64))
+        for masks in (block[at : at + batch] for block in blocks for at in range(0, len(block), batch)):
             pictures = r + masks[:, None].astype(np.float32) * (x - r)
             logits = session.run(["logits"], {"input": pictures})[0].astype(np.float64)
             others = np.delete(logits, target, axis=1)

@@ -12,6 +12,7 @@ from legstat.comparison.measures import DeletionArea
 from legstat.comparison.methods.connected import CShapley
 from legstat.comparison.methods.games import ShapleyPairs
 from legstat.comparison.methods.masks import Occlusion
+from legstat.comparison.outcome import Outcome
 from tests.bad_input.world import Row, ToldError, World
 
 V, T = ValueError, TypeError
@@ -24,6 +25,14 @@ BOXES = [(1, 1, 3, 3)]
 def _compare(w: World, methods: Any = ("random",), **changed: Any) -> object:
     given = {"response": w.onnx(), "images": [w.digit], "n_queries": [0], "progress": False, **changed}
     return ls.compare(methods, given.pop("response"), given.pop("images"), **given)
+
+
+def _drawn(name: str, *given: Any, **more: Any) -> object:
+    curve = metrics.Curve("deletion", np.array([0.0, 1.0]), np.array([1.0, 0.0]), "blur", 0, 2)
+    outcomes = [Outcome(method, 0, "0", MAP, {"deletion": curve}) for method in ("random", "centre")]
+    rows = [{"method": one.method, "n_queries": 0, "spent": 0, "picture": "0", "metric": "deletion", "value": 0.5,
+             "censored": False} for one in outcomes]  # fmt: skip
+    return getattr(ls.Comparison(rows, {}, outcomes), name)(*given, **more)
 
 
 def _said(w: World, *words: object) -> None:
@@ -46,7 +55,22 @@ def _measured(w: World, name: str, **changed: Any) -> object:
 
 
 COMPARE = [
-    Row("unknown method", lambda w: _compare(w, ["gradcam"]), V, ("`methods`", "'legtv'", "gradcam")),
+    Row("unknown method", lambda w: _compare(w, ["deeplift"]), V, ("`methods`", "'legtv'", "deeplift")),
+    Row(
+        "gradients of an ONNX file",
+        lambda w: _compare(w, ["smoothgrad"], n_queries=[9]),
+        T,
+        ("smoothgrad", "torch_response"),
+    ),
+    Row("curve of a budget not run", lambda _: _drawn("plot_curves", n_queries=7), V, ("`n_queries`", "[0]")),
+    Row("curve of another metric", lambda _: _drawn("plot_curves", "key_size"), V, ("`kind`", "insertion")),
+    Row("curve not measured", lambda _: _drawn("plot_curves", "insertion"), V, ("`kind`", "measured")),
+    Row("band in percent", lambda _: _drawn("plot_curves", "deletion", level=95), V, ("`level`", "95")),
+    Row("curves of nobody", lambda _: _drawn("plot_curves", "deletion", methods=[]), V, ("`methods`", "random")),
+    Row("forest of another metric", lambda _: _drawn("plot_differences", "random", "road"), V, ("`metric`",)),
+    Row("forest of one picture", lambda _: _drawn("plot_differences", "random", "deletion"), V, ("at least",)),
+    Row("maps of other pictures", lambda _: _drawn("plot_maps", {"a": NAN}), V, ("`images`", "'0'")),
+    Row("maps in unknown colours", lambda _: _drawn("plot_maps", [NAN], colours="jet"), V, ("`colours`",)),
     Row("method is a number", lambda w: _compare(w, [7]), T, ("`methods`", "`name` and `least`")),
     Row("method is a class", lambda w: _compare(w, [dict]), T, ("`methods`", "`name` and `least`")),
     Row("no method", lambda w: _compare(w, []), V, ("`methods`", "one or more")),
