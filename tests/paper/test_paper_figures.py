@@ -20,8 +20,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig02": {"n_queries": 601, "source": "digits"},
     "fig03": {"side": 12},
     "fig04": {"n_draws": 1000},
-    "fig05": {"n_units": (250, 1000), "replicates": 4},
-    "fig06": {"sides": (5, 8), "sparsities": (6, 24), "n_units": (500, 1000), "replicates": 4},
+    "fig05": {"n_units": (250, 1000), "replicates": 2},
+    "fig06": {"sides": (5, 8), "sparsities": (6, 24), "n_units": (500, 1000), "replicates": 2},
     "fig07": {"shifts": (0.3, 1.0, 5.0), "n": 400, "replicates": 15},
     "fig09": {},  # reads a table
     "tab01": {},  # reads a table

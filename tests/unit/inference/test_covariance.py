@@ -12,6 +12,7 @@ from statsmodels.stats.multitest import multipletests
 import legstat as ls
 from legstat.inference.covariance import Covariance
 from legstat.inference.intervals import absolute_sum_intervals
+from legstat.inference.multiplicity import MultipleTest
 from legstat.moments.influence import degrees_of_freedom
 
 SHAPE = (4, 3)
@@ -424,3 +425,17 @@ def test_bands_of_least_squares_need_more_units_or_hc3(cov_type: str) -> None:
         ls.LEG(few).fit(cov_type=cov_type).test(fwer=0.05)
     assert ls.LEG(many).fit(cov_type=cov_type).conf_int(simultaneous=True).shape == (12, 2)
     assert ls.LEG(few).fit(cov_type="HC3").conf_int(simultaneous=True).shape == (12, 2)
+
+
+def test_the_map_of_signs() -> None:
+    found = MultipleTest(
+        reject=np.array([True, False, True, True, False, False]),
+        pvalues=np.full(6, 0.5),
+        pvalues_adjusted=np.full(6, 0.5),
+        estimates=np.array([2.0, -3.0, -0.5, 0.0, 1.0, 4.0]),
+        rate="fwer",
+        level=0.05,
+        method="step_down",
+        grid_shape=(2, 3),
+    )
+    np.testing.assert_array_equal(found.signs, [[[1.0, 0.0, -1.0], [0.0, 0.0, 0.0]]])
