@@ -2,7 +2,7 @@
 
 Every coverage is held within 4 Monte Carlo standard errors of a band: from the level to what normal errors give at the
 quantiles that the run's choice asks for. A sound build fails one comparison with probability 3e-5, and the default run
-makes 6 of them: 0.02 % of seeds. Seeds are fixed.
+makes 4 of them: 0.013 % of seeds. Seeds are fixed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def paths_of(experiment: Experiment, rules: list[Rule], replicates: int) -> Path
     return Paths.of(experiment, range(replicates), bands=rules[0].rule == "bands")
 
 
-@pytest.mark.parametrize(("experiment", "rules"), SMALL, ids=["pointwise", "bands"])
+@pytest.mark.parametrize(("experiment", "rules"), SMALL[:1], ids=["pointwise"])  # bands are among the slow ones
 def test_coverage_at_the_stop(experiment: Experiment, rules: list[Rule]) -> None:
     paths = paths_of(experiment, rules, 60)
     for row, rule in zip(rows(experiment, rules, paths), rules, strict=True):
