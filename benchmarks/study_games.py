@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import scipy.ndimage
 import scipy.stats
 import shap
-from pictures import NETWORKS, classified, network
+from pictures import DATA, classified, network
 from timing import save
 
 import legstat as ls
@@ -29,7 +29,22 @@ from legstat.comparison.methods.regressions import lime_weights, scores_of_segme
 
 PLAYERS, BUDGETS, REPEATS = 14, (100, 500, 2000), 20
 GAMES = {"squeezenet1.1": 2, "mobilenet_v2_1.0_224": 1}
-"""Pictures of each network."""
+"""Pictures of each ImageNet network."""
+SMALL = 2
+"""CIFAR-10 pictures: a game of theirs costs seconds."""
+
+
+def subjects() -> Iterator[tuple[str, str, ls.Response, FloatArray]]:
+    """Network, picture, response and picture of every game."""
+    for name, count in GAMES.items():
+        for stem, image in classified(name, count):
+            yield name, stem, network(name, threads=1), image
+    f = ls.onnx_response(DATA / "models" / "cifar10_resnet20.onnx", preprocessing="unit", score="log_odds", threads=1)
+    with np.load(DATA / "images" / "cifar10_lossless_from_vnnlib.npz") as file:
+        images, labels = file["images"].transpose(0, 3, 1, 2) / 255.0, file["labels"]
+    right = np.flatnonzero(f.class_outputs(images).argmax(axis=1) == labels)
+    for number in right[:SMALL]:
+        yield "cifar10_resnet20", f"{number}", f, images[number]
 
 
 def labels_of(image: FloatArray) -> IntArray:
@@ -54,15 +69,14 @@ def coalitions() -> FloatArray:
 def evaluate(folder: Path) -> None:
     """Every coalition of every game that is not in the folder yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, count in GAMES.items():
-        for stem, image in classified(name, count):
-            place = folder / f"{name}-{stem}.npy"
-            if place.is_file():
-                continue
-            labels = labels_of(image)
-            asking = Asking("games", network(name, threads=1), image, 2**PLAYERS + 1)
-            np.save(place, scores_of_segments(asking, coalitions(), labels))
-            print(place.name, flush=True)
+    for name, stem, response, image in subjects():
+        place = folder / f"{name}-{stem}.npy"
+        if place.is_file():
+            continue
+        labels = labels_of(image)
+        asking = Asking("games", response, image, 2**PLAYERS + 1)
+        np.save(place, scores_of_segments(asking, coalitions(), labels))
+        print(place.name, flush=True)
 
 
 def drawn(budget: int, rng: np.random.Generator, *, pairs: bool) -> FloatArray:
@@ -152,42 +166,39 @@ ESTIMATORS = {
 def study(folder: Path) -> list[dict[str, object]]:
     """Errors of every estimator against every truth."""
     rows: list[dict[str, object]] = []
-    for name, count in GAMES.items():
-        for stem, _ in classified(name, count):
-            place = folder / f"{name}-{stem}.npy"
-            if not place.is_file():
-                continue
-            table = np.load(place)
-            every = coalitions()
-            powers = 1 << np.arange(PLAYERS)
+    for name, stem, _, _ in subjects():
+        place = folder / f"{name}-{stem}.npy"
+        if not place.is_file():
+            continue
+        table = np.load(place)
+        every = coalitions()
+        powers = 1 << np.arange(PLAYERS)
 
-            def value(shown: FloatArray, table: FloatArray = table, powers: IntArray = powers) -> FloatArray:
-                return table[(np.asarray(shown) > 0.5) @ powers]
+        def value(shown: FloatArray, table: FloatArray = table, powers: IntArray = powers) -> FloatArray:
+            return table[(np.asarray(shown) > 0.5) @ powers]
 
-            # ridge's penalty against so many rows is nothing: this is LIME's limit
-            truths = {
-                "shapley": ls.simulate.shapley(table),
-                "banzhaf": ls.simulate.banzhaf(table),
-                "lime": weighted_ridge(every, table, lime_weights(every), 0.0),
-            }
-            for label, (estimate, own) in ESTIMATORS.items():
-                for budget in BUDGETS:
-                    found = np.array(
-                        [estimate(value, budget, np.random.default_rng([i, budget])) for i in range(REPEATS)]
-                    )
-                    row: dict[str, object] = {"network": name, "picture": stem, "estimator": label, "n_queries": budget}
-                    row["estimates"] = own
-                    for truth, exact in truths.items():
-                        errors = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact)
-                        ranks = [scipy.stats.spearmanr(one, exact).statistic for one in found]
-                        row[f"error {truth}"] = float(errors.mean())
-                        row[f"rank {truth}"] = float(np.mean(ranks))
-                    rows.append(row)
-            between = scipy.stats.spearmanr(truths["shapley"], truths["banzhaf"]).statistic
-            linear = np.var(every @ truths["banzhaf"]) / np.var(table)
-            print(f"{name} {stem}: Shapley and Banzhaf rank alike {between:.3f}; linear share {linear:.2f}", flush=True)
-            facts = {"network": name, "picture": stem, "estimator": "exact", "n_queries": 2**PLAYERS}
-            rows.append({**facts, "rank shapley": float(between), "linear share": float(linear)})
+        # ridge's penalty against so many rows is nothing: this is LIME's limit
+        truths = {
+            "shapley": ls.simulate.shapley(table),
+            "banzhaf": ls.simulate.banzhaf(table),
+            "lime": weighted_ridge(every, table, lime_weights(every), 0.0),
+        }
+        for label, (estimate, own) in ESTIMATORS.items():
+            for budget in BUDGETS:
+                found = np.array([estimate(value, budget, np.random.default_rng([i, budget])) for i in range(REPEATS)])
+                row: dict[str, object] = {"network": name, "picture": stem, "estimator": label, "n_queries": budget}
+                row["estimates"] = own
+                for truth, exact in truths.items():
+                    errors = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact)
+                    ranks = [scipy.stats.spearmanr(one, exact).statistic for one in found]
+                    row[f"error {truth}"] = float(errors.mean())
+                    row[f"rank {truth}"] = float(np.mean(ranks))
+                rows.append(row)
+        between = scipy.stats.spearmanr(truths["shapley"], truths["banzhaf"]).statistic
+        linear = np.var(every @ truths["banzhaf"]) / np.var(table)
+        print(f"{name} {stem}: Shapley and Banzhaf rank alike {between:.3f}; linear share {linear:.2f}", flush=True)
+        facts = {"network": name, "picture": stem, "estimator": "exact", "n_queries": 2**PLAYERS}
+        rows.append({**facts, "rank shapley": float(between), "linear share": float(linear)})
     return rows
 
 
@@ -200,7 +211,7 @@ def main() -> None:
     if options.evaluate:
         evaluate(options.folder)
     else:
-        save("games", study(options.folder), players=PLAYERS, repeats=REPEATS, networks=list(NETWORKS))
+        save("games", study(options.folder), players=PLAYERS, repeats=REPEATS)
 
 
 if __name__ == "__main__":
