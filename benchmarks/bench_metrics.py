@@ -6,7 +6,7 @@ session, reads and binds a picture, and asks for what a cache knows.
 
 One thread, so that processor seconds are those of the work, and not of threads that wait for it.
 
-Run: LEGSTAT_DATA=... python benchmarks/bench_metrics.py
+Run: LEGSTAT_DATA=... python benchmarks/bench_metrics.py [metrics] [comparison]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -187,8 +188,8 @@ def of_a_comparison(f: ls.Response) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure all three and save them."""
+def main(parts: list[str]) -> None:
+    """Measure and save what was asked for."""
     f = ls.onnx_response(
         DATA / "models" / f"{MODEL}.onnx",
         preprocessing=PREPROCESSING,
@@ -200,12 +201,11 @@ def main() -> None:
         str(DATA / "models" / f"{MODEL}.onnx"), options, providers=["CPUExecutionProvider"]
     )
     image = f.load_image(DATA / "images/samples/n02099601_golden_retriever.JPEG")
-    rows = of_metrics(f, image)
-    rise = of_rise(f, image, session)
-    comparison = of_a_comparison(f)
-    save("metrics", rows, rise=rise, comparison=comparison)
-    print(comparison)
+    if "metrics" in parts:
+        save("metrics", [*of_metrics(f, image), of_rise(f, image, session)])
+    if "comparison" in parts:
+        save("comparison", [of_a_comparison(f)])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or ["metrics", "comparison"])
