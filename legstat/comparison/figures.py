@@ -27,6 +27,7 @@ class Figures:
 
     rows: Sequence[JSON]
     outcomes: Sequence[Outcome]
+    pictures: dict[str, JSON]
     high_is_good: Mapping[str, bool]
 
     def differences(self, against: str, *, at: int | None = None, level: float = 0.95) -> pd.DataFrame:
@@ -35,19 +36,19 @@ class Figures:
 
     def plot_curves(
         self,
-        kind: str = "insertion",
+        metric: str = "insertion",
         ax: Axes | None = None,
         *,
         methods: Sequence[str] | None = None,
         n_queries: int | None = None,
         level: float = 0.95,
     ) -> Axes:
-        """Draw the mean deletion or insertion curve of each method, with a band over the pictures.
+        """Draw the mean deletion, insertion or ROAD curve of each method, with a band over the pictures.
 
         Parameters
         ----------
-        kind : {"deletion", "insertion"}
-            Which curve.
+        metric : str, default "insertion"
+            Name of a metric that is the area under a curve.
         ax : matplotlib Axes, optional
             Where to draw; a new figure unless given.
         methods : sequence of str, optional
@@ -71,15 +72,18 @@ class Figures:
         from legstat.report.comparison import curves
 
         where = "Comparison.plot_curves"
-        check_choice(where, "kind", kind, ("deletion", "insertion"))
         share = check_level(where, "level", level)
         chosen = chosen_outcomes(where, self.outcomes, methods, n_queries)
-        found = bands(where, chosen, kind, share)
-        budget = next(iter(chosen.values()))[0].n_queries
+        first = next(iter(chosen.values()))[0]
+        check_choice(where, "metric", metric, list(first.curves), remedy="Only areas under curves have one.")
+        found = bands(chosen, metric, share, high_is_good=self.high_is_good.get(metric, True))
         band = f"; bands: {share:.0%}, pointwise" if found[0].n > 1 else ""
-        title = f"{kind} at {budget:,} evaluations, pictures: {found[0].n}{band}"
-        done = "deleted" if kind == "deletion" else "inserted"
-        return curves(found, ax, xlabel=f"share of cells {done}", ylabel="score", title=title)
+        title = f"{metric} at {first.n_queries:,} evaluations, pictures: {found[0].n}{band}"
+        done = {"deletion": "deleted", "insertion": "inserted"}.get(first.curves[metric].kind, "removed")
+        # where there are classes, what curves show is the target's probability; see `legstat.metrics.deletion`
+        chances = bool(self.pictures) and all(one["first_choice"] is not None for one in self.pictures.values())
+        ylabel = "probability of the target" if chances else "score"
+        return curves(found, ax, xlabel=f"share of cells {done}", ylabel=ylabel, title=title)
 
     def plot_differences(
         self,
@@ -241,36 +245,29 @@ def chosen_outcomes(
     return {name: [one for one in outcomes if (one.method, one.n_queries) == (name, budget)] for name in asked}
 
 
-def bands(where: str, found: Mapping[str, Sequence[Outcome]], kind: str, level: float) -> list[Band]:
+def bands(found: Mapping[str, Sequence[Outcome]], metric: str, level: float, *, high_is_good: bool) -> list[Band]:
     """The mean curve of each method with pointwise intervals, the best area first.
 
     Parameters
     ----------
-    where : str
-        Public call, for errors.
     found : mapping of str to sequence of Outcome
         By method.
-    kind : {"deletion", "insertion"}
-        Which curve.
+    metric : str
+        Whose curves.
     level : float
         Of the interval at each share by itself.
+    high_is_good : bool
+        Which areas are the best.
 
     Returns
     -------
     list of Band
         Where curves have points at different shares, all are taken at all of these, straight in between: as their
         areas are.
-
-    Raises
-    ------
-    ValueError
-        These curves were not measured.
     """
     made = []
     for name, outcomes in found.items():
-        if not all(kind in one.curves for one in outcomes):
-            raise ValueError(invalid(where, "kind", kind, "a curve that the comparison's metrics measured"))
-        curves = [one.curves[kind] for one in outcomes]
+        curves = [one.curves[metric] for one in outcomes]
         fractions = np.unique(np.concatenate([curve.fractions for curve in curves]))
         scores = np.array([np.interp(fractions, curve.fractions, curve.scores) for curve in curves])
         n = len(scores)
@@ -280,4 +277,4 @@ def bands(where: str, found: Mapping[str, Sequence[Outcome]], kind: str, level: 
         area = float(np.mean([curve.area for curve in curves]))
         extent = (float(scores.min()), float(scores.max()))
         made.append(Band(name, fractions, means, means - width, means + width, extent, area, n))
-    return sorted(made, key=lambda band: band.area, reverse=kind == "insertion")
+    return sorted(made, key=lambda band: band.area, reverse=high_is_good)

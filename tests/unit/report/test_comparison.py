@@ -161,7 +161,7 @@ def test_some_pictures_and_methods_by_name(found):
 def test_what_cannot_be_drawn_is_said(found):
     with pytest.raises(ValueError, match=r"one of \[100, 200\]"):
         found.plot_curves(n_queries=300)
-    with pytest.raises(ValueError, match="`kind`"):
+    with pytest.raises(ValueError, match="`metric`"):
         found.plot_curves("road")
     with pytest.raises(ValueError, match="`methods`"):
         found.plot_maps(IMAGES, methods=["other"])
@@ -176,5 +176,16 @@ def test_what_cannot_be_drawn_is_said(found):
     with pytest.raises(ValueError, match="`outcomes`"):
         ls.Comparison(found.rows).plot_curves()
     bare = ls.Comparison(found.rows, {}, [Outcome("a", 1, "p0", np.zeros((2, 2)), {})])
-    with pytest.raises(ValueError, match="metrics measured"):
+    with pytest.raises(ValueError, match="`metric`"):
         bare.plot_curves()
+
+
+@pytest.mark.parametrize(("first", "label"), [(3, "probability of the target"), (None, "score")])
+def test_axes_say_what_was_measured(found, first, label):
+    facts = {name: {"first_choice": first} for name in IMAGES}
+    curve = Curve("road", np.array([0.0, 0.5]), np.array([0.2, 0.1]), "filled in", 0, 2)
+    one = Outcome("a", 9, "p0", np.zeros((2, 2)), {"road, least first": curve})
+    ax = ls.Comparison([], {}, [one], facts, {"road, least first": True}).plot_curves("road, least first")
+    assert ax.get_ylabel() == label
+    assert ax.get_xlabel() == "share of cells removed"
+    assert found.plot_curves("deletion").get_xlabel() == "share of cells deleted"
