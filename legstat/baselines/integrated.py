@@ -26,8 +26,9 @@ from legstat.responses.base import Response
 
 NOISE = 0.2 * 0.2254
 """The codes' noise, 0.2 in units of ImageNet's standard deviations, in pixel values."""
-PER_ITERATION = 200
-"""Evaluations of an iteration, at least, where gradients are estimated: fewer iterations, each of which sees more."""
+PER_ITERATION = 2000
+"""Evaluations of an iteration, at least, where gradients are estimated: one step that sees well measured better than
+several that see badly (insertion minus deletion .72 and .63 for one and two of 600 on five CIFAR pictures)."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class IgosSettings:
 
 
 SETTINGS: dict[str, IgosSettings] = {
-    "default": IgosSettings(baseline="blur", l1=0.1, tv=20.0, noise=0.0, in_contrasts=True),
+    "default": IgosSettings(baseline="blur", l1=0.1, tv=100.0, steps=10, noise=0.0, score="given", in_contrasts=True),
     "paper": IgosSettings(),
     # the noise is added to itself, which doubles it, and OpenCV fills one channel of it only
     "authors": IgosSettings(noise=0.4 * 0.229, noise_on="blend", noise_channels="first", corners=True, falling_l1=True),
@@ -132,7 +133,8 @@ def igos(
     Parameters
     ----------
     response : Response or callable
-        The black box; of a network the probability of its target is explained unless `score` says otherwise.
+        The black box, with the score that is explained; by the other conventions than ours, and with
+        ``score="probability"``, of a network the probability of its target.
     image : ndarray of shape (C, H, W)
         x0 in [0, 1].
     gradient : {"exact", "queries", "auto"}, default "exact"
@@ -185,8 +187,8 @@ def igos(
     Notes
     -----
     An iteration costs S evaluations, with exact gradients as many backward passes, and at most 12 for the line search.
-    Of estimated gradients there is an iteration for every 200 evaluations of the budget, 15 at most; they share what
-    the line searches leave.
+    Of estimated gradients there is an iteration for every 2,000 evaluations of the budget, at least one and 15 at most;
+    they share what the line searches leave.
 
     Examples
     --------
@@ -225,9 +227,10 @@ def igos(
         in_contrasts=settings.in_contrasts,
         directions=directions,
     )
-    if problem.asked.response.score_name == "probability" and problem.f_x0 < WEAK:
+    chance = problem.asked.response.describe().get("probability_x0")
+    if isinstance(chance, float) and chance < WEAK:
         warnings.warn(
-            f"legstat.igos: the probability of the target at x0 is {problem.f_x0:.2g}, below {WEAK}. There is little "
+            f"legstat.igos: the probability of the target at x0 is {chance:.2g}, below {WEAK}. There is little "
             "to delete, and the I-GOS paper reports that its masks are then adversarial. Explain the first choice.",
             LegstatWarning,
             stacklevel=2,

@@ -54,7 +54,7 @@ def test_exact_gradients_find_the_cause_and_every_pass_is_counted(name):
     response = torch_twin()
     result = METHODS[name](response, IMAGE, shape=(4, 4), baseline="black", rng=0, iterations=10)
     assert set(np.argsort(-result.saliency.ravel())[:2]) == {6, 10}
-    passes = {"igos": 10 * 20, "mask": 10}[name]
+    passes = {"igos": 10 * 10, "mask": 10}[name]
     assert 0 < result.n_backward <= passes
     assert result.n_queries > result.n_backward
     assert len(result.trace["score"]) <= 10
@@ -130,7 +130,7 @@ def test_mask_with_every_perturbation(baseline, rng):
 def test_a_ceiling_lowers_the_iterations_and_is_kept():
     result = igos(torch_twin(), IMAGE, shape=(4, 4), baseline="black", rng=0, n_queries=100)
     assert result.n_queries <= 100
-    assert len(result.trace["score"]) == 3  # 20 points and at most 12 of the search each, beside x0 and the baseline
+    assert len(result.trace["score"]) == 4  # 10 points and at most 12 of the search each, beside x0 and the baseline
 
 
 def test_results_travel(tmp_path):
