@@ -22,6 +22,9 @@ import legstat as ls
 METHODS = ("leg", "rise", "lime_cells", "hsic", "sobol", "occlusion", "c_shapley", "random")
 
 
+METRICS = ("deletion", "insertion")
+
+
 def main(pictures: int = 2, evaluations: int = 300) -> None:
     """Time the three and save the table."""
     f = network("squeezenet1.1", threads=1)
@@ -29,7 +32,9 @@ def main(pictures: int = 2, evaluations: int = 300) -> None:
 
     def compared(n_jobs: int, store: Path | None = None) -> tuple[ls.Comparison, float]:
         start = time.perf_counter()
-        found = ls.compare(METHODS, f, images, n_queries=[evaluations], n_jobs=n_jobs, store=store, progress=False)
+        found = ls.compare(
+            METHODS, f, images, n_queries=[evaluations], metrics=METRICS, n_jobs=n_jobs, store=store, progress=False
+        )
         return found, time.perf_counter() - start
 
     def bare(n: int) -> float:
