@@ -88,7 +88,7 @@ def test_it_goes_on_and_adds_metrics(pictures, tmp_path, monkeypatch):
     spent = {(row["method"], row["n_queries"]): row["spent"] for row in said["evaluations"]}
     assert spent["rise", 80] == 4 * 80
     # what an earlier run drew of metrics that this one has not is gone
-    done = run(pictures / "digit0.png", *place, "--metrics", "road", "--quiet")
+    done = run(pictures / "digit0.png", *place, "--metrics", "patch_correlation", "--quiet")
     assert done.exit_code == 0, done.output
     assert {file.name for file in tmp_path.glob("*.png")} == {"maps.png"}
     assert not (tmp_path / "differences.csv").exists()

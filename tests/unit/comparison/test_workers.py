@@ -16,7 +16,7 @@ from legstat.comparison.methods.masks import Rise
 from legstat.comparison.methods.own import LegMap, LegTvMap
 from legstat.data import digits_model_path, load_digit
 
-METHODS = (Rise((8, 8), cells=4), RandomMap((8, 8)), LegMap((8, 8)))
+METHODS = (Rise((8, 8), cells=4), RandomMap((8, 8)), LegMap((4, 4)))
 METRICS = ("insertion_minus_deletion", "infidelity")
 
 
@@ -39,7 +39,14 @@ def found(network, images) -> ls.Comparison:
     return ls.compare(METHODS, network, images, n_queries=[160, 200], metrics=METRICS, progress=False)
 
 
-@pytest.mark.parametrize(("backend", "factory"), [("loky", True), ("loky", False), ("threading", False)])
+@pytest.mark.parametrize(
+    ("backend", "factory"),
+    [
+        ("loky", False),
+        ("threading", False),
+        pytest.param("loky", True, marks=pytest.mark.slow),  # workers that read the package anew
+    ],
+)
 def test_same_bits_however_many_work(found, network, images, backend, factory):
     given = opened if factory else network
     with joblib.parallel_config(backend=backend):
@@ -181,7 +188,7 @@ def test_workers_fill_the_store_that_others_read(tmp_path, network, images, foun
 
 def test_leg_and_legtv_ask_once_where_there_is_a_cache(tmp_path, network, images, found):
     kept = ls.compare(
-        (*METHODS, LegTvMap((8, 8))),
+        (*METHODS, LegTvMap((4, 4))),
         network,
         images,
         n_queries=[160, 200],
