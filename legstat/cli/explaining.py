@@ -72,6 +72,17 @@ class PerturbChoice(StrEnum):
     noise = "noise"
 
 
+class LawChoice(StrEnum):
+    """Laws of z."""
+
+    structured = "structured"
+    isotropic = "isotropic"
+    blocks = "blocks"
+    cells = "cells"
+    smooth = "smooth"
+    smooth_binary = "smooth_binary"
+
+
 class ConventionsChoice(StrEnum):
     """Sets of conventions."""
 
@@ -213,8 +224,12 @@ def explain(
     seed: Annotated[int | None, typer.Option(help="Seed of the draws; 0 if left out.", show_default=False)] = None,
     perturb: Annotated[PerturbChoice | None, typer.Option(help="How z acts; blur if left out.")] = None,
     at: Annotated[float | None, typer.Option(help="Mask level of blends, in (0, 1); 0.5 if left out.")] = None,
+    law: Annotated[
+        LawChoice | None, typer.Option(help="Law of z; structured (the LEG paper's) if left out.", show_default=False)
+    ] = None,
     scale: Annotated[
-        float | None, typer.Option(help="sigma; 0.25 (mask level) for blends, 0.02 (pixel value) for additive.")
+        float | None,
+        typer.Option(help="sigma; 0.25 (mask level) for blends, 0.5 by on/off laws, 0.02 (pixel value) for additive."),
     ] = None,
     conventions: Annotated[ConventionsChoice | None, typer.Option(help="All conventions at once.")] = None,
     L: Annotated[str | None, typer.Option("--L", help="simplest, heldout, bootstrap, theory, or a number.")] = None,
@@ -254,6 +269,7 @@ def explain(
             "--until": until,
             "--perturb": perturb,
             "--at": at,
+            "--law": law,
             "--scale": scale,
             "--conventions": conventions,
         }
@@ -311,6 +327,7 @@ def explain(
             response,
             picture,
             grid=cells,
+            law=None if law is None else law.value,
             scale=scale,
             n_queries=n_queries,
             perturbation=operator,

@@ -31,7 +31,10 @@ def study(
     n_queries: Annotated[str | None, typer.Option(help="Model evaluations, such as 500,2000,8000.")] = None,
     grid: Annotated[str | None, typer.Option(help="Rows x columns, such as 8x8,12x12.")] = None,
     sparsity: Annotated[str | None, typer.Option(help="Differing neighbours of the truths, such as 12,24.")] = None,
-    design: Annotated[str | None, typer.Option(help="structured, isotropic, or both with a comma.")] = None,
+    design: Annotated[
+        str | None,
+        typer.Option(help="structured, isotropic, blocks, cells, smooth, smooth_binary, or several with commas."),
+    ] = None,
     scale: Annotated[str | None, typer.Option(help="sigma, one or several.")] = None,
     estimators: Annotated[str | None, typer.Option(help="Such as leg/crossfit,legtv/regression/heldout.")] = None,
     response: Annotated[str | None, typer.Option(help="linear, probit, logistic, quadratic.")] = None,

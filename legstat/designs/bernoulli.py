@@ -47,6 +47,8 @@ class BernoulliCells(IndependentCells):
     array([0.25, 0.  ])
     """
 
+    two_valued = True
+
     def __init__(
         self,
         grid: tuple[int, int],

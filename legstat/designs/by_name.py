@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from legstat._core.typing import JSON
 from legstat.designs.bernoulli import BernoulliCells
@@ -28,7 +29,8 @@ DESIGNS: dict[str, type[Design]] = {
 """Designs by class name, as saved samples name them."""
 
 
-LAWS: dict[str, Callable[..., Design]] = {
+LawName = Literal["structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary"]
+LAWS: dict[LawName, Callable[..., Design]] = {
     "structured": StructuredGaussian,
     "isotropic": IsotropicGaussian,
     "blocks": MultiscaleBlocks,
@@ -39,9 +41,15 @@ LAWS: dict[str, Callable[..., Design]] = {
 """Laws by the name that a user gives, each with what it takes where nothing but grid and scale is said."""
 
 
-def law_named(name: str, grid: tuple[int, int], scale: float | None = None) -> Design:
+def law_named(name: LawName, grid: tuple[int, int], scale: float | None = None) -> Design:
     """The law of that name on a grid, of its own scale unless one is given."""
     return LAWS[name](grid, **({} if scale is None else {"scale": scale}))
+
+
+def name_of(design: Design) -> str:
+    """The name of a design's law, or that of its class where it has none."""
+    kind = type(design)
+    return next((name for name, law in LAWS.items() if law is kind), kind.__name__)
 
 
 def design_from_parameters(name: str, parameters: JSON) -> Design:

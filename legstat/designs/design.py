@@ -56,6 +56,9 @@ class Design(Value):
     `QuerySample.from_arrays` checks given draws with.
     """
 
+    two_valued: ClassVar[bool] = False
+    """Whether each cell's z is `bound` or minus `bound`, nothing else: then any clipping of it is affine, and what it
+    leaves has moments in closed form."""
     smooth_pilot: ClassVar[bool] = True
     """Whether "crossfit" moments take a pilot of smooth prior, covariance (D^T D + 0.05 I)^{-1}.
 

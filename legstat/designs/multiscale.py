@@ -79,6 +79,8 @@ class MultiscaleBlocks(Design):
     0.13169642857142858
     """
 
+    two_valued = True
+
     scales: tuple[int, ...]
     weights: tuple[float, ...]
     levels: tuple[float, float] | None

@@ -175,6 +175,8 @@ class SpectralBinary(Design):
     (array([-0.5,  0.5]), 0.5)
     """
 
+    two_valued = True
+
     power: float
     floor: float
 

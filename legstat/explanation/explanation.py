@@ -14,6 +14,7 @@ from legstat._core.checks import check_type
 from legstat._core.conventions import ConventionsName, MomentKind, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
+from legstat.designs.by_name import LawName, name_of
 from legstat.designs.design import Design
 from legstat.estimators.leg import LEG
 from legstat.estimators.leg_results import LEGResults
@@ -328,6 +329,7 @@ def experiment_for(
     *,
     grid: tuple[int, int] | None = None,
     scale: float | None = None,
+    law: LawName | None = None,
     design: Design | None = None,
     perturbation: Perturbation | None = None,
     conventions: ConventionsName | None = None,
@@ -337,7 +339,7 @@ def experiment_for(
     """The experiment that `explain` carries out: what the user gave, the rest by default or from the resumed sample."""
     where = "explain"
     check_type(where, "resume", resume, QuerySample | None, "an earlier sample, or `error.sample`")
-    named: JSON = {"grid": grid, "scale": scale}
+    named: JSON = {"grid": grid, "scale": scale, "law": law}
     picture = response.load_image(image) if isinstance(image, str | Path) else response.check_image(image, where)
     if design is not None:
         for name, value in named.items():
@@ -345,14 +347,14 @@ def experiment_for(
                 raise ValueError(invalid(where, name, value, "left out with `design`", "The design has its own."))
     elif resume is not None:
         design = resume.design
-        there: JSON = {"grid": design.grid.shape, "scale": design.scale}
+        there: JSON = {"grid": design.grid.shape, "scale": design.scale, "law": name_of(design)}
         for name, value in named.items():
             if value is not None and value != there[name]:
                 raise ValueError(invalid(where, name, value, f"{there[name]}, as in the resumed sample"))
     else:
         rules = get_conventions(conventions or "default", where)
         perturbation = perturbation or default_operator(rules, design_given=False)
-        design = default_design((picture.shape[1], picture.shape[2]), perturbation, grid, scale)
+        design = default_design((picture.shape[1], picture.shape[2]), perturbation, grid, scale, law or "structured")
     return Experiment.of(picture, design, perturbation=perturbation, conventions=conventions, resume=resume, **given)
 
 

@@ -5,7 +5,6 @@ Each takes exactly one of its arguments as None and returns that one, as statsmo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,9 +13,7 @@ import scipy
 from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_positive
 from legstat._core.conventions import Channels
 from legstat._core.errors import invalid
-from legstat.designs.design import Design
-from legstat.designs.isotropic import IsotropicGaussian
-from legstat.designs.structured import StructuredGaussian
+from legstat.designs.by_name import LAWS, LawName, law_named
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.samples.budget import Budget
 
@@ -29,7 +26,7 @@ def solve_queries(
     probability: float | None = None,
     grid: tuple[int, int],
     scale: float,
-    design: Literal["structured", "isotropic"] = "structured",
+    design: LawName = "structured",
     L: Literal["theorem", "structured"] = "theorem",
     form: BoundForm = "proof",
     antithetic: bool = False,
@@ -52,8 +49,9 @@ def solve_queries(
         (p1, p2).
     scale : float
         sigma of the design.
-    design : {"structured", "isotropic"}, default "structured"
-        Which kappa.
+    design : {"structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary"}, default "structured"
+        Which law, by its kappa. Theorem 1 prefers the rough ones: a bound on the noise of the worst direction, it does
+        not know which directions a score responds to.
     L : {"theorem", "structured"}, default "theorem"
         See `error_bound`; both need a score within [-1, 1].
     form : {"proof", "printed"}, default "proof"
@@ -87,11 +85,9 @@ def solve_queries(
     where, antithetic = "solve_queries", check_flag("solve_queries", "antithetic", antithetic)
     given = {"error": error, "n_queries": n_queries, "sparsity": sparsity, "probability": probability}
     missing = missing_one(where, given)
-    laws: dict[str, Callable[[tuple[int, int], float], Design]]
-    laws = {"structured": StructuredGaussian, "isotropic": IsotropicGaussian}
-    check_choice(where, "design", design, laws)
+    check_choice(where, "design", design, LAWS)
     check_choice(where, "channels", channels, get_args(Channels))
-    law = laws[design](grid, scale)
+    law = law_named(design, grid, scale)
     budget = Budget(antithetic, check_count(where, "n_channels", n_channels, 1) if channels == "separate" else 1)
 
     def bound(s: float, units: float, p: float) -> float:

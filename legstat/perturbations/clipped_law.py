@@ -8,6 +8,9 @@ jointly Gaussian variables with standard deviations s_i, s_j and correlation rho
 
 u standard normal, He_k the Hermite polynomials. The coefficients of a piecewise linear function are finite sums over
 its knots, so the covariance S_r that stands in the moment vectors is known without drawing anything.
+
+Where each z_i takes two values alone, -b and b, any function of it is affine on these: phi_i(z_i) = m_i + a_i z_i with
+a_i = (phi_i(b) - phi_i(-b)) / (2 b), and S_r = diag(a) Sigma diag(a), exactly.
 """
 
 from __future__ import annotations
@@ -20,6 +23,17 @@ from legstat._core.typing import FloatArray
 from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.design import Design
 from legstat.perturbations.cell_map import CellMap
+
+
+def clips(design: Design, cell_map: CellMap) -> bool:
+    """Whether z is changed on the way; ValueError where what that leaves has moments that are not known."""
+    if design.bound is not None and cell_map.keeps(design.bound):
+        return False
+    if not (design.gaussian or design.two_valued):
+        valid = "Gaussian or of two values where z is clipped"
+        remedy = "Lower the scale, or move `at` of Blend towards 0.5."
+        raise ValueError(invalid("query", "design", design, valid, remedy))
+    return True
 
 
 class ClippedLaw:
@@ -37,7 +51,8 @@ class ClippedLaw:
     Raises
     ------
     ValueError
-        If z is clipped and its law is not Gaussian (`Design.gaussian`): nothing else has this closed form.
+        If z is clipped and its law is neither Gaussian (`Design.gaussian`) nor of two values (`Design.two_valued`):
+        nothing else has such a closed form.
 
     Attributes
     ----------
@@ -66,10 +81,12 @@ class ClippedLaw:
         self._design, self._cell_map = design, cell_map
         self._planes: list[_Plane] | None = None
         self.mean = np.zeros((planes, design.grid.n_cells))
-        if cell_map is not None and not (design.bound is not None and cell_map.keeps(design.bound)):
-            if not design.gaussian:
-                valid, remedy = "Gaussian where z is clipped", "Lower the scale, or move `at` of Blend towards 0.5."
-                raise ValueError(invalid("query", "design", design, valid, remedy))
+        if cell_map is not None and clips(design, cell_map):
+            if design.two_valued and design.bound is not None:
+                ends = cell_map(np.multiply.outer([-design.bound, design.bound], np.ones_like(self.mean)))
+                self.mean = ends.mean(axis=0)
+                self._planes = [_AffinePlane(design, row) for row in (ends[1] - ends[0]) / (2.0 * design.bound)]
+                return
             sd = np.sqrt(design.variances)
             stats = [_HermiteSeries(cell_map, plane, sd) for plane in range(len(cell_map.knots))]
             self.mean = np.stack([s.mean for s in stats])
@@ -165,6 +182,19 @@ def _n_terms(largest_correlation: float) -> int:
     return int(np.clip(np.ceil(np.log(1e-14) / np.log(largest_correlation)), 1, 200))
 
 
+class _AffinePlane:
+    """a_i z_i in every cell."""
+
+    def __init__(self, design: Design, slopes: FloatArray) -> None:
+        self._design, self._slopes = design, slopes
+
+    def covariance(self, v: FloatArray) -> FloatArray:
+        return self._slopes * self._design.covariance(self._slopes * v)
+
+    def solve(self, v: FloatArray) -> FloatArray:
+        return np.asarray(self._design.solve(v / self._slopes) / self._slopes, dtype=np.float64)
+
+
 class _DensePlane:
     def __init__(self, design: Design, series: _HermiteSeries) -> None:
         correlation = design.covariance_matrix() / np.outer(series.sd, series.sd)
@@ -231,4 +261,4 @@ class _SparsePlane:
         return np.asarray((solved - np.outer(correction, self._lu_w)).reshape(v.shape), dtype=np.float64)
 
 
-_Plane = _DensePlane | _SparsePlane
+_Plane = _AffinePlane | _DensePlane | _SparsePlane

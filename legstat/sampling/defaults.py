@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from legstat._core.conventions import Conventions
-from legstat.designs.structured import StructuredGaussian
+from legstat.designs.by_name import LawName, law_named
+from legstat.designs.design import Design
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 
 N_QUERIES = 6000
@@ -60,9 +61,17 @@ def default_grid(height: int, width: int) -> tuple[int, int]:
 
 
 def default_design(
-    size: tuple[int, int], operator: Perturbation, grid: tuple[int, int] | None, scale: float | None
-) -> StructuredGaussian:
-    """The structured design on a picture of (height, width), of the default grid and scale unless these are given."""
-    return StructuredGaussian(
-        default_grid(*size) if grid is None else grid, default_scale(operator) if scale is None else scale
-    )
+    size: tuple[int, int],
+    operator: Perturbation,
+    grid: tuple[int, int] | None,
+    scale: float | None,
+    name: LawName = "structured",
+) -> Design:
+    """The law of that name on a picture of (height, width), of the default grid and scale unless these are given.
+
+    An on/off law reaches from the one end of the mask to the other where `Blend` stands in the middle.
+    """
+    law = law_named(name, default_grid(*size) if grid is None else grid)
+    if scale is None and isinstance(operator, Blend) and law.bound is not None:
+        scale = min(operator.at, 1.0 - operator.at)
+    return law.replace(scale=default_scale(operator) if scale is None else scale)

@@ -15,6 +15,7 @@ from legstat._core.typing import FloatArray
 from legstat.designs.blocks import Key
 from legstat.designs.design import Design
 from legstat.inference.sequential import analysis_sizes, first_analysis, rule_contrasts
+from legstat.perturbations.clipped_law import clips
 from legstat.perturbations.operators import Perturbation
 from legstat.responses.base import Response
 from legstat.samples.budget import Budget, planes_of
@@ -115,6 +116,10 @@ class Experiment:
             beforehand = max(beforehand, resume.ledger.beforehand)
         else:
             operator.check(picture, law.grid, law.channels)
+            if not (law.gaussian or law.two_valued):  # of the others all is known, clipped or not
+                cell_map = operator.cell_map(picture, law.grid, law.channels, 0)
+                if cell_map is not None:
+                    clips(law, cell_map)
             key = _key(rng, key)
         experiment = cls(
             image=picture,

@@ -63,9 +63,10 @@ class SimulatedResponse:
     def leg(self, image: AnyArray, design: Design) -> FloatArray:
         r"""The exact LEG around a picture, for perturbations that are added and not clipped.
 
-        z is Gaussian, so by Stein's identity :math:`\Sigma^{-1} E[f(x_0 + z) z] = E[\nabla f(x_0 + z)]`: the expected
+        Where z is normal, by Stein's identity :math:`\Sigma^{-1} E[f(x_0 + z) z] = E[\nabla f(x_0 + z)]`: the expected
         slope of the link times gamma. The slope depends on one Gaussian variable, the linear part; its mean is a closed
-        form for the identity and probit links and a Gauss-Hermite sum for the logistic one.
+        form for the identity and probit links and a Gauss-Hermite sum for the logistic one. The identity link needs no
+        more than that z and -z have one law, as they have for every design.
 
         Parameters
         ----------
@@ -82,7 +83,8 @@ class SimulatedResponse:
         Raises
         ------
         ValueError
-            If the design's grid is not gamma's, or a link comes with curvature (no closed form).
+            If the design's grid is not gamma's, or there is no closed form: a link with curvature, or with z that are
+            not normal.
 
         Examples
         --------
@@ -97,6 +99,9 @@ class SimulatedResponse:
         if self.link != "identity" and self.curvature:
             remedy = "Simulate the estimand from a large sample instead."
             raise ValueError(invalid("SimulatedResponse.leg", "curvature", self.curvature, "0 with a link", remedy))
+        if self.link != "identity" and not design.gaussian:
+            valid, remedy = "normal where there is a link", "Simulate the estimand from a large sample instead."
+            raise ValueError(invalid("SimulatedResponse.leg", "design", design, valid, remedy))
         channels = len(image)
         start, flat = float(self._linear(image[None])[0]), self.gamma.ravel()
         variance = float(flat @ design.covariance(flat))

@@ -20,14 +20,13 @@ from legstat._core.checks import check_choice, check_positive
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
+from legstat.designs.by_name import LawName, law_named
 from legstat.designs.design import Design
-from legstat.designs.isotropic import IsotropicGaussian
-from legstat.designs.structured import StructuredGaussian
 from legstat.simulate.responses import Link, SimulatedResponse
 
 Method = Literal["leg", "legtv"]
 Rule = Literal["theory", "L_ratio", "heldout", "bootstrap"]
-DesignName = Literal["structured", "isotropic"]
+DesignName = LawName
 ResponseName = Literal["linear", "probit", "logistic", "quadratic"]
 
 VALUES: dict[str, float] = {"theory": 0.95, "L_ratio": 0.1, "heldout": 0.02, "bootstrap": 0.95}
@@ -129,7 +128,7 @@ class Cell:
         (p1, p2).
     sparsity : int or None
         s of the truths; None for a subject.
-    design : {"structured", "isotropic"}
+    design : {"structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary"}
         Family of the law of z.
     sigma : float
         Its scale.
@@ -165,8 +164,7 @@ class Cell:
     @property
     def law(self) -> Design:
         """The law of z, all channels sharing it."""
-        kind = StructuredGaussian if self.design == "structured" else IsotropicGaussian
-        return kind(grid=self.grid, scale=self.sigma)
+        return law_named(self.design, self.grid, self.sigma)
 
     @property
     def picture(self) -> FloatArray:

@@ -15,8 +15,7 @@ from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.frozen import Portable
 from legstat._core.typing import JSON, FloatArray
-from legstat.designs.isotropic import IsotropicGaussian
-from legstat.designs.structured import StructuredGaussian
+from legstat.designs.by_name import law_named
 from legstat.inference.bounds import BoundForm, error_bound
 from legstat.studies.slopes import GROUPS, Covariance, slopes_of
 
@@ -271,8 +270,7 @@ class StudyResults(Portable):
             value = float("nan")
             if response in ("probit", "logistic") and not self.settings["noise"]:
                 shape = cast("tuple[int, int]", tuple(map(int, grid.split("x"))))
-                kind = StructuredGaussian if design == "structured" else IsotropicGaussian
-                value = error_bound(kind(grid=shape, scale=sigma), int(sparsity), int(n), form=form)
+                value = error_bound(law_named(design, shape, sigma), int(sparsity), int(n), form=form)
             known[factors, form] = value
         return known[factors, form]
 

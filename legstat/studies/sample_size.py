@@ -42,8 +42,10 @@ class SampleSizeStudy:
     sparsity : int or sequence of int, default 12
         s of the truths: piecewise-constant maps with exactly so many differing neighbours, another one in each
         replicate, the same one for all other factors. Left aside with a subject.
-    design : {"structured", "isotropic"} or sequence of them, default "structured"
-        Family of the law of z.
+    design : str or sequence of them, default "structured"
+        Family of the law of z: "structured", "isotropic", "blocks" (`MultiscaleBlocks`), "cells" (`BernoulliCells`),
+        "smooth" (`SpectralGaussian` of power -1) or "smooth_binary" (`SpectralBinary`). For those that are not normal
+        the truth of a saturating response has no closed form: "linear" and "quadratic" alone.
     scale : float or sequence of float, default 0.25
         sigma of the structured design; see `match`.
     estimators : Estimator or str or sequence of them
@@ -54,7 +56,7 @@ class SampleSizeStudy:
     antithetic : bool or sequence of bool, default True
         Whether observations are pairs.
     match : {"trace", "scale"}, default "trace"
-        What the isotropic design has in common with the structured one of the same `scale`: the trace of Sigma (the
+        What another design has in common with the structured one of the same `scale`: the trace of Sigma (the
         fair comparison), or sigma itself, with about a quarter of the variance in each cell.
     replicates : int, default 20
         Samples of each cell.
@@ -212,7 +214,7 @@ class SampleSizeStudy:
         factors = (names, self.grid, self.sparsity, self.design, self.scale, self.antithetic, self.n_queries)
         for name, grid, s, design, scale, antithetic, n in itertools.product(*factors):
             sigma = scale
-            if design == "isotropic" and self.match == "trace":
+            if design != "structured" and self.match == "trace":
                 sigma = float(np.sqrt(StructuredGaussian(grid=grid, scale=scale).variances.mean()))
             yield Cell(name, grid, s, design, sigma, n, antithetic, *constants), scale
 
@@ -299,6 +301,9 @@ class SampleSizeStudy:
 
     def _check_cell(self, cell: Cell) -> None:
         law, units = cell.law, self._units(cell)
+        if self.subject is None and not law.gaussian and cell.response in ("probit", "logistic"):
+            valid = '"linear" or "quadratic" where z is not normal'
+            raise ValueError(invalid(WHERE, "response", cell.response, f"{valid}, as under {cell.design!r}"))
         if self.subject is not None:
             self.subject.check(law.grid)
         else:

@@ -64,7 +64,7 @@ def test_only_what_reaches_beyond_the_range_is_clipped(scale: float, at: float, 
         assert cell_map is not None
         assert cell_map.keeps(scale) == (not clipped)
         if clipped:
-            with pytest.raises(ValueError, match="`design` must be Gaussian where z is clipped"):
+            with pytest.raises(ValueError, match="`design` must be Gaussian or of two values"):
                 ClippedLaw(design, cell_map, planes=1)
         else:
             assert not ClippedLaw(design, cell_map, planes=1).clipped

@@ -30,6 +30,20 @@ def test_quadratic_leg_is_its_slope() -> None:
     np.testing.assert_allclose(f.leg(image, design), slope * GAMMA.reshape(1, 4), rtol=1e-14, atol=0)
 
 
+def test_leg_beyond_normal_laws() -> None:
+    """A quadratic of symmetric z has the LEG of its slope; a link has no closed form there."""
+    gamma, design = np.arange(6.0).reshape(2, 3), ls.MultiscaleBlocks((2, 3), scale=0.3)
+    f = ls.simulate.quadratic(gamma, 0.5)
+    z = np.concatenate([design.draw((1, 2), 0, j).reshape(-1, 6) for j in range(2000)])
+    y = f(np.full((1, 1, 2, 3), 0.2) + z.reshape(-1, 1, 2, 3))
+    found = design.solve((y - y.mean()) @ z / len(z))
+    expected = f.leg(np.full((1, 2, 3), 0.2), design)[0]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=6 * y.std() / np.sqrt(0.004 * len(z)))
+    for link in (ls.simulate.logistic, ls.simulate.probit):
+        with pytest.raises(ValueError, match=r"`design` must be normal where there is a link.*large sample"):
+            link(gamma).leg(np.zeros((1, 2, 3)), design)
+
+
 def test_leg_refuses() -> None:
     with pytest.raises(ValueError, match="grid"):
         ls.simulate.probit(GAMMA).leg(np.zeros((1, 4, 4)), ls.StructuredGaussian(grid=(4, 4)))

@@ -429,6 +429,22 @@ def test_subject_that_does_not_fit_is_refused():
         leg_mse(ls.simulate.linear(GAMMA), np.zeros((1, 4, 4)), ls.StructuredGaussian((4, 4)), 10, moments="crossfit")
 
 
+def test_every_law_by_name() -> None:
+    laws = ("structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary")
+    found = SampleSizeStudy(
+        801, grid=(4, 4), design=laws, scale=0.1, estimators="leg/crossfit", response="quadratic", replicates=2
+    ).run(progress=False)
+    frame = found.frame
+    assert set(frame["design"]) == set(laws)
+    # at equal trace, the structured law's
+    spent = ls.StructuredGaussian((4, 4), 0.1).variances.mean()
+    others = frame[frame["design"] != "structured"]
+    np.testing.assert_allclose(others["sigma"] ** 2, spent, rtol=1e-12)
+    assert np.isfinite(frame["error"]).all()
+    with pytest.raises(ValueError, match=r"`response` must be .*normal.*under 'blocks'.*Got 'logistic'"):
+        SampleSizeStudy(801, grid=(4, 4), design="blocks")
+
+
 def test_importing_and_making_a_study_loads_no_heavy_package():
     code = (
         "import sys; from legstat.studies import SampleSizeStudy; SampleSizeStudy(401)\n"
