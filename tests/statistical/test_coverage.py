@@ -62,7 +62,7 @@ def test_a_network_s_regions_with_few_units_an_unknown() -> None:
     assert shares[0] <= 0.95 + 4.0 * errors[0]
 
 
-@pytest.mark.parametrize("design", ["structured", "general", "blocks"])
+@pytest.mark.parametrize("design", ["structured", pytest.param("general", marks=pytest.mark.slow), "blocks"])
 def test_sets_hold_gamma(design: str) -> None:
     for row in sets.run(design, True, 300, 50):
         for level in sets.LEVELS:
