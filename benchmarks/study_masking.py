@@ -27,6 +27,8 @@ from legstat.comparison.statistics import paired_differences, pseudo_values
 from legstat.metrics.masking import Masking, MaskingCurve
 
 QUERIES, REPEATS, SEED = 500, 3, 0
+LEAST = 3
+"""Pictures without which a network is not summarised."""
 WANTED = ("leg", "legtv", "rise", "lime_superpixels", "kernelshap", "c_shapley", "random", "mask", "igos")
 """In the papers' tables and here; those that `compare` does not know yet are left out."""
 MASKINGS = tuple(one for one in get_args(Masking) if one != "white")
@@ -79,7 +81,7 @@ def summarised(folder: Path) -> Iterator[dict[str, Any]]:
     """Restricted means of key sizes, mean curves by both conventions, areas; with paired differences to LEG-TV."""
     for name in NETWORKS:
         methods, pictures = finished(folder, name)
-        if len(pictures) < 2:
+        if len(pictures) < LEAST:
             continue
         measures: dict[str, Any] = {}
         for masking in MASKINGS:
@@ -109,7 +111,7 @@ def curves(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in NETWORKS:
         methods, pictures = finished(folder, name)
-        for i, method in enumerate(methods if len(pictures) > 1 else []):
+        for i, method in enumerate(methods if len(pictures) >= LEAST else []):
             mine = [rows[i] for rows in pictures]
             part = found.setdefault(name, {}).setdefault(method, {})
             for masking in MASKINGS:

@@ -24,6 +24,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig06": {"sides": (5, 8), "sparsities": (6, 24), "n_units": (500, 1000), "replicates": 2},
     "fig07": {"shifts": (0.3, 1.0, 5.0), "n": 400, "replicates": 15},
     "fig09": {},  # reads a table
+    "fig10": {},  # reads a table
+    "fig11": {},  # reads a table
     "tab01": {},  # reads a table
 }
 
@@ -101,6 +103,18 @@ def test_table_1_notices_other_sizes(maker):
     level = {key: [0.0, -0.1, 0.1, 1.0] for key in data["differences"]}
     with pytest.raises(AssertionError, match="ahead of all rivals"):
         table.check({**data, "differences": level})
+
+
+def test_masking_figures_notice_other_curves(maker):
+    figure = maker.load("fig10")
+    data = figure.compute()
+    same = dict.fromkeys(data["numbers"], -1.0)
+    with pytest.raises(AssertionError, match="not every map is ahead"):
+        figure.check({**data, "numbers": same})
+    figure = maker.load("fig11")
+    data = figure.compute()
+    with pytest.raises(AssertionError, match="insertion minus deletion"):
+        figure.check({**data, "numbers": dict.fromkeys(data["numbers"], 0.5)})
 
 
 def test_table_1_is_what_the_authors_files_say(maker, data_dir, monkeypatch):
