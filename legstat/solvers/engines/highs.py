@@ -20,6 +20,7 @@ from legstat.solvers.engines.engine import INFINITY, Raw, no_answer, split_bound
 from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.general import GeneralProgram
 from legstat.solvers.programs.graph import Columns, as_rows, spanning_forest, times
+from legstat.solvers.programs.scale import power_of_two
 
 _SIMPLEX = {"solver": "simplex", "simplex_strategy": 1, "presolve": "off"}
 # the second attempt: HiGHS' own choice of presolve, and a hundred times its tolerances
@@ -32,6 +33,7 @@ _UNSCALED_CAREFUL = {**_CAREFUL, "presolve": "off", "simplex_scale_strategy": 0}
 _INTERIOR = {"solver": "ipx", "run_crossover": "off", "ipm_optimality_tolerance": 1e-11}
 _WATCHED_COLUMNS = 5000  # a smaller program is solved in some 10 ms: Ctrl-C may wait, the callback's cost may not
 _NO_COST = 1e-7  # of reduced costs, where costs are about 1: HiGHS' own tolerance
+_REFINEMENTS = 2  # an ill-conditioned basis leaves objective and dual value 1e-8 apart without them
 _INTERIOR_UNKNOWNS = 200  # with more of them the interior point is faster than the simplex
 
 
@@ -57,6 +59,7 @@ class _Model:
         """Pass a model: min cost x, columns and rows within their bounds."""
         import highspy
 
+        self._cost, self._matrix = cost, matrix
         lp = highspy.HighsLp()
         lp.num_row_, lp.num_col_ = matrix.shape
         lp.col_cost_, (lp.col_lower_, lp.col_upper_), (lp.row_lower_, lp.row_upper_) = cost, columns, rows
@@ -119,6 +122,28 @@ class _Model:
         found = self.highs.getSolution()
         return np.array(found.col_value), np.array(found.row_dual)
 
+    def refined(self, x: FloatArray, y: FloatArray, rows: Bounds) -> tuple[FloatArray, FloatArray]:
+        """Column values and row duals after two steps of iterative refinement by HiGHS' own factors of the basis B.
+
+        Basic columns have A x at the bounds of the rows that are not basic, and B^T y = c.
+        """
+        _, basic = self.highs.getBasicVariables()
+        which = np.asarray(basic)
+        structural = which >= 0
+        chosen, free_rows = which[structural], -1 - which[~structural]
+        columns = self._matrix[:, chosen]
+        x, y = x.copy(), y.copy()
+        for _ in range(_REFINEMENTS):
+            reached = times(self._matrix, x)
+            short = np.where(reached - rows[0] < rows[1] - reached, rows[0], rows[1]) - reached
+            short[free_rows] = 0.0
+            x[chosen] += _scaled(self.highs.getBasisSolve, short)[structural]
+            residual = np.empty(which.size)
+            residual[structural] = self._cost[chosen] - times(columns.T, y)
+            residual[~structural] = -y[free_rows]
+            y += _scaled(self.highs.getBasisTransposeSolve, residual)
+        return x, y
+
     def start_at(self, columns: BoolArray, rows: BoolArray) -> None:
         """Begin with these columns and rows basic, others at their lower bound or, without one, at 0."""
         import highspy
@@ -146,6 +171,13 @@ class _Model:
             np.concatenate([a, b]) for a, b in ((lp.col_lower_, lp.row_lower_), (lp.col_upper_, lp.row_upper_))
         )
         return int(np.count_nonzero(~states & (costs < _NO_COST) & (low < high)))
+
+
+def _scaled(solve: Callable[[FloatArray], Any], right: FloatArray) -> FloatArray:
+    """A solve with a right-hand side of size 1: HiGHS takes entries below 1e-14 for 0."""
+    size = power_of_two(float(np.abs(right).max(initial=0.0)))
+    _, step = solve(right / size)
+    return size * np.asarray(step, dtype=np.float64)
 
 
 class HighsFlow:
@@ -290,6 +322,8 @@ class HighsGeneral:
         x, dual = self._kept.solution()
         if x.size == 0 or outcome == "infeasible":
             return no_answer(outcome, message)
+        if self._wide and outcome == "solved" and not (self._interior or self.options):
+            x, dual = self._kept.refined(x, dual, (row_low, row_high))
         unique = self._wide and not self.options and self._kept.free_directions() <= self._hidden
         return Raw(x[:p], -dual[:m], dual[m + extras :], outcome, message, iterations, 1e-9, unique)
 

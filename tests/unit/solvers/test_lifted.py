@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import cvxpy
+import highspy
 import numpy as np
 import pytest
 
@@ -127,3 +128,21 @@ def test_the_path_starts_near_its_first_optimum() -> None:
     far = afresh.run(L, time_limit=None, cold=False)
     np.testing.assert_allclose(np.ptp(near.primal), np.ptp(far.primal), rtol=1e-6)  # both optimal
     assert near.iterations < far.iterations / 2
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_refinement_restores_what_the_basis_says(name: str) -> None:
+    program = MADE[name]()[0]
+    engine = HighsGeneral(program, None, True)
+    engine.run(0.1 * program.L_max / program.scale, time_limit=None, cold=False)
+    model = engine._kept
+    assert model is not None
+    x, y = model.solution()
+    basis, lp = model.highs.getBasis(), model.highs.getLp()
+    moving = np.array([status == highspy.HighsBasisStatus.kBasic for status in basis.col_status])
+    rng = np.random.default_rng(0)
+    spoilt = x + 1e-7 * moving * rng.standard_normal(x.size)
+    rows = (np.array(lp.row_lower_), np.array(lp.row_upper_))
+    better, multipliers = model.refined(spoilt, y + 1e-7 * rng.standard_normal(y.size), rows)
+    np.testing.assert_allclose(better, x, rtol=0, atol=1e-12)  # of size 1: rounding of a solve
+    np.testing.assert_allclose(multipliers, y, rtol=0, atol=1e-11)
