@@ -70,7 +70,8 @@ OTHERS = [
     ("study", "{study}", "--json"),
 ]  # fmt: skip
 ELSEWHERE = {
-    "explain": {"--ca-certs"},  # needs a server with a certificate: tests/unit/responses/http
+    # a server with a certificate: tests/unit/responses/http; the baselines: test_methods
+    "explain": {"--ca-certs", "--method", "--epsilon", "--q"},
     "inspect": {"--ca-certs"},
     "compare": {"--ca-certs"},
     "verify": {"--ca-certs", "--url", "--headers", "--constant"},  # test_cli, beside the servers that they are for
