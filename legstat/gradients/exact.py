@@ -54,6 +54,7 @@ class ExactGradients:
             # one after the other: the sum does not depend on the size of the batches
             for weight, part in zip(weights[at : at + step], parts, strict=True):
                 total += weight * part
+        self.asked.check_finite(values)
         return Gradient(total, values, None)
 
     def _at_pictures(self, pictures: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,6 +12,7 @@ from legstat._core.pictures import rounded
 from legstat._core.typing import FloatArray, IntArray
 from legstat.gradients.families import Family
 from legstat.responses.base import Response
+from legstat.samples.faults import NonFiniteResponseError
 from legstat.samples.segments import Ledger
 
 GradientName = Literal["exact", "queries"]
@@ -108,7 +109,13 @@ class Asked:
         self.n_backward += n if backward else 0
 
     def scores(self, family: Family, points: FloatArray, which: IntArray | None = None) -> FloatArray:
-        """f(Phi(theta)) at points (n, *shape), batch by batch; shape (n,)."""
+        """f(Phi(theta)) at points (n, *shape), batch by batch; shape (n,).
+
+        Raises
+        ------
+        NonFiniteResponseError
+            A score is NaN or infinite: no gradient can be made of it.
+        """
         which = np.zeros(len(points), dtype=np.int64) if which is None else which
         self.count(len(points))
         step = max(self.response.batch_size, self.response.together)
@@ -117,4 +124,14 @@ class Asked:
             self.response(rounded(family.pictures(points[at : at + step], which[at : at + step]), dtype))
             for at in range(0, len(points), step)
         ]
-        return np.concatenate(parts) if parts else np.empty(0)
+        scores = np.concatenate(parts) if parts else np.empty(0)
+        self.check_finite(scores)
+        return scores
+
+    def check_finite(self, scores: FloatArray) -> None:
+        """NonFiniteResponseError where one of the last scores is NaN or infinite."""
+        broken = np.flatnonzero(~np.isfinite(scores))
+        if broken.size:
+            number = self.spent - len(scores) + int(broken[0])
+            text = f"legstat.{self._where}: evaluation {number} gave {scores[broken[0]]}. Mend the black box."
+            raise NonFiniteResponseError(text, index=number)

@@ -248,6 +248,14 @@ def test_bad_input_before_anything_is_evaluated(method, options, fault, text):
     assert not seen
 
 
+def test_a_score_that_is_no_number_stops_the_run():
+    def broken(images):
+        return np.where(images[:, 0, 0, 0] < 0.5, np.nan, logistic(images))
+
+    with pytest.raises(ls.NonFiniteResponseError, match=r"legstat\.igos: evaluation \d+ gave nan"):
+        igos(broken, IMAGE, **HOW)
+
+
 def test_a_score_below_a_hundredth_is_told():
     torch = pytest.importorskip("torch", reason="a network's probability")
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(2))
