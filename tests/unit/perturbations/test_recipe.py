@@ -141,6 +141,7 @@ def test_each_thread_has_a_room_of_its_own():
     with ThreadPoolExecutor(1) as pool:
         theirs = pool.submit(room.take, 3, shape, kind).result()
     assert not np.shares_memory(mine, theirs)
+    assert room.take(5, shape, kind).shape == (5, *shape)
     assert room.take(3, (1, 2, 3), kind).shape == (3, 1, 2, 3)
     assert room.take(3, shape, np.dtype(np.float64)).dtype == np.float64
     assert pickle.loads(pickle.dumps(room)).take(1, shape, kind).shape == (1, *shape)
