@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.statistical import network, regions, sets
-from tests.statistical.coverage import Experiment, experiments, further, run
+from tests.statistical.coverage import Experiment, experiments, further, laws, run
 from tests.statistical.coverage_table import CONSERVATIVE, deviations, monte_carlo, nominal
 
 SMALL = [
@@ -90,4 +90,11 @@ def test_coverage_everywhere(experiment: Experiment) -> None:
 @pytest.mark.parametrize("experiment", [e for e in further() if e.response != "cubic"], ids=lambda e: e.name)
 def test_coverage_elsewhere(experiment: Experiment) -> None:
     wrong = check(run(experiment, 100), 4.0)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", [e for e in laws() if e.units == 400], ids=lambda e: e.name)
+def test_coverage_under_the_newer_laws(experiment: Experiment) -> None:
+    wrong = check(run(experiment, 60), 4.0)
     assert not wrong, "\n".join(wrong)
