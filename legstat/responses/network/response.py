@@ -20,6 +20,7 @@ from legstat._core.pictures import rounded
 from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat.perturbations.recipe import Recipe
 from legstat.responses.base import ImageShape
+from legstat.responses.network.at_x0 import FACTS, facts_at_x0
 from legstat.responses.network.company import compare_company
 from legstat.responses.network.evaluation import NetworkEvaluation
 from legstat.responses.network.labels import Target, check_labels
@@ -30,10 +31,9 @@ from legstat.responses.network.outputs import (
     class_rows,
     decide,
     for_one_class,
-    looks_softmaxed_twice,
 )
 from legstat.responses.network.preprocessing import Preprocessing
-from legstat.responses.network.scores import OutputKind, Score, check_score, probabilities
+from legstat.responses.network.scores import OutputKind, Score, check_score
 from legstat.responses.network.target import Choices
 
 
@@ -140,7 +140,7 @@ class NetworkResponse(NetworkEvaluation):
             )
         settled = copy.copy(self)
         settled._choices, settled._decision, settled._score = choices, decision, score
-        settled._x0 = settled._facts_at_x0(outputs, float(values[0]))
+        settled._x0 = facts_at_x0(choices, decision, score, outputs, float(values[0]))
         settled.saturated = settled.trials = 0
         settled._local = threading.local()
         settled.together = self._usual_together(image.shape)
@@ -183,36 +183,6 @@ class NetworkResponse(NetworkEvaluation):
     def _one_by_one(self) -> bool:
         return self._alone or (self._company is not None and not self._company["alike"])
 
-    def _facts_at_x0(self, outputs: NDArray[np.generic], value: float) -> JSON:
-        """Probability, logit and the first five classes at x0."""
-        decision, score = cast("Decision", self._decision), cast("Score", self._score)
-        raw = outputs.astype(np.float64)
-        chances = probabilities(raw, decision.kind)[0]
-        target = score.target
-
-        def at(row: FloatArray) -> float | list[float]:
-            return [float(row[k]) for k in target] if isinstance(target, tuple) else float(row[target])
-
-        logits = raw[0] if decision.kind in ("logits", "sigmoid_logits") else None
-        order = np.argsort(-chances, kind="stable")[:5]
-        labels = self._choices.labels
-        facts: JSON = {
-            "score_x0": value,
-            "probability_x0": at(chances),
-            "logit_x0": None if logits is None else at(logits),
-            "top_x0": [[int(k), None if labels is None else labels[k], float(chances[k])] for k in order],
-        }
-        if decision.kind == "probabilities" and looks_softmaxed_twice(outputs):
-            facts["remark"] = (
-                "all classes' probabilities lie within a factor e: the softmax may have been applied twice"
-            )
-            warnings.warn(
-                f"{self._choices.where}: {facts['remark']}. Check the export; an output with logits settles it.",
-                LegstatWarning,
-                stacklevel=4,
-            )
-        return facts
-
     def resolved(self, description: JSON) -> Self:
         """The response that an earlier `describe` speaks of, without an evaluation; see `Response`.
 
@@ -233,7 +203,7 @@ class NetworkResponse(NetworkEvaluation):
                 self._choices.score, stated, (target[0], target[1]) if isinstance(target, list) else int(target)
             )
             settled._choices = replace(self._choices, n_classes=description.get("n_classes"))
-            settled._x0 = {key: description[key] for key in _X0_KEYS if key in description}
+            settled._x0 = {key: description[key] for key in FACTS if key in description}
             settled._company = description.get("company")
             settled._alone = settled._company is None and description.get("batch_size") == 1
             if settled._one_by_one:
@@ -403,5 +373,4 @@ class NetworkResponse(NetworkEvaluation):
         return f"<{type(self).__name__} target={target!r} score={self.score_name!r}>"
 
 
-_X0_KEYS = ("score_x0", "probability_x0", "logit_x0", "top_x0", "remark")
 _COMPARED = ("model_sha256", "output", "preprocessing", "score", "input_dtype", "compose")
