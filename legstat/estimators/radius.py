@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -10,11 +11,10 @@ from legstat._core.checks import check_count
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat.designs.design import Design
-from legstat.designs.structured import StructuredGaussian
 from legstat.inference.confidence_set import bootstrap_L
 from legstat.inference.covariance import Covariance, no_variance
 from legstat.inference.intervals import check_units
-from legstat.inference.theory import structured_L, theorem_L
+from legstat.inference.theory import edge_variance, structured_L, theorem_L
 from legstat.moments.estimate import COV_TYPES
 from legstat.moments.moments import Moments
 from legstat.samples.sample import QuerySample
@@ -43,11 +43,9 @@ def check_theory(where: str, score: str, bounded: bool | None, design: Design, p
     if bounded is False:
         remedy = "Choose L by 'bootstrap' or 'heldout'."
         raise ValueError(invalid(where, "response.bounded", False, "a score within [-1, 1]", remedy))
-    if not isinstance(design, StructuredGaussian):
-        return
     # both fall like n^-1/2. L has no sigma in it and the noise of the constraint has: from here on the set misses
     # gamma more often
-    noise = structured_L(design.grid, design.scale, 1, probability=probability)
+    noise = structured_L(design.grid, math.sqrt(edge_variance(design)), 1, probability=probability)
     if noise > theorem_L(design.grid, 1, probability=probability):
         remedy = "Choose L by 'bootstrap', or give pictures and scale in [0, 1]."
         raise ValueError(invalid(where, "design.scale", design.scale, "small enough for that L", remedy))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from legstat._core.checks import check_level, check_positive
+from legstat.designs.design import Design
 from legstat.designs.grid import Grid
+from legstat.designs.structured import StructuredGaussian
 
 
 def norm_pinv(grid: Grid) -> float:
@@ -107,6 +109,36 @@ def structured_L(grid: Grid, scale: float, n: int, *, probability: float = 0.95,
     check_positive("structured_L", "scale", scale)
     check_positive("structured_L", "bound", bound)
     return float(scale * bound * np.sqrt(2.0 * np.log(2.0 * grid.n_edges / epsilon) / n))
+
+
+def edge_variance(design: Design) -> float:
+    r"""The largest variance of an entry of :math:`D^{+T} z`, in whose units L of eq. 5 is.
+
+    Parameters
+    ----------
+    design : Design
+        The law of z.
+
+    Returns
+    -------
+    float
+        At most sigma^2 for the structured design, for which that bound is returned; else the largest diagonal entry of
+        :math:`D^{+T} \Sigma D^+`, row by row in O(m p log p) beside m products with Sigma.
+
+    Examples
+    --------
+    >>> from legstat import IsotropicGaussian
+    >>> round(edge_variance(IsotropicGaussian((1, 2), 1.0)), 6)  # z_2 - z_1 halved
+    0.5
+    """
+    grid = design.grid
+    if isinstance(design, StructuredGaussian):
+        return design.scale**2
+    largest = 0.0
+    for start in range(0, grid.n_edges, 512):
+        rows = grid.pinv(np.eye(min(512, grid.n_edges - start), grid.n_edges, k=start))
+        largest = max(largest, float(np.einsum("ij,ij->i", rows, design.covariance(rows)).max()))
+    return largest
 
 
 def _epsilon(where: str, n: int, probability: float) -> float:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 import legstat as ls
 from legstat.designs.grid import Grid
-from legstat.inference.theory import norm_pinv, structured_L, theorem_L
+from legstat.estimators.radius import check_theory
+from legstat.inference.theory import edge_variance, norm_pinv, structured_L, theorem_L
 from tests.helpers import naive_D, pinv
 
 
@@ -67,3 +70,24 @@ def test_bad_n() -> None:
     for call in (lambda: theorem_L(Grid((3, 3)), 0), lambda: structured_L(Grid((3, 3)), 1.0, -1)):
         with pytest.raises(ValueError, match="`n` must be a finite number > 0"):
             call()
+
+
+@pytest.mark.parametrize("boundary", ["free", "zero"])
+@pytest.mark.parametrize("law", ["isotropic", "blocks", "levels", "smooth"])
+def test_edge_variance_is_that_of_the_noise_in_the_constraint(law: str, boundary: Any) -> None:
+    design = {
+        "isotropic": lambda: ls.IsotropicGaussian((3, 5), 0.7, boundary=boundary),
+        "blocks": lambda: ls.MultiscaleBlocks((3, 5), boundary=boundary),
+        "levels": lambda: ls.MultiscaleBlocks((3, 5), (1, 2), levels=(0.2, 0.8), boundary=boundary),
+        "smooth": lambda: ls.SpectralGaussian((3, 5), boundary=boundary),
+    }[law]()
+    back = np.linalg.pinv(naive_D(3, 5, boundary))
+    expected = np.diag(back.T @ design.covariance_matrix() @ back).max()
+    assert edge_variance(design) == pytest.approx(expected, rel=1e-10)
+
+
+def test_theorem_1_is_refused_where_its_l_is_below_the_noise_of_any_law() -> None:
+    small, large = (ls.MultiscaleBlocks((4, 4), scale=scale) for scale in (0.5, 50.0))
+    check_theory("explain", "probability", None, small)
+    with pytest.raises(ValueError, match=r"`design.scale` must be small enough.*bootstrap"):
+        check_theory("explain", "probability", None, large)
