@@ -19,7 +19,7 @@ import numpy as np
 from paper_style import figure, save
 
 CLAIM = (
-    "At 2 % masked every map's log-odds have fallen further than a random map's, whatever masks; at 10 % a random map "
+    "At 2 % masked most maps' log-odds have fallen further than a random map's, whatever masks; at 10 % a random map "
     "is ahead of most under Distance-100, black and noise: what is scattered disturbs the network most."
 )
 STUDY = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "masking.json"
@@ -59,8 +59,10 @@ def check(data: dict[str, Any]) -> None:
                 ]
                 for share in (EARLY, LATE)
             )
-            if not all(early):
-                raise AssertionError(f"fig10: {name}, {masking}: not every map is ahead of a random one at 2 %")
+            if sum(early) <= len(early) / 2:
+                raise AssertionError(
+                    f"fig10: {name}, {masking}: only {sum(early)} maps are ahead of a random one at 2 %"
+                )
             if masking != "mean" and sum(late) > len(late) / 2:
                 raise AssertionError(f"fig10: {name}, {masking}: {sum(late)} maps are ahead of a random one at 10 %")
 
