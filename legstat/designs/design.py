@@ -98,6 +98,11 @@ class Design(Value):
         """So many independent draws, shape (n, p), from what the generator gives."""
 
     @property
+    def label(self) -> str:
+        """What a summary calls it: the class, and what tells its laws apart."""
+        return type(self).__name__
+
+    @property
     def bound(self) -> float | None:
         """The largest that any cell's |z| can be; None where nothing bounds it, as with Gaussian laws."""
         return None

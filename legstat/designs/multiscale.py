@@ -111,6 +111,15 @@ class MultiscaleBlocks(Design):
             raise ValueError(invalid(_WHERE, "scales", got, valid, remedy))
 
     @property
+    def label(self) -> str:
+        """The class and the sides of its blocks, with their percentages where these differ."""
+        even = len(set(self.weights)) == 1
+        sides = (f"{s}" if even else f"{s} ({w:.0%})" for s, w in zip(self.scales, self.weights, strict=True))
+        return f"MultiscaleBlocks {', '.join(sides)}" + (
+            f"; {self.levels[0]:g}-{self.levels[1]:g}" if self.levels else ""
+        )
+
+    @property
     def bound(self) -> float:
         """sigma."""
         return self.scale

@@ -85,6 +85,11 @@ class SpectralGaussian(GaussianLaw):
         self._keep(**_checked("SpectralGaussian", self.grid, power, floor))
 
     @property
+    def label(self) -> str:
+        """The class and its power."""
+        return f"{type(self).__name__}, power {self.power:g}"
+
+    @property
     def n_normals(self) -> int:
         """Standard normals of one draw: p."""
         return self.grid.n_cells
@@ -195,6 +200,11 @@ class SpectralBinary(Design):
             remedy = "MultiscaleBlocks has no such limit."
             raise ValueError(invalid("SpectralBinary", "grid", grid, f"of at most {DENSE_LIMIT} cells", remedy))
         self._keep(**_checked("SpectralBinary", self.grid, power, floor))
+
+    @property
+    def label(self) -> str:
+        """The class and its power."""
+        return f"{type(self).__name__}, power {self.power:g}"
 
     @property
     def bound(self) -> float:

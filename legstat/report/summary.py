@@ -147,7 +147,7 @@ def _experiment(results: Shown) -> list[tuple[str, str]]:
     source, design = results.moments.source, results.moments.design
     facts = [
         ("Grid:", f"{design.grid.shape[0]} x {design.grid.shape[1]}, {design.grid.boundary} boundary"),
-        ("Design:", type(design).__name__),
+        ("Design:", design.label),
         ("Scale (sigma):", f"{design.scale:g}"),
         ("Channels:", design.channels),
     ]

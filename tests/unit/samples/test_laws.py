@@ -10,7 +10,9 @@ import pytest
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
+from legstat.designs.by_name import name_of
 from legstat.designs.design import Design
+from legstat.explanation.explanation import experiment_for
 
 GRID = (8, 8)
 LAWS: dict[str, Design] = {
@@ -135,6 +137,34 @@ def test_given_draws_are_known_again(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(sample.moments("least_squares").gamma, 1.0, rtol=1e-8)
     with pytest.raises(ValueError, match="drawn from `design`"):
         ls.QuerySample.from_arrays(rng.permuted(z.reshape(len(z), -1), axis=1).reshape(z.shape), y, design)
+
+
+def test_a_summary_names_the_law(picture: np.ndarray) -> None:
+    assert LAWS["levels"].label == "MultiscaleBlocks 1 (20%), 2 (40%), 4 (40%); 0.2-0.8"
+    assert LAWS["cells"].label == "BernoulliCells"
+    assert LAWS["on/off"].label == "SpectralBinary, power -0.5"
+    assert "MultiscaleBlocks 1, 2, 4, 7" in str(ls.LEG(asked(LAWS["blocks"], picture, 102, rng=0)).fit().summary())
+
+
+def test_a_resumed_run_keeps_its_law(picture: np.ndarray) -> None:
+    sample = asked(LAWS["blocks"], picture, 102, rng=0)
+    response = ls.onnx_response(digits_model_path())
+    assert experiment_for(response, picture, resume=sample, law="blocks", n_queries=202).design == LAWS["blocks"]
+    with pytest.raises(ValueError, match=r"`law` must be blocks, as in the resumed sample.*'cells'"):
+        experiment_for(response, picture, resume=sample, law="cells", n_queries=202)
+
+
+@pytest.mark.parametrize(("law", "at", "scale"), [("blocks", 0.5, 0.5), ("cells", 0.8, 0.2), ("smooth", 0.5, 0.25)])
+def test_a_law_by_name_has_the_scale_that_is_not_clipped(
+    law: Any, at: float, scale: float, picture: np.ndarray
+) -> None:
+    response = ls.onnx_response(digits_model_path())
+    made = experiment_for(
+        response, picture, law=law, perturbation=ls.Blend("black", at=at), n_queries=202, rng=0
+    ).design
+    assert made.scale == pytest.approx(scale)
+    assert name_of(made) == law
+    assert made.grid.shape == (8, 8)
 
 
 def test_channels_of_their_own(rng: np.random.Generator) -> None:
