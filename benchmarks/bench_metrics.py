@@ -204,7 +204,7 @@ def main(parts: list[str]) -> None:
     if "metrics" in parts:
         save("metrics", [*of_metrics(f, image), of_rise(f, image, session)])
     if "comparison" in parts:
-        save("comparison", [of_a_comparison(f)])
+        save("metrics_comparison", [of_a_comparison(f)])
 
 
 if __name__ == "__main__":
