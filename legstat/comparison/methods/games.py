@@ -73,7 +73,9 @@ class KernelShap:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of its regression: that it has few samples, say
                 explainer = shap.KernelExplainer(value, np.zeros((1, players)))
-                found = explainer.shap_values(np.ones((1, players)), nsamples=asking.left - 1, l1_reg=False, silent=True)
+                found = explainer.shap_values(
+                    np.ones((1, players)), nsamples=asking.left - 1, l1_reg=False, silent=True
+                )
         finally:
             np.random.set_state(before)  # noqa: NPY002
         return MethodMap(resized(np.asarray(found).reshape(-1)[labels], map_shape(self.shape, image)), asking.spent)
