@@ -96,7 +96,7 @@ COMPARE = [
     Row("labels of no class", lambda w: _compare(w, labels=[10]), V, ("labels['0']", "0..9")),
     Row("labels by name without names", lambda w: _compare(w, labels=["two"]), V, ("labels['0']", "class index")),
     Row("fewer labels than pictures", lambda w: _compare(w, labels=[]), V, ("`labels`", "one for each of 1")),
-    Row("labels a number", lambda w: _compare(w, labels=3), T, ("`labels`", "mapping")),
+    Row("labels of pictures a number", lambda w: _compare(w, labels=3), T, ("`labels`", "mapping")),
     Row("wrong without labels", lambda w: _compare(w, wrong="drop"), V, ("`wrong`", "`labels`")),
     Row("another wrong", lambda w: _compare(w, labels=[1], wrong="skip"), V, ("`wrong`", "'drop'")),
     Row(
@@ -253,6 +253,6 @@ BASELINES = [
     Row("q that moves nothing", lambda w: _l1q(w, q=0.999), V, ("`q`", "at least one of 64 entries")),
     Row("q of 1", lambda w: _l1q(w, q=1.0), V, ("`q`", "strictly between 0 and 1")),
     Row("no step", lambda w: _l1q(w, iterations=0), V, ("`iterations`", ">= 1")),
-    Row("grid finer than the picture", lambda w: _l1q(w, directions=ls.IsotropicGaussian((9, 9))), V, ("at most 8",)),
+    Row("directions finer than the picture", lambda w: _l1q(w, directions=ls.IsotropicGaussian((9, 9))), V, ("at most 8",)),
 ]
 ROWS = [*COMPARE, *CURVES, *BASELINES]
