@@ -253,6 +253,11 @@ BASELINES = [
     Row("q that moves nothing", lambda w: _l1q(w, q=0.999), V, ("`q`", "at least one of 64 entries")),
     Row("q of 1", lambda w: _l1q(w, q=1.0), V, ("`q`", "strictly between 0 and 1")),
     Row("no step", lambda w: _l1q(w, iterations=0), V, ("`iterations`", ">= 1")),
-    Row("directions finer than the picture", lambda w: _l1q(w, directions=ls.IsotropicGaussian((9, 9))), V, ("at most 8",)),
+    Row(
+        "directions finer than the picture",
+        lambda w: _l1q(w, directions=ls.IsotropicGaussian((9, 9))),
+        V,
+        ("at most 8",),
+    ),
 ]
 ROWS = [*COMPARE, *CURVES, *BASELINES]
