@@ -85,7 +85,7 @@ SETTINGS: dict[str, MaskSettings] = {
         l1=0.01, tv=0.2, isotropic=False, mean=True, iterations=500, jitter=1, lift="corners", start="ones"
     ),
 }
-"""Settings by conventions; "default" was searched on other pictures than those that its figures are measured on."""
+"""Settings by conventions; "default" is the paper's, with scores in units of what hiding the picture changes."""
 PER_ESTIMATE = 100
 """Evaluations of an estimated gradient, at least: it is kept for some iterations, the penalty's own is not."""
 

@@ -7,11 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from legstat._core.conventions import get_conventions
+from legstat._core.conventions import MomentKind, get_conventions
 from legstat._core.typing import FloatArray
 from legstat.comparison.method import MethodMap
+from legstat.designs.by_name import LawName
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
+from legstat.estimators.radius import Rule
 from legstat.metrics.references import ReferenceName
 from legstat.responses.base import Response
 from legstat.samples.sample import QuerySample
@@ -26,6 +28,8 @@ class _Own:
 
     shape: tuple[int, int] | None = None
     name: str = ""
+    law: LawName = "structured"
+    moments: MomentKind | None = None
     least: int = 100
     baseline: ReferenceName = field(default="blur", init=False, repr=False)
     draws: str = field(default="leg", init=False, repr=False)
@@ -37,7 +41,7 @@ class _Own:
 
     def _sample(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> QuerySample:
         operator = default_operator(get_conventions("default"), design_given=False)
-        design = default_design(image.shape[-2:], operator, self.shape, None)
+        design = default_design(image.shape[-2:], operator, self.shape, None, self.law)
         return query(
             response, image, design, n_queries, perturbation=operator, rng=rng, cache=self.cache, progress=False
         )
@@ -56,6 +60,12 @@ class LegMap(_Own):
     ----------
     shape : tuple of int, optional
         Cells. By default as many as `legstat.explain` takes.
+    name : str
+        What tables call it: two laws side by side need two names.
+    law : str, default "structured"
+        Law of z by name: "structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary".
+    moments : str, optional
+        Of the estimator; its default unless given. "adaptive" shrinks, and is what maps of few evaluations want.
 
     Examples
     --------
@@ -70,17 +80,25 @@ class LegMap(_Own):
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map, signed."""
         sample = self._sample(response, image, n_queries, rng)
-        return MethodMap(np.array(LEG(sample).fit().saliency), *_counted(sample))
+        return MethodMap(np.array(LEG(sample, moments=self.moments).fit().saliency), *_counted(sample))
 
 
 @dataclass(frozen=True)
 class LegTvMap(_Own):
-    """LEG-TV in deletion coordinates at the held-out L, with the defaults of `legstat.explain`.
+    """LEG-TV in deletion coordinates, with the defaults of `legstat.explain`.
 
     Parameters
     ----------
     shape : tuple of int, optional
         Cells. By default as many as `legstat.explain` takes.
+    name : str
+        What tables call it: two laws side by side need two names.
+    law : str, default "structured"
+        Law of z by name: "structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary".
+    moments : str, optional
+        Of the estimator; its default unless given. "adaptive" shrinks, and is what maps of few evaluations want.
+    L : str, default "simplest"
+        Rule for L, as for `legstat.LEGTVPath.select`.
 
     Examples
     --------
@@ -89,9 +107,10 @@ class LegTvMap(_Own):
     """
 
     name: str = "legtv"
+    L: Rule = "simplest"
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map, signed."""
         sample = self._sample(response, image, n_queries, rng)
-        chosen = LEGTV(sample).fit_path(progress=False).select("heldout")
+        chosen = LEGTV(sample, moments=self.moments).fit_path(progress=False).select(self.L)
         return MethodMap(np.array(chosen.saliency), *_counted(sample))
