@@ -1,8 +1,9 @@
-"""What an interpreter shows of each public class: one line that says what it is, without an array in it."""
+"""What each public class has: a repr of one line that says what it is, without an array in it, and a pickle."""
 
 from __future__ import annotations
 
 import inspect
+import pickle
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,14 @@ LONGEST = 200
 """Characters: wider than a terminal, narrower than two."""
 
 
-def _instances(folder: Any) -> dict[str, Any]:
+def _mean(images: Any) -> Any:
+    return images.mean(axis=(1, 2, 3))
+
+
+@pytest.fixture(scope="module")
+def instances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One of each public class, by name."""
+    folder = tmp_path_factory.mktemp("instances")
     torch = pytest.importorskip("torch", reason="TorchResponse is among the classes")
     image = load_digit(0)[0]
     network = ls.onnx_response(digits_model_path())
@@ -41,7 +48,7 @@ def _instances(folder: Any) -> dict[str, Any]:
         "BernoulliCells": ls.BernoulliCells(grid=(4, 4)),
         "BatchTimings": ls.BatchTimings({1: 0.1, 2: 0.05}, 9),
         "Blend": ls.Blend(np.zeros((1, 8, 8))),
-        "CallableResponse": ls.as_response(lambda images: images.mean(axis=(1, 2, 3))),
+        "CallableResponse": ls.as_response(_mean),
         "Certificate": tv.certificate,
         "Contrasts": region,
         "EndpointReport": told,
@@ -83,11 +90,30 @@ def _instances(folder: Any) -> dict[str, Any]:
     }
 
 
-def test_a_repr_is_one_line(tmp_path: Any) -> None:
-    shown = {name: repr(one) for name, one in _instances(tmp_path).items()}
+def test_each_class_is_among_them(instances: dict[str, Any]) -> None:
     kinds = {name: getattr(ls, name) for name in ls.__all__ if inspect.isclass(getattr(ls, name))}
     made = {name for name, kind in kinds.items() if not (issubclass(kind, BaseException) or inspect.isabstract(kind))}
     made -= {"Method"}  # a protocol
-    assert not made - set(shown), "add one to the table above"
+    assert not made - set(instances), "add one to the table above"
+
+
+def test_a_repr_is_one_line(instances: dict[str, Any]) -> None:
+    shown = {name: repr(one) for name, one in instances.items()}
     wrong = {name: text for name, text in shown.items() if "\n" in text or len(text) > LONGEST or " at 0x" in text}
+    assert not wrong, "\n".join(f"{name}: {text[:150]}" for name, text in wrong.items())
+
+
+def test_each_of_them_pickles_after_use(instances: dict[str, Any]) -> None:
+    wrong = {}
+    for name, one in instances.items():
+        for attribute in dir(type(one)):  # what is computed on first use may be what does not pickle
+            if not attribute.startswith("_") and not callable(getattr(type(one), attribute)):
+                getattr(one, attribute)
+        try:
+            again = pickle.loads(pickle.dumps(one))
+        except Exception as error:  # whatever a class raises: all are told at once
+            wrong[name] = f"{type(error).__name__}: {error}"
+        else:
+            if repr(again) != repr(one):
+                wrong[name] = repr(again)
     assert not wrong, "\n".join(f"{name}: {text[:150]}" for name, text in wrong.items())

@@ -17,7 +17,7 @@ from legstat.data import digits_model_path, load_digit
 from legstat.record import FILES
 from legstat.responses.onnx.response import OnnxResponse
 from tests.helpers_http import serving
-from tests.helpers_onnx import open_size_model
+from tests.helpers_onnx import one_picture_model, open_size_model
 
 QUICKLY = ("--L-ratio", 0.3)
 """An L that needs no folds: half of the time, for tests of something else."""
@@ -387,12 +387,19 @@ def test_inspect_tells_what_the_file_is():
     assert run("inspect", "no.onnx").exit_code == FAULT
 
 
-def test_inspect_fails_where_the_model_cannot_be_run(tmp_path):
-    done = run("inspect", open_size_model(tmp_path / "m.onnx"))
+@pytest.mark.parametrize(
+    ("made", "cause", "remedy"),
+    [
+        (open_size_model, "224 x 224 pixels", "size = [rows, columns]"),
+        (one_picture_model, "takes one picture", "(--batch-size 1)"),
+    ],
+)
+def test_inspect_fails_where_the_model_cannot_be_run(tmp_path, made, cause, remedy):
+    done = run("inspect", made(tmp_path / "m.onnx"))
     assert done.exit_code == FAULT
     [problem] = [line for line in done.stdout.splitlines() if line.startswith("problem")]
-    assert "224 x 224 pixels" in problem
-    assert "size = [rows, columns]" in problem
+    assert cause in problem
+    assert remedy in problem
 
 
 def test_help_lists_the_commands():

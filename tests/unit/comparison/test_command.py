@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import legstat as ls
 from legstat.cli import FAULT, app
+from legstat.comparison.folder import read_truth
 from legstat.comparison.methods.controls import CentreMap
 from legstat.data import digits_model_path, load_digit
 
@@ -38,6 +39,12 @@ def pictures(tmp_path_factory):
         lines.append(f"digit{i}.png,{label if i != 2 else (label + 1) % 10}")  # one label is wrong
     (folder / "truth.csv").write_text("picture,class\n" + "\n".join(lines) + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.mark.parametrize("header", ["", "picture,class\n"])
+def test_a_byte_order_mark_is_no_part_of_the_truth(tmp_path, header):
+    (tmp_path / "truth.csv").write_text(f"{header}digit0.png,0\n", encoding="utf-8-sig")
+    assert read_truth("compare", tmp_path / "truth.csv") == {"digit0.png": "0"}
 
 
 def run(*arguments):

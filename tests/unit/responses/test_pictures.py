@@ -57,3 +57,11 @@ def test_the_first_of_several_pictures_is_taken_and_told(tmp_path: Path, name: s
     with pytest.warns(LegstatWarning, match=r"holds 3 pictures; the first is taken"):
         picture = read_picture(tmp_path / name)
     assert picture[:, 0, 0].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_a_cameras_previews_are_no_further_pictures(tmp_path: Path) -> None:
+    photo, preview = Image.new("RGB", (8, 8), (255, 0, 0)), Image.new("RGB", (4, 4), (255, 0, 0))
+    photo.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[preview])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_picture(tmp_path / "a.jpg").shape == (3, 8, 8)

@@ -61,6 +61,11 @@ def test_settings_come_from_a_file_and_options_overrule_it(tmp_path):
     assert cells[0]["mse"] > 0
 
 
+def test_a_byte_order_mark_is_no_part_of_the_settings(tmp_path):
+    (tmp_path / "study.toml").write_text("replicates = 3\n", encoding="utf-8-sig")
+    assert read_settings(tmp_path / "study.toml") == {"replicates": 3}
+
+
 def test_a_network_by_settings(tmp_path):
     pytest.importorskip("onnxruntime", reason="the digits' network is an ONNX file")
     image, _ = load_digit(5)

@@ -117,11 +117,13 @@ def test_score_and_target_must_fit() -> None:
 
 
 @pytest.mark.parametrize("kind", OUTPUT_KINDS)
+@pytest.mark.parametrize("target", [0, 1])
 @pytest.mark.parametrize("name", ["probability", "log_odds", "difference"])
-def test_scores_do_not_hang_on_the_users_error_handling(kind: str, name: str) -> None:
+def test_scores_do_not_hang_on_the_users_error_handling(kind: str, name: str, target: int) -> None:
     z = np.array([[800.0, -800.0, 0.0], [1e-300, 1.0, np.nan], [np.inf, 0.0, -np.inf]])
-    score = Score(name, kind, (0, 1) if name == "difference" else 0)
-    usual = score(z)[0]
+    score = Score(name, kind, (target, 1 - target) if name == "difference" else target)
+    usual, chances = score(z)[0], probabilities(z, kind)
     with np.errstate(all="raise"):
         assert np.array_equal(score(z)[0], usual, equal_nan=True)
+        assert np.array_equal(probabilities(z, kind), chances, equal_nan=True)
         looks_like(np.array([[-800.0, -1.0, -900.0]]))
