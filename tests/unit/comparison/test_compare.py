@@ -135,6 +135,15 @@ def test_single_difference_is_students_paired_test():
     assert found.pvalues[0] == pytest.approx(scipy.stats.ttest_1samp(d, 0.0).pvalue, abs=0.01)
 
 
+def test_differences_that_never_vary_are_no_division_by_zero():
+    with np.errstate(all="raise"):
+        found = paired_differences(np.array([[0.0] * 4, [0.5] * 4, [1.0, -1.0, 2.0, -2.0]]), 0.95)
+    assert found.std_errors[:2].tolist() == [0.0, 0.0]
+    assert found.low[:2].tolist() == found.high[:2].tolist() == [0.0, 0.5]
+    assert found.pvalues[0] == found.pvalues[2] == 1.0  # means of 0
+    assert found.pvalues[1] < 1e-4  # of 20,000 draws none is infinite
+
+
 @pytest.mark.slow
 def test_simultaneous_intervals_cover_and_the_familywise_error_holds():
     rng = np.random.default_rng(0)
