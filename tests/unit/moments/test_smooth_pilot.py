@@ -49,6 +49,23 @@ def test_it_is_the_ridge_map_on_a_smooth_prior(antithetic: bool) -> None:
     np.testing.assert_allclose(hat, np.linalg.inv(z.T @ z + weight * penalty), rtol=0, atol=1e-11)
 
 
+def test_it_never_nearly_interpolates() -> None:
+    """34 noiseless pairs for 30 unknowns: cross-validation would interpolate, and coverage falls beyond .65."""
+    sample = sampled(ls.MultiscaleBlocks(GRID), 68, noise=0.0)
+    units = sample.units[0]
+    (sums,) = summed(units, None, gram=True)
+    z, y = (np.concatenate(part) for part in zip(*units.rows(), strict=True))
+    penalty = naive_D(*GRID).T @ naive_D(*GRID) + 0.05 * np.eye(30)
+    scores, shares = [], []
+    for weight in np.geomspace(1e-6, 1e6, 121):
+        fitted = z @ np.linalg.inv(z.T @ z + weight * penalty) @ z.T
+        shares.append(np.trace(fitted) / len(y))
+        scores.append(np.mean((y - fitted @ y) ** 2) / (1.0 - shares[-1]) ** 2)
+    assert shares[int(np.argmin(scores))] > 0.75  # what the rule without the bound would take
+    _, hat, _ = smooth_pilot(units, sums, sample.design.grid)
+    assert 0.4 < np.einsum("ij,jk,ik->", z, hat, z) / len(y) < 0.65
+
+
 def test_an_observation_moves_the_estimate_along_its_influence() -> None:
     """Derivatives of the estimate by single scores, against the influence and against the pilot's matrix alone."""
     design = ls.MultiscaleBlocks(GRID)
