@@ -146,6 +146,10 @@ def _fitted(where: str, info: TensorInfo, value: NDArray[np.generic]) -> NDArray
         raise ValueError(
             invalid(where, "constants", f"{value.dtype} {list(value.shape)} for {info.name!r}", f"of type {wanted}")
         )
+    if fitted.dtype.kind == "f" and (np.isnan(fitted).any() or (np.isinf(fitted) & ~np.isinf(value)).any()):
+        # infinities that were given stay: masks of attention hold them
+        got = f"{value.ravel()[~np.isfinite(fitted.ravel())][0]} for {info.name!r}"
+        raise ValueError(invalid(where, "constants", got, f"numbers that {wanted} can hold"))
     sizes = info.shape
     if sizes is not None and (
         len(sizes) != fitted.ndim

@@ -300,6 +300,13 @@ def test_all_inputs_are_fed_not_only_the_first(two_inputs: Path, images: np.ndar
     assert f(images) == pytest.approx(exact_log_odds(truth, 5), **TOLERANCE)
     with pytest.raises(ValueError, match=r"`constants` must be values for the graph's other inputs \['shift'\]"):
         onnx_response(two_inputs)
+    for wrong, shown in ((np.nan, "nan"), (-1e39, r"-1e\+39")):  # of which float32 makes -inf
+        with pytest.raises(ValueError, match=rf"`constants` must be numbers that float32 can hold. Got .{shown} for"):
+            onnx_response(
+                two_inputs, constants={"shift": np.where(np.arange(shift.size) == 1, wrong, 0.0).reshape(shift.shape)}
+            )
+    # an infinity that was given is meant: masks of attention hold them
+    onnx_response(two_inputs, target=5, output_kind="logits", constants={"shift": np.full(shift.shape, -np.inf)})
     with pytest.raises(ValueError, match=r"`constants` must be one of the graph's inputs .*Got 'shfit'"):
         onnx_response(two_inputs, constants={"shfit": shift})
     other = onnx_response(two_inputs, target=5, constants={"shift": shift + 1})
