@@ -4,8 +4,8 @@ The pictures were not used for choosing anything: images/boxed and every second 
 the sorted names); of these the first `--pictures` that the network gets right with a probability of .3 and more. Scores
 are log-odds, maps have 28 x 28 cells, curves run over 56 steps against the picture blurred by 10 pixels.
 
-Pictures are worked off in groups of `--jobs`, and the rows are saved after each: a run that is stopped keeps them. The
-store is kept in FOLDER, from which a second run goes on.
+Pictures are worked off in groups of `--group`, and the rows are saved after each: a run that is stopped keeps them, and
+a second run goes on behind them, also from a folder that holds FOLDER/NETWORK.json alone. Maps stay in FOLDER/store.
 
 Run: LEGSTAT_DATA=... python benchmarks/study_comparison.py FOLDER [--network squeezenet1.1] [--pictures 24] [--jobs 2]
 With --device cuda the networks run as torch modules (onnx2torch makes them), one process a job.
@@ -28,12 +28,19 @@ from pictures import DATA, NETWORKS
 from timing import machine
 
 import legstat as ls
-from legstat._core.files import json_text, write_text
+from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import FloatArray
-from legstat.comparison.by_name import METHODS
+from legstat.comparison.method import Method
+from legstat.comparison.methods.own import LegMap, LegTvMap
 
 LEAST = 0.3
-SKIPPED = {"edges"}  # asks nothing and explains nothing of the network
+OURS: dict[str, Method] = {
+    "leg_blocks": LegMap(name="leg_blocks", law="blocks", moments="adaptive"),
+    "legtv_blocks": LegTvMap(name="legtv_blocks", law="blocks"),
+}
+"""legstat's estimates under multi-scale blocks, beside the structured law of the methods by name."""
+NAMES = ("rise", "lime_cells", "lime_superpixels", "kernelshap", "sobol", "hsic", "c_shapley", "occlusion")
+NAMES += ("leg", "legtv", *OURS, "centre", "random")
 
 
 def opened(name: str, device: str, score: str = "log_odds") -> ls.Response:
@@ -87,35 +94,40 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--pictures", type=int, default=24)
     parser.add_argument("--n-queries", type=int, nargs="*", default=[500, 2000])
-    parser.add_argument("--methods", nargs="*", default=sorted(METHODS.keys() - SKIPPED))
+    parser.add_argument("--methods", nargs="*", default=list(NAMES))
     parser.add_argument(
         "--metrics", nargs="*", default=["deletion", "insertion", "insertion_minus_deletion", "key_size"]
     )
+    parser.add_argument("--group", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=1)
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.filterwarnings("ignore", category=ls.LegstatWarning)
     asked.folder.mkdir(parents=True, exist_ok=True)
     pictures = list(chosen(asked.network, asked.device, asked.pictures).items())
-    rows: list[dict[str, Any]] = []
+    file = asked.folder / f"{asked.network}.json"
+    known = json_value(file.read_text(encoding="utf-8")) if file.is_file() else {"pictures": 0, "rows": []}
+    rows: list[dict[str, Any]] = known["rows"]
+    methods = [OURS.get(name, name) for name in asked.methods]
     start = time.perf_counter()
-    for at in range(0, len(pictures), asked.jobs):
-        group = dict(pictures[at : at + asked.jobs])
+    for at in range(known["pictures"], len(pictures), asked.group):
+        group = dict(pictures[at : at + asked.group])
         found = ls.compare(
-            asked.methods,
+            methods,
             partial(opened, asked.network, asked.device),
             group,
             metrics=asked.metrics,
             n_queries=asked.n_queries,
             rng=at,
             store=asked.folder / "store",
+            cache=asked.folder / "answers",
             n_jobs=asked.jobs,
             progress=False,
         )
         rows += [dict(row) for row in found.rows]
         device = _device(asked.device)
         facts = {"network": asked.network, "device": device, "machine": machine(), "pictures": at + len(group)}
-        write_text(asked.folder / f"{asked.network}.json", json_text({**facts, "rows": rows}) + "\n")
+        write_text(file, json_text({**facts, "rows": rows}) + "\n")
         print(asked.network, at + len(group), "pictures", round(time.perf_counter() - start), "s", flush=True)
     table = ls.Comparison(rows).summary()
     print(table.to_string())
