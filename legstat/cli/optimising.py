@@ -10,8 +10,6 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.baselines import igos, l1q, mask
 from legstat.cli.common import Voice
-from legstat.report.plots import save_figure
-from legstat.report.saliency import side_by_side
 from legstat.responses.base import Response
 
 
@@ -86,6 +84,9 @@ def explain_by(
     voice : Voice
         What is said.
     """
+    from legstat.report.plots import save_figure  # matplotlib is slow to load, and reads the environment as it does
+    from legstat.report.saliency import side_by_side
+
     image = response.load_image(picture)
     how: dict[str, Any] = {"gradient": "auto", "n_queries": n_queries, "rng": seed}
     if method is MethodChoice.l1q:

@@ -58,7 +58,7 @@ class SavedPath:
     ...     files = found.save(folder)
     ...     path = SavedPath.load(Path(folder) / "path.npz")
     >>> bool((path.params == found.path.params).all()), path.choice
-    (True, {'L': 'heldout'})
+    (True, {'L': 'simplest'})
     """
 
     Ls: FloatArray

@@ -41,6 +41,10 @@ def test_import_loads_no_heavy_package():
     assert loaded == "[]"
 
 
+def test_the_command_line_loads_none_either():
+    assert run(f"import sys, legstat.cli; print(sorted(set({HEAVY!r}) & set(sys.modules)))") == "[]"
+
+
 def test_public_names_resolve_without_heavy_packages():
     # reading a name must not pull in a package either: only calling it may
     names = "import sys, legstat; [getattr(legstat, name) for name in legstat.__all__]"
