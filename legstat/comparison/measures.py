@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -80,7 +80,27 @@ def told_apart(saliency: FloatArray, rng: np.random.Generator) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class DeletionArea:
+class _Area:
+    """What both curves have in common."""
+
+    baseline: ReferenceName = "blur"
+    steps: int = 56
+    name: str = ""
+    high_is_good: bool = False
+    _curve: ClassVar[Callable[..., Curve]]
+
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
+        """The area."""
+        curve = self._curve(
+            response, image, told_apart(saliency, rng), baseline=self.baseline, steps=self.steps, rng=rng
+        )
+        return Measured(curve.area, curve.n_queries, curve=curve)
+
+
+@dataclass(frozen=True)
+class DeletionArea(_Area):
     """Area under the deletion curve; see `legstat.metrics.deletion`.
 
     Parameters
@@ -94,21 +114,13 @@ class DeletionArea:
     DeletionArea(baseline='zeros', steps=56, name='deletion', high_is_good=False)
     """
 
-    baseline: ReferenceName = "blur"
-    steps: int = 56
     name: str = "deletion"
     high_is_good: bool = False
-
-    def __call__(
-        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
-    ) -> Measured:
-        """The area."""
-        curve = deletion(response, image, told_apart(saliency, rng), baseline=self.baseline, steps=self.steps, rng=rng)
-        return Measured(curve.area, curve.n_queries, curve=curve)
+    _curve = staticmethod(deletion)
 
 
 @dataclass(frozen=True)
-class InsertionArea:
+class InsertionArea(_Area):
     """Area under the insertion curve; see `legstat.metrics.insertion`.
 
     Parameters
@@ -122,17 +134,9 @@ class InsertionArea:
     True
     """
 
-    baseline: ReferenceName = "blur"
-    steps: int = 56
     name: str = "insertion"
     high_is_good: bool = True
-
-    def __call__(
-        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
-    ) -> Measured:
-        """The area."""
-        curve = insertion(response, image, told_apart(saliency, rng), baseline=self.baseline, steps=self.steps, rng=rng)
-        return Measured(curve.area, curve.n_queries, curve=curve)
+    _curve = staticmethod(insertion)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from legstat._core.typing import FloatArray
 from legstat.baselines.games import mask
 from legstat.baselines.integrated import igos
+from legstat.baselines.result import BaselineResult
 from legstat.comparison.asking import map_shape
 from legstat.comparison.method import MethodMap
 from legstat.gradients.opening import GradientChoice
@@ -15,7 +17,24 @@ from legstat.responses.base import Response
 
 
 @dataclass(frozen=True)
-class MaskMap:
+class _Optimised:
+    """What both have in common: a baseline with its default settings, on as many cells as the comparison's others."""
+
+    shape: tuple[int, int] | None = None
+    gradient: GradientChoice = "auto"
+    name: str = ""
+    least: int = 0
+    _found: ClassVar[Callable[..., BaselineResult]]
+
+    def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
+        """The saliency of the mask, ties ranked by the score's slope."""
+        cells = map_shape(self.shape, image)
+        found = self._found(response, image, gradient=self.gradient, n_queries=n_queries, rng=rng, shape=cells)
+        return MethodMap(found.saliency, found.n_queries)
+
+
+@dataclass(frozen=True)
+class MaskMap(_Optimised):
     """The mask of Fong and Vedaldi, `legstat.baselines.mask`, with its default settings.
 
     Parameters
@@ -31,20 +50,13 @@ class MaskMap:
     'mask'
     """
 
-    shape: tuple[int, int] | None = None
-    gradient: GradientChoice = "auto"
     name: str = "mask"
     least: int = 60
-
-    def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
-        """1 - m, ties ranked by the score's slope."""
-        how: dict[str, Any] = {"gradient": self.gradient, "n_queries": n_queries, "rng": rng}
-        found = mask(response, image, shape=map_shape(self.shape, image), **how)
-        return MethodMap(found.saliency, found.n_queries)
+    _found = staticmethod(mask)
 
 
 @dataclass(frozen=True)
-class IgosMap:
+class IgosMap(_Optimised):
     """I-GOS, `legstat.baselines.igos`, with its default settings.
 
     Parameters
@@ -60,13 +72,6 @@ class IgosMap:
     'igos'
     """
 
-    shape: tuple[int, int] | None = None
-    gradient: GradientChoice = "auto"
     name: str = "igos"
     least: int = 40
-
-    def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
-        """1 - M, ties ranked by the integrated gradients."""
-        how: dict[str, Any] = {"gradient": self.gradient, "n_queries": n_queries, "rng": rng}
-        found = igos(response, image, shape=map_shape(self.shape, image), **how)
-        return MethodMap(found.saliency, found.n_queries)
+    _found = staticmethod(igos)
