@@ -8,7 +8,15 @@ import inspect
 from pathlib import Path
 
 SNAPSHOT = Path(__file__).with_name("public_names.txt")
-NAMESPACES = ("legstat", "legstat.baselines", "legstat.metrics", "legstat.simulate", "legstat.studies", "legstat.data")
+NAMESPACES = (
+    "legstat",
+    "legstat.baselines",
+    "legstat.checks",
+    "legstat.metrics",
+    "legstat.simulate",
+    "legstat.studies",
+    "legstat.data",
+)
 
 
 def public_names() -> list[str]:
