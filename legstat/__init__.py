@@ -4,7 +4,7 @@ The way of the data: `query` spends the budget and returns a `QuerySample`; `LEG
 estimated gradient from it; results carry summaries, intervals, maps and certificates. `explain` composes these calls.
 """
 
-from legstat import baselines, checks, metrics, simulate, studies
+from legstat import audit, baselines, checks, metrics, simulate, studies
 from legstat._core.errors import (
     BackendUnavailableError,
     ConstantScoreWarning,
@@ -127,6 +127,7 @@ __all__ = [
     "Verification",
     "WaldTest",
     "as_response",
+    "audit",
     "baselines",
     "checks",
     "compare",

@@ -45,7 +45,7 @@ def test_examples_of_a_page_run(page):
 def test_every_public_name_is_on_a_reference_page():
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
     wanted = {f"legstat.{name}" for name in legstat.__all__}
-    spaces = (legstat.data, legstat.checks, legstat.metrics, legstat.studies)
+    spaces = (legstat.audit, legstat.checks, legstat.data, legstat.metrics, legstat.studies)
     wanted |= {f"{module.__name__}.{name}" for module in spaces for name in module.__all__}
     missing = sorted(name for name in wanted if not re.search(rf":: {re.escape(name)}$", pages, re.MULTILINE))
     assert not missing, f"add these to a page of docs/api: {missing}"

@@ -10,6 +10,7 @@ from pathlib import Path
 SNAPSHOT = Path(__file__).with_name("public_names.txt")
 NAMESPACES = (
     "legstat",
+    "legstat.audit",
     "legstat.baselines",
     "legstat.checks",
     "legstat.metrics",

@@ -1,0 +1,9 @@
+"""Many pictures before one black box: one unit of work each, on disk as soon as it is done, and what they say together.
+
+Estimates no picture by itself: what is told of one comes from `explanation`, its checks from `checks`.
+"""
+
+from legstat.audit.picture import AuditedPicture
+from legstat.audit.run import AuditRun
+
+__all__ = ["AuditRun", "AuditedPicture"]
