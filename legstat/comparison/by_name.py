@@ -1,10 +1,23 @@
-"""The methods that `compare` knows by name."""
+"""The methods and the measures that `compare` knows by name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from legstat._core.errors import invalid
+from legstat.comparison.measures import (
+    DeletionArea,
+    DifferenceOf,
+    Infidelity,
+    InsertionArea,
+    KeySizeShare,
+    LogOddsRatio,
+    MaxSensitivity,
+    Measure,
+    PatchCorrelation,
+    RoadArea,
+    SuppressingArea,
+)
 from legstat.comparison.method import Method
 from legstat.comparison.methods.connected import CShapley, CShapleyRegression
 from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
@@ -22,6 +35,7 @@ from legstat.comparison.methods.optimised import IgosMap, MaskMap
 from legstat.comparison.methods.own import LegMap, LegTvMap
 from legstat.comparison.methods.regressions import LimeCells, LimeSuperpixels
 from legstat.comparison.methods.variances import Hsic, SobolIndices
+from legstat.responses.base import Response
 
 METHODS: dict[str, Callable[[], Method]] = {
     method().name: method
@@ -33,6 +47,16 @@ METHODS: dict[str, Callable[[], Method]] = {
     )
 }
 """The methods that `compare` knows by name."""
+MEASURES: dict[str, Callable[[], Measure]] = {
+    measure().name: measure
+    for measure in (
+        *(DeletionArea, InsertionArea, DifferenceOf, KeySizeShare, LogOddsRatio),
+        *(PatchCorrelation, Infidelity, RoadArea, SuppressingArea, MaxSensitivity),
+    )
+}
+"""The measures that `compare` knows by name."""
+NEED_CLASSES = KeySizeShare
+"""What asks for the network's first choice, which plain functions lack."""
 
 
 def chosen_methods(where: str, given: Sequence[object], budgets: Sequence[int]) -> tuple[Method, ...]:
@@ -55,4 +79,26 @@ def chosen_methods(where: str, given: Sequence[object], budgets: Sequence[int]) 
         if budgets and min(budgets) < method.least:
             got = f"{min(budgets)} for {method.name!r}"
             raise ValueError(invalid(where, "n_queries", got, f"at least {method.least} for that method"))
+    return tuple(chosen)
+
+
+def chosen_measures(where: str, given: Sequence[object], response: Response) -> tuple[Measure, ...]:
+    """The measures of names or measures, or an error about the argument `metrics`."""
+    chosen: list[Measure] = []
+    for one in given:
+        if isinstance(one, str):
+            if one not in MEASURES:
+                raise ValueError(invalid(where, "metrics", one, "one of " + ", ".join(map(repr, MEASURES))))
+            chosen.append(MEASURES[one]())
+        elif isinstance(one, Measure) and not isinstance(one, type):
+            chosen.append(one)
+        else:
+            valid = "names, or callables with `name` and `high_is_good`"
+            raise TypeError(invalid(where, "metrics", one, valid, "See legstat.comparison.measures.Measure."))
+    names = [measure.name for measure in chosen]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(invalid(where, "metrics", names, "one or more different metrics"))
+    for measure in chosen:
+        if isinstance(measure, NEED_CLASSES) and not response.has_classes:
+            raise ValueError(invalid(where, "metrics", measure.name, "left out for a function, which has no classes"))
     return tuple(chosen)

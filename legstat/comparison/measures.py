@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat.comparison.method import MethodMap
 from legstat.designs.grid import Grid
+from legstat.metrics.agreement import max_sensitivity
 from legstat.metrics.deletion import Curve, deletion, insertion
 from legstat.metrics.faithfulness import infidelity, patch_deletions, road
+from legstat.metrics.localisation import smallest_box
 from legstat.metrics.masking import Masking, key_size, masking_curve
 from legstat.metrics.references import ReferenceName
 from legstat.responses.base import Response
@@ -69,6 +72,20 @@ class Measure(Protocol):
         self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
     ) -> Measured:
         """The number for the map `saliency` of the picture `image`; `rng` is the same for every map of a picture."""
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """A measure of the method itself, which asks it for maps of other pictures.
+
+    Examples
+    --------
+    >>> isinstance(MaxSensitivity(), Explaining)
+    True
+    """
+
+    def by(self, explain: Callable[[FloatArray], MethodMap]) -> Measure:
+        """The same measure of the method that `explain` is: with the budget, and the draws, of the map at x0."""
 
 
 def told_apart(saliency: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -324,38 +341,87 @@ class RoadArea:
         return Measured(curve.area, curve.n_queries, curve=curve)
 
 
-MEASURES: dict[str, Callable[[], Measure]] = {
-    measure().name: measure
-    for measure in (
-        *(DeletionArea, InsertionArea, DifferenceOf, KeySizeShare, LogOddsRatio),
-        *(PatchCorrelation, Infidelity, RoadArea),
-    )
-}
-"""The measures that `compare` knows by name."""
-NEED_CLASSES = KeySizeShare
-"""What asks for the network's first choice, which plain functions lack."""
+@dataclass(frozen=True)
+class SuppressingArea:
+    """Area of the smallest box without which the class is gone; see `legstat.metrics.smallest_box`.
+
+    Parameters
+    ----------
+    baseline, suppression, thresholds : as there
+        What a box is replaced by, how much of the score must go, and how many boxes are tried.
+
+    Examples
+    --------
+    >>> SuppressingArea(suppression=0.95).name
+    'smallest_box'
+    """
+
+    baseline: ReferenceName = "blur"
+    suppression: float = 0.9
+    thresholds: int = 20
+    name: str = "smallest_box"
+    high_is_good: bool = False
+
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
+        """The area as a share of the map, censored at 1 where no box that was tried suppresses the class."""
+        found = smallest_box(
+            response,
+            image,
+            told_apart(saliency, rng),
+            baseline=self.baseline,
+            suppression=self.suppression,
+            thresholds=self.thresholds,
+        )
+        return Measured(found.area, found.n_queries, found.censored)
 
 
-def chosen_measures(where: str, given: Sequence[object], response: Response) -> tuple[Measure, ...]:
-    """The measures of names or measures, or an error about the argument `metrics`."""
-    chosen: list[Measure] = []
-    for one in given:
-        if isinstance(one, str):
-            if one not in MEASURES:
-                raise ValueError(invalid(where, "metrics", one, "one of " + ", ".join(map(repr, MEASURES))))
-            chosen.append(MEASURES[one]())
-        elif isinstance(one, Measure) and not isinstance(one, type):
-            chosen.append(one)
-        else:
-            valid = "names, or callables with `name` and `high_is_good`"
-            raise TypeError(invalid(where, "metrics", one, valid, "See legstat.comparison.measures.Measure."))
-    names = [measure.name for measure in chosen]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(invalid(where, "metrics", names, "one or more different metrics"))
-    for measure in chosen:
-        if isinstance(measure, NEED_CLASSES) and not response.has_classes:
-            raise ValueError(invalid(where, "metrics", measure.name, "left out for a function, which has no classes"))
-    return tuple(chosen)
+@dataclass(frozen=True)
+class MaxSensitivity:
+    """Largest relative change of a method's map as the picture moves; see `legstat.metrics.max_sensitivity`.
+
+    The method explains `draws` pictures more, each with its whole budget and the draws it had at x0, for the class that
+    was explained there. Against a map of zeros no change has a size: censored at 1, and nothing is asked.
+
+    Parameters
+    ----------
+    radius, draws : as there
+        How far pixels move, and how many pictures are tried.
+
+    Examples
+    --------
+    >>> MaxSensitivity(draws=3).name
+    'max_sensitivity'
+    """
+
+    radius: float = 0.02
+    draws: int = 10
+    name: str = "max_sensitivity"
+    high_is_good: bool = False
+    explain: Callable[[FloatArray], MethodMap] | None = field(default=None, repr=False, compare=False)
+
+    def by(self, explain: Callable[[FloatArray], MethodMap]) -> Self:
+        """The same measure of that method."""
+        return replace(self, explain=explain)
+
+    def __call__(
+        self, response: Response, image: FloatArray, saliency: FloatArray, rng: np.random.Generator
+    ) -> Measured:
+        """The change."""
+        if self.explain is None:
+            raise TypeError(invalid("MaxSensitivity", "explain", None, "a method", "See MaxSensitivity.by."))
+        if not saliency.any():
+            return Measured(1.0, 0, censored=True)
+        spent: list[int] = []
+
+        def explain(moved: FloatArray, ask: Callable[[FloatArray], MethodMap] = self.explain) -> FloatArray:
+            made = ask(moved)
+            spent.append(made.n_queries)
+            return made.saliency
+
+        found = max_sensitivity(explain, image, saliency=saliency, radius=self.radius, draws=self.draws, rng=rng)
+        return Measured(found, sum(spent))
 
 
 def primitive(measure: Measure) -> tuple[Measure, ...]:

@@ -14,8 +14,8 @@ from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON, FloatArray
+from legstat.comparison.by_name import MEASURES
 from legstat.comparison.figures import Figures
-from legstat.comparison.measures import MEASURES
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.statistics import mean_ranks, paired_differences, pseudo_values
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.comparison.carried import Carried
-from legstat.comparison.measures import DifferenceOf, Measure, Measured, primitive
+from legstat.comparison.measures import DifferenceOf, Explaining, Measure, Measured, primitive
 from legstat.comparison.method import Caching, Method, MethodMap, draws_of
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.pictures import Shown
@@ -87,19 +88,22 @@ class Work:
         key, store = self.keys.get((method.name, budget), ""), self.plan.store
         found = None if store is None else store.find(key)
         if found is None:
-            found = FinishedMap(self._made(response, image, method, budget))
+            found = FinishedMap(self._made(response, method, budget, image))
             if store is not None:
                 store.keep_map(key, {**about, "method_repr": repr(method)}, found.made)
         known = len(found.measured)
         for measure in self.plan.measures:
             for part in primitive(measure):
                 if repr(part) not in found.measured:
-                    found.measured[repr(part)] = self._measured(response, image, part, found.made.saliency)
+                    asking = (
+                        part.by(partial(self._made, response, method, budget)) if isinstance(part, Explaining) else part
+                    )
+                    found.measured[repr(part)] = self._measured(response, image, asking, found.made.saliency)
         if store is not None and len(found.measured) > known:
             store.keep_measured(key, about, found)
         return Finished(about, self.shown, found, self.plan.measures)
 
-    def _made(self, response: Response, image: FloatArray, method: Method, budget: int) -> MethodMap:
+    def _made(self, response: Response, method: Method, budget: int, image: FloatArray) -> MethodMap:
         # draws depend on the picture and on the method, not on which others are compared with it
         rng = np.random.default_rng([self.plan.seed, self.shown.number, int(value_sha256(draws_of(method))[0][:8], 16)])
         cache = self.plan.cache

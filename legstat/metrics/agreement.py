@@ -92,6 +92,7 @@ def max_sensitivity(
     explain: Callable[[FloatArray], AnyArray],
     image: AnyArray,
     *,
+    saliency: AnyArray | None = None,
     radius: float = 0.02,
     draws: int = 10,
     rng: object = 0,
@@ -108,6 +109,8 @@ def max_sensitivity(
         Picture (C, H, W) in [0, 1] to map.
     image : ndarray of shape (C, H, W)
         x0.
+    saliency : ndarray of shape (p1, p2), optional
+        s(x0), where it is there already.
     radius : float, default 0.02
         r in pixel values.
     draws : int, default 10
@@ -127,7 +130,7 @@ def max_sensitivity(
 
     Notes
     -----
-    Costs `draws` + 1 maps.
+    Costs `draws` maps, and that of x0 where it is not given.
 
     Examples
     --------
@@ -138,7 +141,7 @@ def max_sensitivity(
     check_count("max_sensitivity", "draws", draws)
     generator = check_rng("max_sensitivity", rng)
     picture = check_picture("max_sensitivity", image)
-    start = check_map("max_sensitivity", explain(picture))
+    start = check_map("max_sensitivity", explain(picture) if saliency is None else saliency)
     norm = float(np.linalg.norm(start))
     if norm == 0.0:
         raise ValueError(invalid("max_sensitivity", "explain", "a map of zeros at x0", "a map that is not zero"))

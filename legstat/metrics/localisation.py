@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from legstat._core.checks import check_choice, check_count, check_level, check_within
-from legstat._core.errors import invalid
+from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import AnyArray, BoolArray, FloatArray
 from legstat.metrics.masked import Answering, MaskedPicture, check_map
 from legstat.metrics.references import ReferenceName, reference_picture
@@ -237,7 +238,12 @@ def smallest_box(
     Raises
     ------
     ValueError
-        Anything that does not fit, before the first evaluation; a baseline that scores no less than x0.
+        Anything that does not fit, before the first evaluation.
+
+    Warns
+    -----
+    LegstatWarning
+        The baseline scores no less than x0, so that no box suppresses anything: `censored`.
 
     Notes
     -----
@@ -266,8 +272,13 @@ def smallest_box(
         mask[int(y0) : int(y1), int(x0) : int(x1)] = 0.0
     scores = subject.scores(reference, keep)
     if scores[-1] >= subject.f_x0:
-        got = f"f(baseline) = {scores[-1]:.4g}, f(x0) = {subject.f_x0:.4g}"
-        raise ValueError(invalid(where, "baseline", got, "a picture that scores less than x0"))
+        warnings.warn(
+            f"legstat.{where}: the baseline scores {scores[-1]:.4g}, x0 itself {subject.f_x0:.4g}: no box suppresses "
+            "the class. Take another baseline.",
+            LegstatWarning,
+            stacklevel=2,
+        )
+        return SuppressingBox(None, 1.0, True, subject.n_queries)
     left = (scores[:-1] - scores[-1]) / (subject.f_x0 - scores[-1])
     areas = 1.0 - keep[:-1].mean(axis=(1, 2))
     enough = np.flatnonzero(left <= 1.0 - wanted)

@@ -96,7 +96,7 @@ def test_told_apart_keeps_all_but_constant_maps():
 
 def test_every_metric_by_name(network):
     names = ["deletion", "insertion", "insertion_minus_deletion", "key_size", "log_odds_ratio", "patch_correlation"]
-    names += ["infidelity", "road"]
+    names += ["infidelity", "road", "smallest_box", "max_sensitivity"]
     found = run(network, methods=["centre", "random"], metrics=names)
     assert set(found.high_is_good) == set(names) == set(ls.Comparison([]).high_is_good)
     bound, _ = network.bind(IMAGES["digit 0"])
@@ -109,6 +109,8 @@ def test_every_metric_by_name(network):
             bound, IMAGES["digit 0"], centre, rng=rng[2]
         ).log_odds_ratios[1:].mean(),
         "patch_correlation": ls.metrics.patch_deletions(bound, IMAGES["digit 0"], centre).correlation,
+        "smallest_box": ls.metrics.smallest_box(bound, IMAGES["digit 0"], centre).area,
+        "max_sensitivity": 0.0,  # the centre is where it was
     }  # fmt: skip
     rows = [row for row in found.rows if (row["method"], row["picture"]) == ("centre", "digit 0")]
     assert {row["metric"]: row["value"] for row in rows}.items() >= expected.items()

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+from dataclasses import dataclass
 
 import joblib
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 import legstat as ls
 from legstat.comparison.carried import Carried
-from legstat.comparison.measures import DeletionArea, DifferenceOf, InsertionArea, Measured
+from legstat.comparison.measures import DeletionArea, DifferenceOf, InsertionArea, MaxSensitivity, Measured
 from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
 from legstat.comparison.methods.masks import Rise
 from legstat.comparison.methods.own import LegMap, LegTvMap
@@ -233,6 +234,45 @@ def test_totals_are_what_was_asked(network, images):
         np.random.default_rng(0),
     )  # fmt: skip
     assert alone.n_queries == 114
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A method whose map is the picture plus noise of its own, for as many evaluations as it may ask."""
+
+    name, least = "pixels", 0
+
+    def __call__(self, response, image, n_queries, rng):
+        return ls.MethodMap(image[0] * n_queries + rng.random(image[0].shape), n_queries)
+
+
+class Nothing(Pixels):
+    name = "nothing"
+
+    def __call__(self, response, image, n_queries, rng):
+        return ls.MethodMap(np.zeros_like(image[0]), n_queries)
+
+
+def test_sensitivity_is_that_of_the_method_with_its_budget_and_its_draws(network, images, tmp_path):
+    measure = MaxSensitivity(radius=0.01, draws=4)
+    found = ls.compare([Pixels()], network, images, n_queries=[7], metrics=[measure], store=tmp_path, progress=False)
+    for number, row in enumerate(found.rows):
+        image, made = images[row["picture"]], found.outcomes[number].saliency
+        noise = made - 7.0 * image[0]
+        expected = ls.metrics.max_sensitivity(
+            lambda x, noise=noise: 7.0 * x[0] + noise, image, radius=0.01, draws=4,
+            rng=np.random.default_rng([0, number]),
+        )  # fmt: skip
+        assert row["value"] == pytest.approx(expected, rel=1e-12)  # the noise is a difference here
+        assert 0.0 < row["value"] < 0.1
+        assert row["asked"] == 4 * 7
+    again = ls.compare([Pixels()], network, images, n_queries=[7], metrics=[measure], store=tmp_path, progress=False)
+    assert again.rows == found.rows
+    with pytest.warns(ls.LegstatWarning, match="constant"):
+        zeros = ls.compare([Nothing()], network, images, n_queries=[7], metrics=[measure], progress=False)
+    assert {(row["value"], row["censored"], row["asked"]) for row in zeros.rows} == {(1.0, True, 0)}
+    with pytest.raises(TypeError, match=r"MaxSensitivity\.by"):
+        measure(network, images["digit 0"], np.eye(8), np.random.default_rng(0))
 
 
 def test_measures_must_say_what_they_found(network, images):

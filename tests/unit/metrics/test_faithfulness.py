@@ -125,8 +125,10 @@ def test_the_smallest_box_that_suppresses():
     nowhere = ls.metrics.smallest_box(f, white, np.eye(8) * (np.arange(8) > 6), baseline="black", thresholds=3)
     assert nowhere.censored
     assert nowhere.area == 1.0
-    with pytest.raises(ValueError, match="baseline"):
-        ls.metrics.smallest_box(ls.simulate.linear(-gamma), white, gamma, baseline="black")
+    with pytest.warns(ls.LegstatWarning, match=r"baseline scores 0, x0 itself -.*another baseline"):
+        hopeless = ls.metrics.smallest_box(ls.simulate.linear(-gamma), white, gamma, baseline="black")
+    assert (hopeless.box, hopeless.area, hopeless.censored) == (None, 1.0, True)
+    assert hopeless.n_queries > 2  # paid for, and said
 
 
 def test_saliency_share():
