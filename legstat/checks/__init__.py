@@ -3,6 +3,8 @@
 Takes what `explain` leaves and a response; counts every evaluation of its own; knows no command and no report.
 """
 
+from legstat.checks.layers import WeightLayer
+from legstat.checks.randomise import randomize, weight_layers
 from legstat.checks.result import CheckResult
 
-__all__ = ["CheckResult"]
+__all__ = ["CheckResult", "WeightLayer", "randomize", "weight_layers"]

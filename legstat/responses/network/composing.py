@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from abc import abstractmethod
-from typing import Literal, Self
+from dataclasses import replace
+from typing import Any, Literal, Self
 
 from legstat._core.typing import JSON
 from legstat.perturbations.recipe import Recipe, Scorer
@@ -21,6 +24,30 @@ class ComposingResponse(NetworkResponse):
     @abstractmethod
     def _inside_scorer(self, recipe: Recipe) -> Scorer:
         """What scores pictures that are made where the network runs."""
+
+    @abstractmethod
+    def with_weights(self, network: Any) -> Self:
+        """The same question to a network of the same inputs and outputs: same target, score and preprocessing.
+
+        Parameters
+        ----------
+        network : str or Path, or torch.nn.Module
+            Another file for an ONNX response, another module for one of torch.
+
+        Returns
+        -------
+        Response
+            Settled if this one is; nothing that was measured at a picture stays.
+        """
+
+    def _before_x0(self) -> Self:
+        """A copy that asks the same and has seen no picture yet."""
+        other = copy.copy(self)
+        if self._score is not None:
+            other._choices, other._prior = replace(self._choices, target=self._score.target), self._decision
+        other._x0, other._company, other._tried, other.saturated = {}, None, {}, 0
+        other._local = threading.local()
+        return other
 
     @property
     def _place(self) -> Literal["outside", "inside"]:

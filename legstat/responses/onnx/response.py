@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +24,7 @@ from legstat.responses.network.outputs import Decision, Doubt, class_rows, joine
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.network.scores import probabilities
 from legstat.responses.network.target import Choices
+from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.perturbed_input import Prefix
 from legstat.responses.onnx.runner import Runner, is_out_of_memory
 from legstat.responses.onnx.session import CPU
@@ -72,6 +74,15 @@ class OnnxResponse(ComposingResponse):
     def _usual_batch_size(self, shape: Sequence[int | None]) -> int:
         on_cpu = self._runner.session.memory == "cpu"
         return usual_batch_size(shape) * (1 if on_cpu else _MORE_ON_A_DEVICE)
+
+    def with_weights(self, network: str | Path) -> Self:
+        """The same question to another file of the same inputs and outputs; see `ComposingResponse`."""
+        other, mine = self._before_x0(), self._runner
+        facts = read_model("OnnxResponse.with_weights", network)
+        other._runner = dataclasses.replace(mine, facts=facts)  # opens a session of its own
+        if self._asked["free_batch_axis"]:
+            other.free_batch_axis()
+        return other
 
     def free_batch_axis(self) -> None:
         """Free a fixed batch axis if that changes nothing, tried on three random pictures."""

@@ -62,8 +62,6 @@ class TorchResponse(ComposingResponse):
         compose: Compose,
         output: Callable[[object], torch.Tensor] | str | int | None,
     ) -> None:
-        import torch
-
         self._devices, self._settings = devices, settings
         self.compose = compose
         super().__init__(
@@ -76,10 +74,16 @@ class TorchResponse(ComposingResponse):
             input_dtype=np.dtype(np.float32),
         )
         self._output = output
+        self._keep(module)
+
+    def _keep(self, module: torch.nn.Module) -> None:
+        """The network, and what is known of it before it runs."""
+        import torch
+
         self._weight_dtype = weight_dtype(module) or torch.float32
-        self._replicas = Replicas(choices.where, module, devices, settings, output)
+        self._replicas = Replicas(self._choices.where, module, self._devices, self._settings, self._output)
         self._sha256 = module_sha256(module)
-        self._code = code_contents(module, output)
+        self._code = code_contents(module, self._output)
         self._hooks = n_hooks(module)
         self._checks: JSON = {}
         self._overwrites = True
@@ -154,6 +158,12 @@ class TorchResponse(ComposingResponse):
     def module(self) -> torch.nn.Module:
         """The network that runs on the first device: a copy of the user's in evaluation mode, not to be changed."""
         return self._replicas.module
+
+    def with_weights(self, network: torch.nn.Module) -> Self:
+        """The same question to another module of the same inputs and outputs; see `ComposingResponse`."""
+        other = self._before_x0()
+        other._keep(network)
+        return other
 
     def score_module(self) -> torch.nn.Module:
         """The score as a torch module: pictures (n, C, H, W) in [0, 1] to scores (n,), as `scores_with_history`.
