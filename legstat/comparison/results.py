@@ -150,6 +150,10 @@ class Comparison(Figures):
             ]
         return pd.DataFrame(rows)
 
+    def _repr_html_(self) -> str:
+        """The summary, for notebooks."""
+        return str(self.summary().to_html(index=False))
+
     def evaluations(self) -> pd.DataFrame:
         """What was asked of the black box in all, for each method and budget.
 

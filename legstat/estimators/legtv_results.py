@@ -158,6 +158,10 @@ class LEGTVResults(Results):
         """Summary in the manner of statsmodels, with ``as_text``, ``as_html`` and ``as_latex``."""
         return legtv_summary(self)
 
+    def _repr_html_(self) -> str:
+        """The summary, for notebooks."""
+        return str(self.summary().as_html())
+
     def __repr__(self) -> str:
         shape, certificate = "x".join(map(str, self.grid_shape)), self.certificate
         state = "optimal" if certificate.passed else "NOT certified"

@@ -153,6 +153,10 @@ class Explanation:
         """Both estimates in one summary, with ``as_text``, ``as_html`` and ``as_latex``."""
         return joint_summary(self.leg, self.tv)
 
+    def _repr_html_(self) -> str:
+        """The summary, for notebooks."""
+        return str(self.summary().as_html())
+
     def plot(self, *, path_points: int = 0) -> Figure:
         """Picture, LEG and LEG-TV side by side; with `path_points`, that many points of the path instead of one.
 
