@@ -79,20 +79,24 @@ def naive_pictures(
     quantise: bool = False,
     baseline: np.ndarray | None = None,
     at: float = 0.5,
+    smooth: bool = False,
 ) -> np.ndarray:
     """Phi(x0; z) pixel by pixel; z of shape (n, planes, p1, p2). With a baseline it is the blend, else additive."""
     n, planes, p1, p2 = z.shape
+    moved = z if baseline is None else np.clip(at + z, 0.0, 1.0)
     channels, height, width = image.shape
     pictures = np.empty((n, *image.shape))
     for k in range(n):
         for c in range(channels):
             for i in range(height):
                 for j in range(width):
-                    cell = z[k, c if planes > 1 else 0, i * p1 // height, j * p2 // width]
+                    numbers = moved[k, c if planes > 1 else 0]
+                    cell = numbers[i * p1 // height, j * p2 // width]
+                    if smooth:
+                        cell = between_centres(numbers, (i + 0.5) / height, (j + 0.5) / width)
                     x = image[c, i, j]
                     if baseline is not None:
-                        m = min(max(at + cell, 0.0), 1.0)
-                        pictures[k, c, i, j] = x * m + baseline[c, i, j] * (1.0 - m)
+                        pictures[k, c, i, j] = x * cell + baseline[c, i, j] * (1.0 - cell)
                         continue
                     value = x + (cell if channel is None or channel == c else 0.0)
                     if clip:
@@ -101,6 +105,13 @@ def naive_pictures(
                         value = int(value * 255.0) / 255.0  # int() truncates towards zero, as astype(int) does
                     pictures[k, c, i, j] = value
     return pictures
+
+
+def between_centres(numbers: np.ndarray, down: float, across: float) -> float:
+    """Bilinear interpolation of cells' numbers at a place given as shares of the picture's height and width."""
+    rows, columns = ((np.arange(n) + 0.5) / n for n in numbers.shape)
+    along = [np.interp(across, columns, row) for row in numbers]
+    return float(np.interp(down, rows, along))
 
 
 def naive_realised(

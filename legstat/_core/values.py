@@ -30,7 +30,10 @@ class Value(ABC):
 
     @abstractmethod
     def parameters(self) -> JSON:
-        """Constructor arguments, all but arrays as plain JSON values."""
+        """Constructor arguments, all but arrays as plain JSON values.
+
+        An argument that came later is left out where it has its default, so that what was saved before stays the same.
+        """
 
     def replace(self, **changes: Any) -> Self:
         """The same with some constructor arguments changed."""
@@ -64,7 +67,7 @@ class Value(ABC):
         if type(other) is not type(self):
             return NotImplemented
         mine, theirs = self.parameters(), other.parameters()
-        return all(np.array_equal(mine[name], theirs[name]) for name in mine)
+        return mine.keys() == theirs.keys() and all(np.array_equal(mine[name], theirs[name]) for name in mine)
 
     def __hash__(self) -> int:
         return hash((type(self), *((name, _hashable(value)) for name, value in self.parameters().items())))

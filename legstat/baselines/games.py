@@ -19,9 +19,9 @@ from legstat.baselines.result import BaselineResult
 from legstat.designs.design import Design
 from legstat.designs.grid import Grid
 from legstat.gradients.families import BlurredByRadius, Family, Masked
-from legstat.gradients.lifts import Lift
 from legstat.gradients.opening import GradientChoice
 from legstat.metrics.references import ReferenceName
+from legstat.perturbations.lifts import Lift
 from legstat.responses.base import Response
 
 Game = Literal["deletion", "preservation"]

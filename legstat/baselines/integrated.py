@@ -19,9 +19,9 @@ from legstat.baselines.ranking import ranked_saliency
 from legstat.baselines.result import BaselineResult
 from legstat.designs.design import Design
 from legstat.gradients.families import Masked
-from legstat.gradients.lifts import Lift
 from legstat.gradients.opening import GradientChoice
 from legstat.metrics.references import ReferenceName
+from legstat.perturbations.lifts import Lift
 from legstat.responses.base import Response
 
 NOISE = 0.2 * 0.2254

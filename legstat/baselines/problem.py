@@ -17,9 +17,9 @@ from legstat.designs.multiscale import MultiscaleBlocks
 from legstat.gradients.estimated import Earlier, check_directions
 from legstat.gradients.families import Family, Masked
 from legstat.gradients.gradient import Asked
-from legstat.gradients.lifts import Lift, check_mask_shape
 from legstat.gradients.opening import GradientChoice, check_gradient, open_gradients
 from legstat.metrics.references import ReferenceName, reference_picture
+from legstat.perturbations.lifts import Lift, check_mask_shape
 from legstat.responses.base import Response
 from legstat.responses.function import as_response
 from legstat.sampling.defaults import default_grid

@@ -15,7 +15,7 @@ from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
 from legstat._core.values import read_only
 from legstat.gradients.gradient import GradientName
-from legstat.gradients.lifts import Lift
+from legstat.perturbations.lifts import Lift
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

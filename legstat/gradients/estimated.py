@@ -60,7 +60,7 @@ class EstimatedGradients:
     --------
     >>> import legstat as ls
     >>> from legstat.gradients.families import Masked
-    >>> from legstat.gradients.lifts import Lift
+    >>> from legstat.perturbations.lifts import Lift
     >>> f, image = ls.as_response(ls.simulate.linear(np.array([[1.0, -2.0]]))), np.ones((1, 2, 2))
     >>> design = ls.IsotropicGaussian((1, 2), 0.1)
     >>> source = EstimatedGradients(Asked("mask", f, image), design, 400, np.random.default_rng(0))

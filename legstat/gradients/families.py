@@ -9,7 +9,7 @@ import scipy
 
 from legstat._core.typing import FloatArray, IntArray
 from legstat.designs.grid import Grid
-from legstat.gradients.lifts import Lift
+from legstat.perturbations.lifts import Lift
 
 
 class Family(Protocol):

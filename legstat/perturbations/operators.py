@@ -2,9 +2,9 @@
 
 An operator Phi(x0; z) turns a picture and cell perturbations into perturbed pictures. Clipping, to the valid range of
 pixels or of mask levels, changes z on the way: the estimand is then defined on the *realised* z, the mean over each
-cell of what really happened. For both operators below the realised z of a cell is a non-decreasing, piecewise linear
-function of that cell's z alone, which `CellMap` holds exactly; its covariance follows in closed form (see
-`legstat.perturbations.clipped_law`).
+cell of what really happened; under a smooth lift what happened at the cell's centre. For both operators below the
+realised z of a cell is a non-decreasing, piecewise linear function of that cell's z alone, which `CellMap` holds
+exactly; its covariance follows in closed form (see `legstat.perturbations.clipped_law`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import scipy
 
-from legstat._core.checks import check_level
+from legstat._core.checks import check_choice, check_level
 from legstat._core.conventions import Conventions, clash
 from legstat._core.errors import invalid
 from legstat._core.pictures import rounded
@@ -26,6 +26,7 @@ from legstat.perturbations.cell_map import CellMap, clipped_sum, joined, pixels_
 from legstat.perturbations.recipe import Composer, Recipe
 
 Baseline = Literal["blur", "mean", "black", "noise"]
+LiftName = Literal["cells", "smooth"]
 
 
 class Perturbation(Value):
@@ -73,11 +74,14 @@ class Additive(Perturbation):
     quantise : bool, default False
         Truncate perturbed pictures towards zero to whole grey levels of 0..255, as the authors' code does; the
         realised z ignores it, as theirs does.
+    lift : {"cells", "smooth"}, default "cells"
+        As for `Blend`; "smooth" with ``clip=False`` alone, since what pixels lose to clipping then belongs to several
+        cells.
 
     Raises
     ------
     ValueError
-        If both are asked for: no convention has them together.
+        If clipping and truncation are asked for, which no convention has together, or clipping and a smooth lift.
 
     Examples
     --------
@@ -87,15 +91,23 @@ class Additive(Perturbation):
 
     clip: bool
     quantise: bool
+    lift: LiftName
 
-    def __init__(self, clip: bool = True, *, quantise: bool = False) -> None:
+    def __init__(self, clip: bool = True, *, quantise: bool = False, lift: LiftName = "cells") -> None:
         if clip and quantise:
             raise ValueError(
                 invalid(
                     "Additive", "quantise", quantise, "False with clip=True", "Use Additive(clip=False, quantise=True)."
                 )
             )
-        self._keep(clip=bool(clip), quantise=bool(quantise))
+        lift = _checked_lift("Additive", lift)
+        if clip and lift != "cells":
+            valid, remedy = (
+                '"cells" with clip=True',
+                "Use Additive(clip=False, lift='smooth'), or Blend(lift='smooth').",
+            )
+            raise ValueError(invalid("Additive", "lift", lift, valid, remedy))
+        self._keep(clip=bool(clip), quantise=bool(quantise), lift=lift)
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
         """Any picture of at least a pixel a cell will do."""
@@ -104,7 +116,13 @@ class Additive(Perturbation):
     def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
         """x0 + lift(z)."""
         ends = (np.zeros(len(image), dtype=dtype), np.ones(len(image), dtype=dtype))
-        return Recipe(grid, rounded(image, dtype), limits=ends if self.clip else None, quantise=self.quantise)
+        return Recipe(
+            grid,
+            rounded(image, dtype),
+            limits=ends if self.clip else None,
+            quantise=self.quantise,
+            smooth=self.lift == "smooth",
+        )
 
     def cell_map(self, image: FloatArray, grid: Grid, channels: str, channel: int) -> CellMap | None:
         """Mean over the cell's pixels of clip(x + z, 0, 1) - x: knots at -x and 1 - x of every pixel."""
@@ -121,7 +139,7 @@ class Additive(Perturbation):
 
     def parameters(self) -> JSON:
         """Constructor arguments."""
-        return {"clip": self.clip, "quantise": self.quantise}
+        return {"clip": self.clip, "quantise": self.quantise, **_lift_unless_cells(self.lift)}
 
 
 class Blend(Perturbation):
@@ -141,11 +159,17 @@ class Blend(Perturbation):
     blur_sigma : float, optional
         Standard deviation of the blur in pixels; 10 for a short side of 224 (the papers' value), in proportion else,
         but at least 2: less leaves a tiny picture as it is.
+    lift : {"cells", "smooth"}, default "cells"
+        "cells": every pixel of a cell has the cell's level. "smooth": levels are interpolated bilinearly between the
+        cells' centres, flat beyond the outermost, so that masks have no edges along the grid. A cell's number is then
+        its level at its centre, which is what the realised z holds and the estimand refers to: clip(at + z, 0, 1) - at
+        with either lift.
 
     Raises
     ------
     ValueError
-        If `at` is not inside (0, 1), the baseline is unknown, or its shape or values do not fit the picture.
+        If `at` is not inside (0, 1), baseline or lift are unknown, or a baseline's shape or values do not fit the
+        picture.
 
     Notes
     -----
@@ -162,9 +186,15 @@ class Blend(Perturbation):
     baseline: Baseline | FloatArray
     at: float
     blur_sigma: float | None
+    lift: LiftName
 
     def __init__(
-        self, baseline: Baseline | FloatArray = "blur", at: float = 0.5, *, blur_sigma: float | None = None
+        self,
+        baseline: Baseline | FloatArray = "blur",
+        at: float = 0.5,
+        *,
+        blur_sigma: float | None = None,
+        lift: LiftName = "cells",
     ) -> None:
         if isinstance(baseline, str) and baseline not in get_args(Baseline):
             valid = "one of " + ", ".join(map(repr, get_args(Baseline))) + " or an array of the picture's shape"
@@ -173,7 +203,7 @@ class Blend(Perturbation):
         if blur_sigma is not None and not (np.isfinite(blur_sigma) and blur_sigma > 0):
             raise ValueError(invalid("Blend", "blur_sigma", blur_sigma, "a finite number > 0, in pixels"))
         own = baseline if isinstance(baseline, str) else np.array(baseline, dtype=np.float64)
-        self._keep(baseline=own, at=float(at), blur_sigma=blur_sigma)
+        self._keep(baseline=own, at=float(at), blur_sigma=blur_sigma, lift=_checked_lift("Blend", lift))
 
     def check(self, image: FloatArray, grid: Grid, channels: str) -> None:
         """Channels must be shared and a given baseline must have the picture's shape and range."""
@@ -192,7 +222,8 @@ class Blend(Perturbation):
     def recipe(self, image: FloatArray, grid: Grid, dtype: np.dtype[Any]) -> Recipe:
         """baseline + m (x0 - baseline): the contrast is what the mask level acts on."""
         baseline = self.baseline_picture(image)
-        return Recipe(grid, rounded(baseline, dtype), gain=rounded(image - baseline, dtype), at=self.at)
+        contrast = rounded(image - baseline, dtype)
+        return Recipe(grid, rounded(baseline, dtype), gain=contrast, at=self.at, smooth=self.lift == "smooth")
 
     @np.errstate(under="ignore")
     def baseline_picture(self, image: FloatArray) -> FloatArray:
@@ -218,7 +249,17 @@ class Blend(Perturbation):
 
     def parameters(self) -> JSON:
         """Constructor arguments."""
-        return {"baseline": self.baseline, "at": self.at, "blur_sigma": self.blur_sigma}
+        own = {"baseline": self.baseline, "at": self.at, "blur_sigma": self.blur_sigma}
+        return {**own, **_lift_unless_cells(self.lift)}
+
+
+def _checked_lift(where: str, lift: object) -> LiftName:
+    return check_choice(where, "lift", lift, get_args(LiftName))
+
+
+def _lift_unless_cells(lift: LiftName) -> JSON:
+    # operators were saved without it before there was a choice
+    return {} if lift == "cells" else {"lift": lift}
 
 
 PERTURBATIONS: dict[str, type[Perturbation]] = {"Additive": Additive, "Blend": Blend}

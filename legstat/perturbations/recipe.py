@@ -15,6 +15,7 @@ import numpy as np
 
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.grid import Grid
+from legstat.perturbations.lifts import Between
 
 Scorer = Callable[[FloatArray, int | None], FloatArray]
 """Scores (n,) of the pictures that z of shape (n, planes, p1, p2) makes, by `Composer`'s rules for `channel`."""
@@ -48,8 +49,8 @@ class Recipe:
               v = z \text{ or } \mathrm{clip}(\text{at} + z, 0, 1)
 
     with the clip to limits, the truncation q to whole grey levels and the affine map only where there are any. The
-    lift repeats a cell's number over its pixels. As a perturbation states it, a recipe makes pictures in [0, 1]; `then`
-    makes of it the recipe of a network's input.
+    lift repeats a cell's number over its pixels, or interpolates between the cells' centres. As a perturbation states
+    it, a recipe makes pictures in [0, 1]; `then` makes of it the recipe of a network's input.
 
     Parameters
     ----------
@@ -71,6 +72,9 @@ class Recipe:
         The channels of base, gain, ... are in the reverse order of z's planes.
     affine : tuple of ndarray, optional
         a and b of each channel, shapes (C,).
+    smooth : bool
+        The lift is bilinear, flat beyond the outermost centres: first across, then down, each as
+        ``first + share (second - first)`` (`Between`) in base's dtype.
 
     Examples
     --------
@@ -88,6 +92,7 @@ class Recipe:
     weight: AnyArray | None = None
     reverse: bool = False
     affine: tuple[AnyArray, AnyArray] | None = None
+    smooth: bool = False
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -160,6 +165,12 @@ class Recipe:
             v = v[:, ::-1]
         return v if self.weight is None else v * self.weight[:, None, None]
 
+    @property
+    def between(self) -> tuple[Between, Between]:
+        """Where each row, and each column, of pixels lies between cells: what a smooth lift is made of."""
+        down, across = (Between.of(n, pixels) for n, pixels in zip(self.grid.shape, self.base.shape[-2:], strict=True))
+        return down, across
+
     def composer(self, *, room: Room | None = None) -> Composer:
         """What makes the pictures with numpy, in arrays of their own, or in that room."""
         return Composer(self, room)
@@ -207,8 +218,10 @@ class Composer:
         self._shape = recipe.base.shape
         tiling = recipe.grid.tiling(*self._shape[-2:])
         self._down, self._across = tiling.repeats
+        self._between = recipe.between if recipe.smooth else None
         # rows of a cell side by side: where all have as many, broadcasting takes a cell's number down them
-        cells = (recipe.grid.shape[0], tiling.size[0]) if tiling.even else (1, self._shape[1])
+        repeated = tiling.even and not recipe.smooth
+        cells = (recipe.grid.shape[0], tiling.size[0]) if repeated else (1, self._shape[1])
         self._split = (self._shape[0], *cells, self._shape[2])
         self._flat = (self._shape[0], -1)
         self._base = recipe.base.reshape(self._flat)
@@ -219,8 +232,7 @@ class Composer:
     @np.errstate(under="ignore")
     def __call__(self, z: FloatArray, channel: int | None = None) -> AnyArray:
         """Pictures (n, C, H, W) for z of shape (n, planes, p1, p2); `channel` as for `Recipe.cells`."""
-        rows = np.repeat(self._recipe.cells(z, channel), self._across, axis=-1)
-        rows = rows[:, :, :, None] if isinstance(self._down, int) else np.repeat(rows, self._down, axis=-2)[:, :, None]
+        rows = self._lifted(self._recipe.cells(z, channel))
         room = Room() if self._room is None else self._room
         pictures = room.take(len(z), self._shape, self._recipe.dtype)
         # one picture after the other, so that each pass finds the last one's result in the cache
@@ -228,6 +240,14 @@ class Composer:
             picture.reshape(self._split)[:] = row
             self._finish(picture.reshape(self._flat))
         return pictures
+
+    def _lifted(self, cells: AnyArray) -> AnyArray:
+        """Numbers of cells ready to be broadcast over pixels that are split into the rows of cells, or not at all."""
+        if self._between is not None:
+            down, across = self._between
+            return _interpolated(_interpolated(cells, across, -1), down, -2)[:, :, None]
+        rows = np.repeat(cells, self._across, axis=-1)
+        return rows[:, :, :, None] if isinstance(self._down, int) else np.repeat(rows, self._down, axis=-2)[:, :, None]
 
     def _finish(self, picture: AnyArray) -> None:
         """From lifted numbers to a picture, in place: whole rows of memory, which numpy adds fastest."""
@@ -243,6 +263,15 @@ class Composer:
         if self._affine is not None:
             picture *= self._affine[0]
             picture += self._affine[1]
+
+
+def _interpolated(numbers: AnyArray, between: Between, axis: int) -> AnyArray:
+    """Along one of the last two axes from cells to pixels, in the numbers' type."""
+    first, second = numbers.take(between.first, axis=axis), numbers.take(between.second, axis=axis)
+    second -= first
+    second *= between.share.astype(numbers.dtype).reshape(-1, *(1,) * (-1 - axis))
+    second += first
+    return second
 
 
 def _as_axis0(numbers: AnyArray, array: AnyArray) -> AnyArray:

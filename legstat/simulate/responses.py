@@ -129,6 +129,8 @@ class SimulatedResponse:
 def linear(gamma: FloatArray, *, offset: float = 0.0) -> SimulatedResponse:
     """f(x) = offset + <gamma, cell means>: gamma is the LEG for every design and perturbation of shared channels.
 
+    (With ``lift="smooth"`` it is not: a level then spreads over the means of several cells.)
+
     Parameters
     ----------
     gamma : ndarray of shape (p1, p2)

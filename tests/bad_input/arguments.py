@@ -219,6 +219,10 @@ LAWS = [
         ("`power`", "singular", "Raise the floor"),
     ),
     Row("signs on many cells", lambda w: ls.SpectralBinary(grid=(99, 99)), V, ("`grid`", "4096", "MultiscaleBlocks")),
+    Row("unknown lift", lambda w: ls.Blend(lift="bilinear"), V, ("`lift`", "'cells', 'smooth'")),
+    Row(
+        "clipped and smooth", lambda w: ls.Additive(lift="smooth"), V, ("`lift`", "clip=False", "Blend(lift='smooth')")
+    ),
     Row("clipped and truncated", lambda w: ls.Additive(clip=True, quantise=True), V, ("`quantise`", "clip=False")),
     Row("unknown baseline", lambda w: ls.Blend("white"), V, ("`baseline`", "'black'")),
     Row("mask level 1", lambda w: ls.Blend("black", at=1.0), V, ("`at`", "strictly between 0 and 1")),

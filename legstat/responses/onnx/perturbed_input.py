@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.designs.tiling import Tiling
+from legstat.perturbations.lifts import Between
 from legstat.perturbations.recipe import Recipe
 from legstat.responses.onnx.edits import drop_initialised_inputs
 
@@ -50,6 +51,8 @@ class Prefix:
         Type of the recipe's arithmetic.
     written : str
         Type of the network's input.
+    smooth : bool
+        The recipe's.
     """
 
     shape: tuple[int, int, int]
@@ -61,6 +64,7 @@ class Prefix:
     layout: str
     dtype: str
     written: str
+    smooth: bool
 
     @classmethod
     def of(cls, recipe: Recipe, layout: str, written: np.dtype[np.generic]) -> Self:
@@ -76,17 +80,22 @@ class Prefix:
             layout=layout,
             dtype=str(recipe.dtype),
             written=str(written),
+            smooth=recipe.smooth,
         )
 
     @property
     def _rows(self) -> tuple[int, int, int, int]:
         """(C, p1, h, W): the rows of a cell on an axis of their own, along which its number is repeated.
 
-        (C, 1, H, W) where cells differ in size: their numbers are then lifted to all pixels.
+        (C, 1, H, W) where cells differ in size, or the lift is smooth: their numbers are then lifted to all pixels.
         """
         count, height, width = self.shape
-        tiling = self.tiling
-        return (count, self.cells[0], tiling.size[0], width) if tiling.even else (count, 1, height, width)
+        return (count, self.cells[0], self.tiling.size[0], width) if self.repeats else (count, 1, height, width)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether each cell's number is repeated equally often."""
+        return self.tiling.even and not self.smooth
 
     @property
     def tiling(self) -> Tiling:
@@ -132,6 +141,16 @@ class _Chain:
 
     def reshape(self, *shape: int) -> None:
         self.add("Reshape", self.constant(shape, "int64"))
+
+    def interpolate(self, between: Between, axis: int) -> None:
+        """From cells to pixels along one axis of (n, C, ., ., 1)."""
+        cells = self._last
+        self.add("Gather", self.constant(between.first, "int64"), axis=axis)
+        first, self._last = self._last, cells
+        self.add("Gather", self.constant(between.second, "int64"), axis=axis)
+        self.add("Sub", first)
+        self.add("Mul", self.constant(between.share.reshape(-1, *(1,) * (4 - axis))))
+        self.add("Add", first)
 
     def clip_channels(self, limits: Numbers, opset: int) -> None:
         """Clip each channel of (n, C, H, W) to limits of its own; before opset 8 no operator broadcasts them."""
@@ -194,9 +213,13 @@ def prepend(where: str, model: onnx.ModelProto, picture: str, prefix: Prefix, op
     count, height, width = prefix.shape
     (p1, p2), tiling = prefix.cells, prefix.tiling
     chain = _Chain(graph, prefix.dtype)
-    if tiling.even:
+    if prefix.repeats:
         chain.add("Tile", chain.constant([1, 1, 1, 1, tiling.size[1]], "int64"))
         chain.reshape(-1, count, p1, 1, width)
+    elif prefix.smooth:
+        for axis, n, pixels in ((3, p2, width), (2, p1, height)):
+            chain.interpolate(Between.of(n, pixels), axis)
+        chain.reshape(-1, count, 1, height, width)
     else:
         chain.add("Gather", chain.constant(tiling.column_of, "int64"), axis=3)
         chain.add("Gather", chain.constant(tiling.row_of, "int64"), axis=2)

@@ -47,8 +47,18 @@ class DeviceComposer:
         self._width = tiling.size[1]
         # where cells differ in size, the cell of each row and column of pixels
         self._places = None if tiling.even else tuple(to_device(a, device) for a in (tiling.row_of, tiling.column_of))
+        self._between = None
+        if recipe.smooth:
+            self._between = tuple(
+                (
+                    to_device(b.first, device),
+                    to_device(b.second, device),
+                    to_device(b.share.astype(recipe.dtype), device),
+                )
+                for b in recipe.between
+            )
         self._split = (channels, recipe.grid.shape[0], tiling.size[0], width)
-        if self._places is not None:
+        if recipe.smooth or self._places is not None:
             self._split = (channels, 1, height, width)
         self._base = self._kept(recipe.base)
         self._gain = None if recipe.gain is None else self._kept(recipe.gain)
@@ -95,12 +105,15 @@ class DeviceComposer:
         pictures = pictures[:n]
         split = pictures.view(n, *self._split)
         placed = to_device(np.ascontiguousarray(cells), self._device)
-        if self._places is None:
+        if self._between is not None:
+            down, across = self._between
+            rows = _interpolated(_interpolated(placed, across, -1), down, -2)[:, :, None]
+        elif self._places is None:
             # along a row of pixels each cell's number is repeated; down its rows broadcasting does it
             rows = placed.repeat_interleave(self._width, dim=-1)[:, :, :, None, :]
         else:
-            down, across = self._places
-            rows = placed.index_select(-1, across).index_select(-2, down)[:, :, None]
+            row_of, column_of = self._places
+            rows = placed.index_select(-1, column_of).index_select(-2, row_of)[:, :, None]
         if self._gain is None:
             torch.add(rows, self._base, out=split)
         else:
@@ -114,3 +127,11 @@ class DeviceComposer:
             pictures.mul_(self._affine[0]).add_(self._affine[1])
         made = pictures.permute(0, 2, 3, 1).contiguous() if self._nhwc else pictures
         return made.to(self._dtype)
+
+
+def _interpolated(
+    numbers: torch.Tensor, between: tuple[torch.Tensor, torch.Tensor, torch.Tensor], dim: int
+) -> torch.Tensor:
+    """Along one of the last two axes from cells to pixels."""
+    first, second = (numbers.index_select(dim, of) for of in between[:2])
+    return second.sub_(first).mul_(between[2] if dim == -1 else between[2][:, None]).add_(first)

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 import legstat as ls
 from legstat._core.conventions import MomentKind
 from legstat.data import digits_model_path, load_digit
-from legstat.gradients.lifts import Lift
 from legstat.perturbations.cell_map import CellMap
 from legstat.perturbations.clipped_law import ClippedLaw
+from legstat.perturbations.lifts import Lift
 from legstat.perturbations.recipe import Recipe
 from legstat.report.plots import plot_map, save_figure
 from legstat.report.saliency import plot_saliency

@@ -9,7 +9,7 @@ import legstat as ls
 from legstat.gradients.estimated import EstimatedGradients
 from legstat.gradients.families import Masked, Shifted
 from legstat.gradients.gradient import Asked
-from legstat.gradients.lifts import Lift
+from legstat.perturbations.lifts import Lift
 
 SHAPE = (4, 4)
 SLOPES = np.random.default_rng(5).standard_normal(SHAPE)

@@ -8,7 +8,7 @@ import pytest
 import legstat as ls
 from legstat.gradients.families import BlurredByRadius, Masked, Shifted
 from legstat.gradients.gradient import Asked
-from legstat.gradients.lifts import Lift
+from legstat.perturbations.lifts import Lift
 
 torch = pytest.importorskip("torch", reason="exact gradients are torch's")
 from legstat.gradients.exact import ExactGradients  # noqa: E402 - it needs torch

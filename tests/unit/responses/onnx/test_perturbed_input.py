@@ -36,9 +36,11 @@ OPERATORS: dict[str, Perturbation] = {
     "free": ls.Additive(clip=False),
     "quantised": ls.Additive(clip=False, quantise=True),
     "blend": ls.Blend("mean", at=0.4),
+    "smooth blend": ls.Blend("mean", at=0.4, lift="smooth"),
+    "smooth": ls.Additive(clip=False, lift="smooth"),
 }
 WAYS = [(name, "shared") for name in OPERATORS] + [
-    (name, way) for name in ("clipped", "quantised") for way in ("joint", "separate")
+    (name, way) for name in ("clipped", "quantised", "smooth") for way in ("joint", "separate")
 ]
 
 
@@ -52,11 +54,14 @@ def truth(
     operator: Perturbation, image: np.ndarray, z: np.ndarray, channel: int | None, rule: Preprocessing, whole: bool
 ) -> np.ndarray:
     """The network's input by loops and the docstrings' formulas, in float64, in the network's layout."""
+    assert isinstance(operator, ls.Additive | ls.Blend)
+    smooth = operator.lift == "smooth"
     if isinstance(operator, ls.Blend):
-        pictures = naive_pictures(image, z, baseline=operator.baseline_picture(image), at=operator.at)
+        baseline = operator.baseline_picture(image)
+        pictures = naive_pictures(image, z, baseline=baseline, at=operator.at, smooth=smooth)
     else:
-        assert isinstance(operator, ls.Additive)
-        pictures = naive_pictures(image, z, channel=channel, clip=operator.clip, quantise=operator.quantise)
+        rules = {"clip": operator.clip, "quantise": operator.quantise, "smooth": smooth}
+        pictures = naive_pictures(image, z, channel=channel, **rules)
     if rule.channel_order == "BGR" and len(image) == 3:
         pictures = pictures[:, ::-1]
     mean, std = (np.broadcast_to(v, len(image))[:, None, None] for v in (rule.mean, rule.std))

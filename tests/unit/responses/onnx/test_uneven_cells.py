@@ -19,6 +19,7 @@ OPERATORS: list[Perturbation] = [
     ls.Additive(),
     ls.Additive(clip=False, quantise=True),
     ls.Blend("mean", at=0.4),
+    ls.Blend("mean", at=0.4, lift="smooth"),
 ]
 IMAGE = np.random.default_rng(0).random((3, 13, 11))
 

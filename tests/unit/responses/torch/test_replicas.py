@@ -79,6 +79,8 @@ RECIPES = {
     "unclipped": (ls.Additive(clip=False), "joint"),
     "quantised": (ls.Additive(clip=False, quantise=True), "separate"),
     "blend": (ls.Blend("mean", at=0.7), "shared"),
+    "smooth": (ls.Blend("mean", at=0.7, lift="smooth"), "shared"),
+    "smooth, unclipped": (ls.Additive(clip=False, lift="smooth"), "joint"),
 }
 
 

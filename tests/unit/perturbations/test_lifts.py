@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from legstat.gradients.lifts import Lift, check_mask_shape
+from legstat.perturbations.lifts import Lift, check_mask_shape
 
 LIFTS = {
     "bilinear": Lift.bilinear((5, 4), (16, 12)),

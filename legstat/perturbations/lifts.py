@@ -7,8 +7,39 @@ from dataclasses import dataclass
 import numpy as np
 
 from legstat._core.errors import invalid
-from legstat._core.typing import FloatArray
+from legstat._core.typing import FloatArray, IntArray
 from legstat.designs.grid import Grid
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """Linear interpolation along one axis: where each pixel lies between the centres of two cells.
+
+    Attributes
+    ----------
+    first, second : ndarray of shape (pixels,)
+        The two cells.
+    share : ndarray of shape (pixels,)
+        How far on the way from the first to the second, in [0, 1].
+
+    Examples
+    --------
+    >>> between = Between.of(2, 4)
+    >>> between.first, between.second, between.share
+    (array([0, 0, 0, 0]), array([1, 1, 1, 1]), array([0.  , 0.25, 0.75, 1.  ]))
+    """
+
+    first: IntArray
+    second: IntArray
+    share: FloatArray
+
+    @classmethod
+    def of(cls, n: int, pixels: int, *, corners: bool = False) -> Between:
+        """For n cells and so many pixels; `corners` as for `Lift.bilinear`."""
+        at = np.arange(pixels) * ((n - 1) / max(pixels - 1, 1)) if corners else (np.arange(pixels) + 0.5) * n / pixels
+        at = np.clip(at if corners else at - 0.5, 0.0, n - 1.0)
+        first = np.minimum(np.floor(at).astype(np.int64), max(n - 2, 0))
+        return cls(first, np.minimum(first + 1, n - 1), at - first)
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,12 +120,10 @@ def check_mask_shape(where: str, shape: tuple[int, int], size: tuple[int, int]) 
 
 
 def _bilinear(n: int, pixels: int, corners: bool) -> FloatArray:
-    at = np.arange(pixels) * ((n - 1) / max(pixels - 1, 1)) if corners else (np.arange(pixels) + 0.5) * n / pixels - 0.5
-    at = np.clip(at, 0.0, n - 1.0)
-    low = np.minimum(np.floor(at).astype(np.int64), max(n - 2, 0))
+    between = Between.of(n, pixels, corners=corners)
     weights = np.zeros((pixels, n))
-    weights[np.arange(pixels), low] = 1.0 - (at - low)
-    weights[np.arange(pixels), np.minimum(low + 1, n - 1)] += at - low
+    weights[np.arange(pixels), between.first] = 1.0 - between.share
+    weights[np.arange(pixels), between.second] += between.share
     return weights
 
 
