@@ -6,7 +6,7 @@ import pytest
 import legstat as ls
 from legstat.comparison.methods.controls import RandomMap
 
-IMAGE = np.full((1, 4, 4), 0.5)
+IMAGE = np.linspace(0.2, 0.8, 16).reshape(1, 4, 4)
 
 
 @pytest.fixture(scope="module")
