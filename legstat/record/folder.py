@@ -21,7 +21,7 @@ from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
 from legstat.record.numbers import path_arrays
 from legstat.record.writing import write_record
-from legstat.report.page import save_page
+from legstat.report.pages.explanation import ExplainedPicture, save_page
 from legstat.report.summary import joint_summary
 from legstat.samples.sample import QuerySample
 
@@ -147,7 +147,6 @@ def save_run(
         save_arrays(new / "path.npz", "LEGTVPath", {"choice": record["estimators"]["choice"]}, path_arrays(path))
         write_text(new / "summary.txt", summary.as_text() + "\n")
         write_record(record | {"files": _digests(new, NUMBERS)}, new / "record.json")
-    panel = home / "explanation.png"
     with _faults_are_warnings("the figures"):
         from legstat.report import plots  # here: matplotlib is slow to load, and refuses some settings of its own
 
@@ -156,9 +155,11 @@ def save_run(
         with _faults_are_warnings("legtv.png"):
             plots.save_overlay(tv, home / "legtv.png")
         with _faults_are_warnings("explanation.png"):
-            plots.save_figure(plots.plot_explanation(leg, tv, path, path_points=path_points), panel)
+            plots.save_figure(plots.plot_explanation(leg, tv, path, path_points=path_points), home / "explanation.png")
     with _faults_are_warnings("summary.html"):
-        save_page(summary, panel if panel.exists() else None, home / "summary.html")
+        name = record["inputs"]["picture"]["file"] or "the picture"
+        picture = ExplainedPicture(name, leg, tv, path, path_arrays(path).get("heldout_r2"))
+        save_page(home / "summary.html", picture, record, summary, digests=_digests(home, NUMBERS))
     drawn = [name for name in (*NUMBERS, *FIGURES) if (home / name).exists()]
     write_record(record | {"files": _digests(home, drawn)}, home / "record.json")
     return [home / name for name in (*drawn, "record.json")]

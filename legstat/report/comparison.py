@@ -19,7 +19,8 @@ from legstat._core.checks import check_choice, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
 from legstat.designs.grid import Grid
-from legstat.report.plots import PLAIN, SIGNED, UNSIGNED, grey_levels, own_settings, shaded
+from legstat.report.colours import grey_levels
+from legstat.report.plots import PLAIN, SIGNED, UNSIGNED, own_settings, shaded
 from legstat.report.summary import printable
 
 if TYPE_CHECKING:

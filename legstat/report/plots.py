@@ -20,6 +20,7 @@ from PIL import Image
 from legstat._core.errors import invalid
 from legstat._core.files import replacing
 from legstat._core.typing import FloatArray
+from legstat.report.colours import grey_levels, map_unit, score_unit
 from legstat.report.shown import Shown, ShownAtL, ShownPath
 from legstat.report.summary import printable
 
@@ -35,7 +36,6 @@ PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
 _WIDER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC",
                 "Arial Unicode MS")  # fmt: skip
 """Fonts for labels that matplotlib's own font lacks the characters of, where one is installed."""
-_UNITS = {"probability": "probability", "difference": "probability", "logit": "logit", "log_odds": "log-odds"}
 
 
 @np.errstate(under="ignore")
@@ -219,12 +219,6 @@ def _values(results: Shown) -> FloatArray:
     return results.saliency if results.image is None else results.heatmap
 
 
-def grey_levels(image: FloatArray) -> FloatArray:
-    """Luma of a picture (ITU-R 601), or the mean of other channels than RGB."""
-    luma = np.tensordot([0.299, 0.587, 0.114], image, axes=1) if len(image) == 3 else image.mean(axis=0)
-    return np.asarray(luma, dtype=np.float64)
-
-
 def _colours(signed: bool, cmap: str | Colormap | None) -> Colormap:
     if isinstance(cmap, Colormap):
         return cmap
@@ -257,10 +251,9 @@ def _picture_title(results: Shown) -> str:
 
 
 def _score(results: Shown) -> str:
-    score = str(results.moments.source.get("response", {}).get("score", "custom"))
-    return _UNITS.get(score, "score")
+    return score_unit(str(results.moments.source.get("response", {}).get("score", "custom")))
 
 
 def _units(results: Shown) -> str:
-    per = "mask level" if str(results.moments.source.get("perturbation", "")).startswith("Blend") else "pixel value"
-    return f"{_score(results)} per unit of {per}"
+    source = results.moments.source
+    return map_unit(str(source.get("response", {}).get("score", "custom")), str(source.get("perturbation", "")))

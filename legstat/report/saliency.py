@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
-from legstat.report.plots import PLAIN, UNSIGNED, grey_levels, shaded
+from legstat.report.colours import grey_levels
+from legstat.report.plots import PLAIN, UNSIGNED, shaded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
-from legstat._core.typing import FloatArray
+import numpy as np
+from numpy.typing import NDArray
+
+from legstat._core.typing import JSON, BoolArray, FloatArray, IntArray
 from legstat.moments.moments import Moments
 
 
@@ -66,8 +71,11 @@ class ShownWithIntervals(Shown, Protocol):
     def pvalues(self) -> FloatArray:
         """Two-sided p-values, pointwise."""
 
-    def conf_int(self) -> FloatArray:
-        """95 % intervals, shape (p, 2)."""
+    def conf_int(self, *, level: float = ...) -> FloatArray:
+        """Intervals, shape (P p, 2), of 95 % unless said."""
+
+    def test(self, *, fdr: float) -> ShownTest:
+        """Which cells differ from 0 at that false discovery rate."""
 
 
 class ShownCertificate(Protocol):
@@ -102,6 +110,10 @@ class ShownAtL(Shown, Protocol):
         """Regions of equal cells."""
 
     @property
+    def regions(self) -> IntArray:
+        """Number of each cell's region, shape (P, p1, p2)."""
+
+    @property
     def engine(self) -> str:
         """What solved it."""
 
@@ -126,3 +138,115 @@ class ShownPath(Protocol):
 
     def __getitem__(self, index: int, /) -> ShownAtL:
         """One of them."""
+
+
+class ShownTest(Protocol):
+    """Which cells differ from 0, with control over all of them."""
+
+    @property
+    def significant(self) -> BoolArray:
+        """The map of significant cells, shape (P, p1, p2)."""
+
+
+class ShownPicture(Protocol):
+    """One picture of a report: the maps, and what is told of them as JSON."""
+
+    @property
+    def name(self) -> str:
+        """Unique in the report."""
+
+    @property
+    def facts(self) -> JSON:
+        """File and hashes, label, target, score, L, certificate, out-of-sample R^2, ledger, whatever there is."""
+
+    @property
+    def picture(self) -> NDArray[np.uint8]:
+        """As the network saw it, shape (H, W, C)."""
+
+    @property
+    def leg(self) -> FloatArray:
+        """LEG on the grid, shape (p1, p2)."""
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether the three below are there."""
+
+    @property
+    def pvalues(self) -> FloatArray:
+        """Two-sided p-values of LEG's cells, shape (p1, p2)."""
+
+    def conf_int(self, *, level: float = ...) -> FloatArray:
+        """Intervals of LEG's cells, shape (p1, p2, 2)."""
+
+    def significant(self, fdr: float) -> BoolArray:
+        """Cells of LEG that differ from 0 at that false discovery rate, shape (p1, p2)."""
+
+    @property
+    def legtv(self) -> FloatArray:
+        """LEG-TV at the chosen L, shape (p1, p2)."""
+
+    @property
+    def path_Ls(self) -> FloatArray:
+        """L of the points of the path, descending."""
+
+    @property
+    def path(self) -> NDArray[np.float32] | FloatArray:
+        """LEG-TV along L, shape (k, p1, p2)."""
+
+    @property
+    def path_r2(self) -> FloatArray | None:
+        """Out-of-sample R^2 along L, where it was measured."""
+
+    @property
+    def regions(self) -> IntArray:
+        """Regions of cells by number, shape (p1, p2); below 0 for none."""
+
+    @property
+    def regions_table(self) -> Sequence[JSON]:
+        """A row a region, where they were tested."""
+
+    @property
+    def curves(self) -> JSON | None:
+        """Deletion and insertion: fractions, scores, area."""
+
+    @property
+    def checks(self) -> Sequence[JSON]:
+        """Outcomes of this picture's checks: name, status, value, valid, meaning, details."""
+
+
+class ShownRun(Protocol):
+    """An audit: what was planned, what is finished, what failed."""
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def plan(self) -> JSON:
+        """The plan, whole."""
+
+    @property
+    def facts(self) -> JSON:
+        """Model, law, operator, budget, seed, environment, command, times."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the finished pictures, in order."""
+
+    @property
+    def waiting(self) -> Sequence[str]:
+        """Of pictures that are neither finished nor failed."""
+
+    @property
+    def failures(self) -> Sequence[JSON]:
+        """Pictures that failed: name, reason, attempts."""
+
+    @property
+    def checks(self) -> Sequence[JSON]:
+        """Outcomes of the checks of the whole run."""
+
+    def picture(self, name: str) -> ShownPicture:
+        """One of the finished pictures."""
+
+    def file(self, name: str) -> Path:
+        """Where it lies."""

@@ -15,7 +15,6 @@ from matplotlib.text import Text
 from PIL import Image
 
 import legstat as ls
-from legstat.report.page import save_page
 from legstat.report.plots import SIGNED, UNSIGNED, plot_explanation, plot_map, save_figure, save_overlay
 from legstat.report.summary import printable
 
@@ -143,15 +142,6 @@ def test_panel_without_path(found):
 def test_alpha_out_of_range_is_refused(found, alpha):
     with pytest.raises(ValueError, match="`alpha` must be in"):
         plot_map(found.leg, alpha=alpha)
-
-
-def test_page_stands_alone(found, tmp_path):
-    found.plot().savefig(tmp_path / "panel.png")
-    save_page(found.summary(), tmp_path / "panel.png", tmp_path / "page.html", title="a < b")
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "a &lt; b" in text
-    assert "data:image/png;base64," in text
-    assert "http" not in text  # nothing to fetch
 
 
 class Labelled(ls.Response):
