@@ -37,7 +37,7 @@ from legstat.cli.model_options import (
 )
 from legstat.cli.optimising import MethodChoice, check_flags, explain_by
 from legstat.data import digits_info, digits_model_path, load_digit
-from legstat.explanation.defaults import check_estimates, choose_L
+from legstat.explanation.defaults import check_estimates, choose_L, choose_relaxed
 from legstat.explanation.explanation import Explanation, experiment_for, origin
 from legstat.explanation.explanation import explain as explain_picture
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
@@ -47,6 +47,7 @@ from legstat.responses.network.labels import Target, find_class, read_labels
 from legstat.responses.onnx.opening import onnx_response
 from legstat.samples.faults import QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
+from legstat.sampling.defaults import N_QUERIES
 from legstat.sampling.experiment import key_of
 from legstat.sampling.query import evaluate
 
@@ -217,7 +218,9 @@ def explain(
     output_kind: Annotated[str | None, OUTPUT_KIND] = None,
     constant: Annotated[list[str] | None, CONSTANT] = None,
     grid: Annotated[str | None, typer.Option(help="Rows x columns; at most 28 a side if left out.")] = None,
-    n_queries: Annotated[int, typer.Option(help="Ceiling on model evaluations.")] = 6000,
+    n_queries: Annotated[
+        int | None, typer.Option(help="Ceiling on model evaluations; 2000 under blocks, 6000 else.", show_default=False)
+    ] = None,
     until: Annotated[
         float | None, typer.Option(help="Stop when every cell's 95 % interval has this half-width.", show_default=False)
     ] = None,
@@ -225,17 +228,28 @@ def explain(
     perturb: Annotated[PerturbChoice | None, typer.Option(help="How z acts; blur if left out.")] = None,
     at: Annotated[float | None, typer.Option(help="Mask level of blends, in (0, 1); 0.5 if left out.")] = None,
     law: Annotated[
-        LawChoice | None, typer.Option(help="Law of z; structured (the LEG paper's) if left out.", show_default=False)
+        LawChoice | None,
+        typer.Option(help="Law of z; blocks if left out, structured for additive.", show_default=False),
     ] = None,
     scale: Annotated[
         float | None,
-        typer.Option(help="sigma; 0.25 (mask level) for blends, 0.5 by on/off laws, 0.02 (pixel value) for additive."),
+        typer.Option(
+            help="sigma; 0.5 (mask level) for blocks, 0.25 for Gaussian blends, 0.02 (pixel value) for additive."
+        ),
     ] = None,
     conventions: Annotated[ConventionsChoice | None, typer.Option(help="All conventions at once.")] = None,
     L: Annotated[str | None, typer.Option("--L", help="simplest, heldout, bootstrap, theory, or a number.")] = None,
     L_ratio: Annotated[float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.")] = None,
     n_regions: Annotated[
         int | None, typer.Option(help="The most detailed map with at most so many regions, in place of L.")
+    ] = None,
+    relaxed: Annotated[
+        bool | None,
+        typer.Option(
+            "--relaxed/--penalised",
+            help="Refit LEG-TV's levels on its regions, the default; or not.",
+            show_default=False,
+        ),
     ] = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Radius of l1q's ball: absolute changes of pixel values, summed.")
@@ -274,12 +288,14 @@ def explain(
             "--conventions": conventions,
         }
         of_leg |= {"--L": L, "--L-ratio": L_ratio, "--n-regions": n_regions, "--resume": resume, "--cache": cache}
+        of_leg |= {"--relaxed/--penalised": None if relaxed is None else str(relaxed)}
         check_flags(method, of_leg, epsilon, q)
         earlier = None if resume is None else QuerySample.load(resume)
         named: ConventionsName | None = None if conventions is None else conventions.value
         rules = named or (earlier.conventions if earlier is not None else "default")
         how: JSON = {"L": _rule(L), "L_ratio": L_ratio, "n_regions": n_regions}
         choice = choose_L(**how, conventions=rules)
+        how["relaxed"] = choose_relaxed(relaxed, rules)
         operator, cells, measured = _perturbation(perturb, at, rules), _shape(grid), batch_size == "auto"
         if earlier is not None and seed is not None and key_of(seed) != earlier.segments[0].key:
             remedy = "Leave it out: the sample's own draws go on."
@@ -318,8 +334,8 @@ def explain(
         prepare(out)
         if method is not None:
             explain_by(
-                method, response, picture, shape=cells, n_queries=n_queries, seed=seed or 0, epsilon=epsilon, q=q,
-                out=out, voice=voice,
+                method, response, picture, shape=cells, n_queries=N_QUERIES if n_queries is None else n_queries,
+                seed=seed or 0, epsilon=epsilon, q=q, out=out, voice=voice,
             )  # fmt: skip
             return
         rng = None if earlier is not None else seed or 0

@@ -62,11 +62,14 @@ class Channels(Portable):
         The picture, which results carry.
     own_ratio : bool
         Whether a ratio of L_max is taken in each channel by itself.
+    relaxed : bool
+        Whether results have their levels refitted on the regions that the program found.
     """
 
     moments: Moments
     image: FloatArray | None
     own_ratio: bool
+    relaxed: bool = False
 
     def __len__(self) -> int:
         """Number of programs."""
@@ -130,7 +133,7 @@ class Channels(Portable):
         """What solutions of all programs amount to, at L of each."""
         rows = zip(solutions, self.moments.b, strict=True)
         g = np.stack([restore_mean(self.moments.design, s.g, row) for s, row in rows])
-        return LEGTVResults(
+        found = LEGTVResults(
             moments=self.moments,
             params=g.ravel(),
             image=self.image,
@@ -141,6 +144,7 @@ class Channels(Portable):
             selection=selection,
             duals=tuple(s.dual for s in solutions),
         )
+        return found.relax() if self.relaxed else found
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from legstat._core.checks import check_count, check_flag, check_within
-from legstat._core.conventions import MomentKind
+from legstat._core.conventions import Conventions, MomentKind, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.channels import Channels, ExactMaps, Solving
@@ -19,6 +19,7 @@ from legstat.estimators.leg import FOLDS, check_data
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
 from legstat.estimators.radius import bootstrap_radius, check_rule, theory_radius
+from legstat.estimators.relaxed import check_relaxed
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import N_DRAWS
 from legstat.moments.moments import Moments
@@ -41,13 +42,18 @@ class LEGTV:
     moments : {"printed", "centred", "regression", "adaptive", "crossfit", "least_squares"}, optional
         How b is estimated from a sample: "adaptive" ("regression" beyond 2,500 unknowns, "crossfit" beyond 4,096,
         where no p x p matrix is formed), unless the sample's conventions say otherwise.
+    relaxed : bool, default False
+        Refit the levels on the regions that eq. 5 finds, :math:`R (R^T \Sigma R)^{-1} R^T b` with R their indicators:
+        the penalty then chooses regions and shrinks nothing, so that out-of-sample R^2 chooses a larger L and fewer
+        regions (relaxed lasso: Meinshausen, *Computational Statistics & Data Analysis* 52, 2007, with phi = 0).
 
     Raises
     ------
     TypeError
         If `data` is neither.
     ValueError
-        If `moments` is given with a `Moments`, or contradicts the sample's conventions.
+        If `moments` is given with a `Moments`, or contradicts the sample's conventions; so do relaxed levels, other
+        conventions than ours have none.
 
     Examples
     --------
@@ -60,17 +66,20 @@ class LEGTV:
     (True, True)
     """
 
-    def __init__(self, data: QuerySample | Moments, *, moments: MomentKind | None = None) -> None:
+    def __init__(
+        self, data: QuerySample | Moments, *, moments: MomentKind | None = None, relaxed: bool = False
+    ) -> None:
         self._data, self._kind = check_data("LEGTV", data, moments, "legtv_moments")
+        self._relaxed = check_relaxed("LEGTV", relaxed, _conventions(data))
         if isinstance(data, Moments):
-            self._channels = Channels(data, None, False)
+            self._channels = Channels(data, None, False, self._relaxed)
             return
         # results need not keep how each observation moved the moments, which is a p x p matrix
         light = dataclasses.replace(data.moments(self._kind), influence=None)
-        self._channels = Channels(light, data.image, data.convention_set.L_ratio_per_channel)
+        self._channels = Channels(light, data.image, data.convention_set.L_ratio_per_channel, self._relaxed)
 
     def __repr__(self) -> str:
-        return f"<LEGTV on {self._kind} moments of {self._data!r}>"
+        return f"<{'Relaxed ' * self._relaxed}LEGTV on {self._kind} moments of {self._data!r}>"
 
     @property
     def _moments(self) -> Moments:
@@ -312,8 +321,14 @@ class LEGTV:
             raise ValueError(invalid("LEGTV.heldout", "data", "a Moments", "a QuerySample", remedy))
 
         def fit(fold: tuple[int, int]) -> FloatArray:
-            part = LEGTV(sample.moments(self._kind, leave_out=fold))
+            part = LEGTV(sample.moments(self._kind, leave_out=fold), relaxed=self._relaxed)
             fitted = part._channels.along([r.L_per_row for r in results], solving or Solving())
             return np.stack([r.params.reshape(-1, sample.design.grid.n_cells) for r in fitted])
 
         return heldout_r2(sample, fit, FOLDS)
+
+
+def _conventions(data: QuerySample | Moments) -> Conventions:
+    if isinstance(data, Moments):
+        return get_conventions(data.source.get("conventions", "default"), "LEGTV")
+    return data.convention_set

@@ -15,6 +15,7 @@ from legstat._core.typing import JSON, FloatArray, IntArray
 from legstat._core.values import read_only
 from legstat.designs.grid import Grid
 from legstat.estimators.programs import program_for
+from legstat.estimators.relaxed import refitted
 from legstat.estimators.results import Results
 from legstat.inference.cells import Cells
 from legstat.report.summary import legtv_summary
@@ -52,6 +53,9 @@ class LEGTVResults(Results):
         The dual solution of each program, from which `face_width` follows; none in a result from a file.
     known_face_width : float or None
         What the file says of it.
+    solution : ndarray of shape (P p,) or None
+        Of a relaxed result the map that solves the program, with the regions on which `params` has its levels refitted;
+        None where that is `params` itself.
 
     Examples
     --------
@@ -69,6 +73,23 @@ class LEGTVResults(Results):
     selection: str
     duals: tuple[Dual, ...] = ()
     known_face_width: float | None = None
+    solution: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.solution is not None:
+            object.__setattr__(self, "solution", read_only(np.array(self.solution, dtype=np.float64)))
+
+    @property
+    def relaxed(self) -> bool:
+        """Whether the levels were refitted on the regions: see `LEGTV`."""
+        return self.solution is not None
+
+    @property
+    def _solved(self) -> FloatArray:
+        """What solves the programs, one row each."""
+        solved = self.params if self.solution is None else self.solution
+        return solved.reshape(len(self.L_per_row), -1)
 
     @property
     def L(self) -> float:
@@ -101,7 +122,7 @@ class LEGTVResults(Results):
         if not self.duals or design.grid.n_cells > FACE_LIMIT or not self.certificate.passed:
             return self.known_face_width
         widths = []
-        rows = zip(self.moments.b, self.params.reshape(len(self.duals), -1), self.duals, self.L_per_row, strict=True)
+        rows = zip(self.moments.b, self._solved, self.duals, self.L_per_row, strict=True)
         for b, g, dual, L in rows:
             program, unit = program_for(design, b)
             widths.append(face_width(program, g, dual, float(L) / unit))
@@ -109,13 +130,16 @@ class LEGTVResults(Results):
 
     @cached_property
     def regions(self) -> IntArray:
-        """Connected regions of constant estimate, shape (P, p1, p2): numbered from 0 over all channels."""
+        """Connected regions of constant estimate, shape (P, p1, p2): numbered from 0 over all channels.
+
+        Those of the map that solves the program, whose levels a relaxed result has refitted.
+        """
         from scipy.sparse.csgraph import connected_components  # slow to load
 
         grid = Grid(self.grid_shape)  # neighbours within the grid, whatever the design's boundary
         tail, head = grid.edges
         labels, total = np.empty((len(self.channel_maps), grid.n_cells), dtype=np.int64), 0
-        for channel, row in enumerate(self.channel_maps.reshape(-1, grid.n_cells)):
+        for channel, row in enumerate(self._solved):
             same = np.abs(row[head] - row[tail]) <= REGION_TOLERANCE * float(np.ptp(row))
             ends = (tail[same], head[same])
             links = scipy.sparse.csr_array((np.ones(len(ends[0])), ends), shape=(grid.n_cells,) * 2)
@@ -128,6 +152,20 @@ class LEGTVResults(Results):
     def n_regions(self) -> int:
         """Connected regions of constant estimate, added up over channels."""
         return int(self.regions.max()) + 1
+
+    def relax(self) -> Self:
+        r"""The same regions with refitted levels, :math:`R (R^T \Sigma R)^{-1} R^T b` with their indicators R.
+
+        Returns
+        -------
+        LEGTVResults
+            Among the maps that are constant on these regions the one of least squared error under the law of z, given
+            the moment vector. Certificate, L and regions are those of `solution`; the out-of-sample R^2 was measured on
+            other levels and is left out.
+        """
+        parts = zip(self.moments.b, self.regions.reshape(len(self.L_per_row), -1), strict=True)
+        levels = np.concatenate([refitted(self.moments.design, b, labels) for b, labels in parts])
+        return self.replace(params=levels, solution=self._solved.ravel(), r2_heldout=None)
 
     def replace(self, **changes: Any) -> Self:
         """The same result with some attributes changed."""
@@ -145,13 +183,15 @@ class LEGTVResults(Results):
         certificates = [dataclasses.asdict(c) for c in self.certificates]
         header: JSON = {name: getattr(self, name) for name in ("engine", "selection", "face_width")}
         header["certificates"] = certificates
-        return header, {"L_per_row": self.L_per_row, "L_max_per_row": self.L_max_per_row}
+        arrays = {"L_per_row": self.L_per_row, "L_max_per_row": self.L_max_per_row}
+        return header, arrays if self.solution is None else {**arrays, "solution": self.solution}
 
     @classmethod
     def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:
         extra: dict[str, Any] = {name: header[name] for name in ("engine", "selection")}
         extra["known_face_width"] = header["face_width"]
         extra["certificates"] = tuple(Certificate(**c) for c in header["certificates"])
+        extra["solution"] = arrays.get("solution")
         return {**extra, "L_per_row": arrays["L_per_row"], "L_max_per_row": arrays["L_max_per_row"]}
 
     def summary(self) -> Summary:
@@ -166,4 +206,4 @@ class LEGTVResults(Results):
         shape, certificate = "x".join(map(str, self.grid_shape)), self.certificate
         state = "optimal" if certificate.passed else "NOT certified"
         program = f"L={self.L:.3g} ({self.L_ratio:.2g} L_max) {state} gap={certificate.gap:.0e}"
-        return f"<LEGTVResults {shape} {program} n={self.n}>"
+        return f"<LEGTVResults {shape} {'relaxed ' * self.relaxed}{program} n={self.n}>"

@@ -6,11 +6,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from legstat._core.checks import check_within
-from legstat._core.conventions import ConventionsName, MomentKind
+from legstat._core.conventions import ConventionsName, MomentKind, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.estimators.leg import FOLDS, moment_kind
 from legstat.estimators.radius import check_rule, check_theory
+from legstat.estimators.relaxed import check_relaxed
 from legstat.inference.intervals import MINIMUM_UNITS
 from legstat.moments.estimate import CROSSFIT_MINIMUM
 from legstat.responses.base import Response
@@ -33,6 +34,13 @@ def choose_L(L: float | str | None, L_ratio: float | None, n_regions: int | None
     if L_ratio is not None:
         return {"L_ratio": check_within("explain", "L_ratio", L_ratio, 0.0, 1.0, remedy="For L itself pass `L=`.")}
     return {"L": L if isinstance(L, str) else check_within("explain", "L", L)}
+
+
+def choose_relaxed(relaxed: bool | None, conventions: ConventionsName) -> bool:
+    """Whether LEG-TV has its levels refitted: ours does unless told not to, those of the papers cannot."""
+    if relaxed is None:
+        return conventions == "default"
+    return check_relaxed("explain", relaxed, get_conventions(conventions, "explain"))
 
 
 def check_estimates(

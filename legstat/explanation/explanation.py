@@ -21,7 +21,7 @@ from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.explanation.defaults import check_estimates, choose_L
+from legstat.explanation.defaults import check_estimates, choose_L, choose_relaxed
 from legstat.perturbations.operators import Perturbation
 from legstat.record import make_record, save_run
 from legstat.report.summary import joint_summary
@@ -30,7 +30,7 @@ from legstat.responses.function import as_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.cache import QueryCache
-from legstat.sampling.defaults import N_QUERIES, default_design, default_operator
+from legstat.sampling.defaults import default_design, default_operator, default_queries
 from legstat.sampling.experiment import Experiment
 from legstat.sampling.query import evaluate
 
@@ -93,6 +93,7 @@ class Explanation:
         L: float | str | None = None,
         L_ratio: float | None = None,
         n_regions: int | None = None,
+        relaxed: bool | None = None,
         progress: bool = True,
         **facts: Any,
     ) -> Self:
@@ -102,7 +103,7 @@ class Explanation:
         ----------
         sample : QuerySample
             What was queried.
-        moments, L, L_ratio, n_regions : optional
+        moments, L, L_ratio, n_regions, relaxed : optional
             As for `explain`.
         progress : bool, default True
             Show a progress bar if the output is a terminal.
@@ -122,10 +123,11 @@ class Explanation:
             If no certified solution of a linear program was found.
         """
         choice = choose_L(L, L_ratio, n_regions, sample.conventions)
+        refit = choose_relaxed(relaxed, sample.conventions)
         clock = [time.perf_counter()]
         leg = LEG(sample, moments=moments).fit()
         clock.append(time.perf_counter())
-        path = LEGTV(sample, moments=moments).fit_path(progress=progress)
+        path = LEGTV(sample, moments=moments, relaxed=refit).fit_path(progress=progress)
         clock.append(time.perf_counter())
         tv = path.select(**choice)
         clock.append(time.perf_counter())
@@ -210,7 +212,7 @@ def explain(
     grid: tuple[int, int] | None = None,
     scale: float | None = None,
     design: Design | None = None,
-    n_queries: int = N_QUERIES,
+    n_queries: int | None = None,
     perturbation: Perturbation | None = None,
     antithetic: bool | None = None,
     conventions: ConventionsName | None = None,
@@ -218,6 +220,7 @@ def explain(
     L: float | str | None = None,
     L_ratio: float | None = None,
     n_regions: int | None = None,
+    relaxed: bool | None = None,
     until: HalfWidth | float | None = None,
     rng: Any = None,
     resume: QuerySample | None = None,
@@ -241,12 +244,15 @@ def explain(
         224 x 224 pixels (the paper's), 8 x 8 for digits of 8 x 8. Where it divides none, or not the one given here,
         cells differ in size by a pixel.
     scale : float, optional
-        sigma of the structured design: 0.25 (mask levels) for `Blend`, 0.02 (pixel values, the paper's) for `Additive`.
+        sigma of the law: by default 0.5 (mask levels) of the blocks for `Blend`, from nothing to the whole; 0.02 (pixel
+        values, the paper's) of the structured law for `Additive`.
     design : Design, optional
         The law of z itself, in place of `grid` and `scale`. As in `query`, its scale is in pixel values, and z is
-        added, unless `perturbation` says otherwise.
-    n_queries : int, default 6000
-        Ceiling on model evaluations, f(x0) included.
+        added, unless `perturbation` says otherwise. Where it is left out: `MultiscaleBlocks` for `Blend`,
+        `StructuredGaussian` for `Additive`. Numbers belong to their law: see `docs/laws.md`.
+    n_queries : int, optional
+        Ceiling on model evaluations, f(x0) included: 2,000 under multi-scale blocks, 6,000 (the paper's) under other
+        laws.
     perturbation : Perturbation, optional
         How z acts on the picture. Where neither it nor a design is given: ``Blend("blur", at=0.5)``, since maps in
         deletion coordinates measured better than additive ones (unless conventions say otherwise).
@@ -263,6 +269,9 @@ def explain(
         L as a fraction of L_max.
     n_regions : int, optional
         The most detailed map of the path with at most so many regions. At most one of L, L_ratio, n_regions.
+    relaxed : bool, optional
+        Whether LEG-TV's levels are refitted on the regions that it finds, see `LEGTV`: yes, except under other
+        conventions than ours.
     until : float or HalfWidth, optional
         Stop as soon as LEG's intervals are that narrow, see `query`; `n_queries` stays the ceiling.
     rng : None, int, Generator or anything `numpy.random.default_rng` takes
@@ -319,7 +328,8 @@ def explain(
         rng=rng,
         resume=resume,
     )
-    how: JSON = {"moments": moments, "L": L, "L_ratio": L_ratio, "n_regions": n_regions}
+    how: JSON = {"moments": moments, "L": L, "L_ratio": L_ratio, "n_regions": n_regions, "relaxed": relaxed}
+    choose_relaxed(relaxed, experiment.rules.name)
     check_estimates(response, experiment, choose_L(L, L_ratio, n_regions, experiment.rules.name), moments)
     start = time.perf_counter()
     sample = evaluate(response, experiment, batch_size=batch_size, cache=cache, progress=progress)
@@ -336,6 +346,7 @@ def experiment_for(
     law: LawName | None = None,
     design: Design | None = None,
     perturbation: Perturbation | None = None,
+    n_queries: int | None = None,
     conventions: ConventionsName | None = None,
     resume: QuerySample | None = None,
     **given: Any,
@@ -358,8 +369,10 @@ def experiment_for(
     else:
         rules = get_conventions(conventions or "default", where)
         perturbation = perturbation or default_operator(rules, design_given=False)
-        design = default_design((picture.shape[1], picture.shape[2]), perturbation, grid, scale, law or "structured")
-    return Experiment.of(picture, design, perturbation=perturbation, conventions=conventions, resume=resume, **given)
+        design = default_design((picture.shape[1], picture.shape[2]), perturbation, grid, scale, law)
+    asked = default_queries(design) if n_queries is None else n_queries
+    given |= {"perturbation": perturbation, "conventions": conventions, "resume": resume}
+    return Experiment.of(picture, design, asked, **given)
 
 
 def origin(response: Response, image: AnyArray | str | Path, rng: Any) -> JSON:

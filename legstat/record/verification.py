@@ -219,7 +219,9 @@ def _estimated(how: JSON, sample: QuerySample, progress: bool) -> JSON:
     """The numbers of the explanation by the recorded choices."""
     own = sample.conventions == "default"  # other conventions imply the moments and take no word about them
     leg = LEG(sample, moments=how["leg"]["moments"] if own else None).fit()
-    estimator = LEGTV(sample, moments=how["legtv"]["moments"] if own else None)
+    # levels were never refitted before form 3
+    relaxed = how["legtv"].get("relaxed", False)
+    estimator = LEGTV(sample, moments=how["legtv"]["moments"] if own else None, relaxed=relaxed)
     # the engine is left to the rule that chose it then: it may have taken another one for a fold
     path = estimator.fit_path(selection=how["legtv"]["selection"], progress=progress)
     return numbers(sample, leg, path, path.select(**how["choice"]))

@@ -87,7 +87,12 @@ def make_record(
         "experiment": experiment_of(sample, seed),
         "estimators": {
             "leg": {"moments": leg.moments.kind},
-            "legtv": {"moments": tv.moments.kind, "engine": tv.engine, "selection": tv.selection},
+            "legtv": {
+                "moments": tv.moments.kind,
+                "engine": tv.engine,
+                "selection": tv.selection,
+                "relaxed": tv.relaxed,
+            },
             "choice": dict(choice),
         },
         "ledger": {**vars(sample.ledger), "spent": sample.ledger.spent, "unused": sample.ledger.unused},

@@ -5,10 +5,13 @@ from __future__ import annotations
 from legstat._core.conventions import Conventions
 from legstat.designs.by_name import LawName, law_named
 from legstat.designs.design import Design
+from legstat.designs.multiscale import MultiscaleBlocks
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 
 N_QUERIES = 6000
 """Ceiling on model evaluations: the LEG paper's sample size at 28 x 28 cells."""
+BLOCK_QUERIES = 2000
+"""The same under multi-scale blocks, whose maps and intervals need fewer (docs/laws.md)."""
 ADDITIVE_SCALE, BLEND_SCALE = 0.02, 0.25
 """sigma in pixel values (the paper's), and in mask levels."""
 MOST_CELLS = 28
@@ -26,6 +29,11 @@ def default_operator(rules: Conventions, *, design_given: bool) -> Perturbation:
     if rules.name == "default" and not design_given:
         return Blend("blur", at=0.5)
     return Additive(clip=rules.clip, quantise=rules.quantise)
+
+
+def default_queries(design: Design) -> int:
+    """Ceiling on model evaluations under a law."""
+    return BLOCK_QUERIES if isinstance(design, MultiscaleBlocks) else N_QUERIES
 
 
 def default_scale(operator: Perturbation) -> float:
@@ -65,12 +73,16 @@ def default_design(
     operator: Perturbation,
     grid: tuple[int, int] | None,
     scale: float | None,
-    name: LawName = "structured",
+    name: LawName | None = None,
 ) -> Design:
     """The law of that name on a picture of (height, width), of the default grid and scale unless these are given.
 
-    An on/off law reaches from the one end of the mask to the other where `Blend` stands in the middle.
+    Where no name is given, multi-scale blocks for `Blend`, whose maps and intervals measured best in deletion
+    coordinates (docs/laws.md), and the paper's structured law for pixel values. An on/off law reaches from the one end
+    of the mask to the other where `Blend` stands in the middle.
     """
+    if name is None:
+        name = "blocks" if isinstance(operator, Blend) else "structured"
     law = law_named(name, default_grid(*size) if grid is None else grid)
     if scale is None and isinstance(operator, Blend) and law.bound is not None:
         scale = min(operator.at, 1.0 - operator.at)

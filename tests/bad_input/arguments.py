@@ -122,6 +122,13 @@ QUERY = [
 EXPLAIN = [
     Row("unknown rule for L", lambda w: w.explain(L="largest"), V, ("`L`", "heldout", "theory")),
     Row("L below 0", lambda w: w.explain(L=-1.0), V, ("`L`", ">= 0")),
+    Row("relaxed a word", lambda w: w.explain(relaxed="yes"), T, ("`relaxed`", "True or False")),
+    Row(
+        "relaxed under the paper's conventions",
+        lambda w: w.explain(relaxed=True, conventions="paper"),
+        V,
+        ("`relaxed`", 'conventions="paper"', "Leave `relaxed` out"),
+    ),
     Row("L True", lambda w: w.explain(L=True), T, ("`L`", "number")),
     Row("L NaN", lambda w: w.explain(L=float("nan")), V, ("`L`", "finite")),
     Row("L and L_ratio", lambda w: w.explain(L=0.1, L_ratio=0.1), V, ("L, L_ratio", "exactly one")),
@@ -258,6 +265,7 @@ ESTIMATORS = [
     Row("unknown moments", lambda w: ls.LEG(w.sample, moments="best").fit(), V, ("best", "crossfit")),
     Row("moments of moments", lambda w: ls.LEG(w.done.moments, moments="printed"), V, ("`moments`", "left out")),
     Row("unknown cov_type", lambda w: ls.LEG(w.sample).fit("HC9"), V, ("`cov_type`", "HC3")),
+    Row("LEGTV relaxed by 1", lambda w: ls.LEGTV(w.sample, relaxed=1), T, ("`relaxed`", "True or False")),
     Row("fit without L", lambda w: ls.LEGTV(w.sample).fit(), V, ("`L, L_ratio, n_regions`", "exactly one")),
     Row("fit at L below 0", lambda w: ls.LEGTV(w.sample).fit(L=-0.1), V, ("`L`", ">= 0", "L_ratio")),
     Row("fit at L True", lambda w: ls.LEGTV(w.sample).fit(L=True), T, ("`L`", "number")),

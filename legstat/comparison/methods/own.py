@@ -28,7 +28,7 @@ class _Own:
 
     shape: tuple[int, int] | None = None
     name: str = ""
-    law: LawName = "structured"
+    law: LawName | None = None
     moments: MomentKind | None = None
     least: int = 100
     baseline: ReferenceName = field(default="blur", init=False, repr=False)
@@ -62,8 +62,9 @@ class LegMap(_Own):
         Cells. By default as many as `legstat.explain` takes.
     name : str
         What tables call it: two laws side by side need two names.
-    law : str, default "structured"
-        Law of z by name: "structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary".
+    law : str, optional
+        Law of z by name; that of `legstat.explain` unless given. "structured", "isotropic", "blocks", "cells",
+        "smooth", "smooth_binary".
     moments : str, optional
         Of the estimator; its default unless given. "adaptive" shrinks, and is what maps of few evaluations want.
 
@@ -93,12 +94,15 @@ class LegTvMap(_Own):
         Cells. By default as many as `legstat.explain` takes.
     name : str
         What tables call it: two laws side by side need two names.
-    law : str, default "structured"
-        Law of z by name: "structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary".
+    law : str, optional
+        Law of z by name; that of `legstat.explain` unless given. "structured", "isotropic", "blocks", "cells",
+        "smooth", "smooth_binary".
     moments : str, optional
         Of the estimator; its default unless given. "adaptive" shrinks, and is what maps of few evaluations want.
     L : str, default "simplest"
         Rule for L, as for `legstat.LEGTVPath.select`.
+    relaxed : bool, default True
+        Whether levels are refitted on the regions, as for `legstat.LEGTV`.
 
     Examples
     --------
@@ -108,9 +112,10 @@ class LegTvMap(_Own):
 
     name: str = "legtv"
     L: Rule = "simplest"
+    relaxed: bool = True
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:
         """The map, signed."""
         sample = self._sample(response, image, n_queries, rng)
-        chosen = LEGTV(sample, moments=self.moments).fit_path(progress=False).select(self.L)
+        chosen = LEGTV(sample, moments=self.moments, relaxed=self.relaxed).fit_path(progress=False).select(self.L)
         return MethodMap(np.array(chosen.saliency), *_counted(sample))

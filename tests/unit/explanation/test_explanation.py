@@ -11,6 +11,7 @@ from PIL import Image
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
 from legstat.explanation.defaults import choose_L
+from legstat.explanation.explanation import experiment_for
 from legstat.record import FILES
 from legstat.sampling.defaults import default_grid
 from tests import helpers
@@ -63,7 +64,7 @@ def test_same_numbers_as_the_calls_it_composes():
     found = ls.explain(f, grey(), perturbation=ls.Additive(), n_queries=301, rng=7)
     design = ls.StructuredGaussian(grid=(6, 6), scale=0.02)
     sample = ls.query(f, grey(), design, 301, perturbation=ls.Additive(), rng=7)
-    path = ls.LEGTV(sample).fit_path()
+    path = ls.LEGTV(sample, relaxed=True).fit_path()
     assert np.array_equal(found.sample.responses, sample.responses)
     assert np.array_equal(found.leg.params, ls.LEG(sample).fit().params)
     assert np.array_equal(found.path.params, path.params)
@@ -72,18 +73,20 @@ def test_same_numbers_as_the_calls_it_composes():
 
 
 @pytest.mark.parametrize(
-    ("conventions", "perturbation", "scale", "ratio"),
+    ("conventions", "perturbation", "law", "scale", "ratio"),
     [
-        (None, ls.Blend("blur", at=0.5), 0.25, None),
-        ("paper", ls.Additive(clip=False), 0.02, 0.1),
-        ("upstream", ls.Additive(clip=False, quantise=True), 0.02, 0.1),
+        (None, ls.Blend("blur", at=0.5), ls.MultiscaleBlocks, 0.5, None),
+        ("paper", ls.Additive(clip=False), ls.StructuredGaussian, 0.02, 0.1),
+        ("upstream", ls.Additive(clip=False, quantise=True), ls.StructuredGaussian, 0.02, 0.1),
     ],
 )
-def test_defaults_follow_the_conventions(conventions, perturbation, scale, ratio):
+def test_defaults_follow_the_conventions(conventions, perturbation, law, scale, ratio):
     picture = np.random.default_rng(0).random((3, 12, 12))
     found = ls.explain(Counting(), picture, grid=(6, 6), n_queries=400, conventions=conventions, rng=0)
     assert found.sample.perturbation == perturbation
+    assert type(found.sample.design) is law
     assert found.sample.design.scale == scale
+    assert found.tv.relaxed == (conventions is None)
     if ratio is None:
         assert found.choice == {"L": "simplest"}
     else:
@@ -93,7 +96,30 @@ def test_defaults_follow_the_conventions(conventions, perturbation, scale, ratio
 
 def test_additive_perturbation_gets_the_papers_scale():
     found = ls.explain(ls.simulate.linear(truth()), grey(), perturbation=ls.Additive(), n_queries=100, rng=0)
-    assert found.sample.design.scale == 0.02
+    assert found.sample.design == ls.StructuredGaussian(grid=(6, 6), scale=0.02)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "queries"),
+    [
+        ({}, 2000),
+        ({"perturbation": ls.Additive()}, 6000),
+        ({"conventions": "paper"}, 6000),
+        ({"law": "structured"}, 6000),
+        ({"n_queries": 300}, 300),
+    ],
+)
+def test_the_default_budget_is_that_of_the_law(arguments, queries):
+    experiment = experiment_for(ls.as_response(Counting()), grey(), **arguments)
+    assert experiment.n_queries == queries
+
+
+def test_levels_are_refitted_unless_told_not_to():
+    f = ls.simulate.linear(truth())
+    plain, refit = (ls.explain(f, picture(), n_queries=200, rng=0, relaxed=flag) for flag in (False, None))
+    assert not plain.tv.relaxed
+    assert refit.tv.relaxed
+    assert np.array_equal(plain.path.params, np.stack([r.solution for r in refit.path], axis=1))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +141,7 @@ def test_additive_perturbation_gets_the_papers_scale():
         ({"scale": 0.0}, "`scale` must be"),
         ({"conventions": "theirs"}, "`conventions` must be one of"),
         ({"conventions": "paper"}, "perturbation"),
+        ({"conventions": "paper", "perturbation": None, "relaxed": True}, "`relaxed` must be False"),
     ],
 )
 def test_refuses_before_anything_is_spent(arguments, text):
@@ -153,7 +180,9 @@ def test_moments_are_those_of_both_estimates():
     f = ls.simulate.logistic(3.0 * truth(), offset=-1.0)
     found = ls.explain(f, picture(), n_queries=300, rng=1, moments="centred", L_ratio=0.2)
     assert np.array_equal(found.leg.params, ls.LEG(found.sample, moments="centred").fit().params)
-    assert np.array_equal(found.tv.params, ls.LEGTV(found.sample, moments="centred").fit(L_ratio=0.2).params)
+    assert np.array_equal(
+        found.tv.params, ls.LEGTV(found.sample, moments="centred", relaxed=True).fit(L_ratio=0.2).params
+    )
 
 
 def test_goes_on_from_what_was_paid_for():
