@@ -35,10 +35,12 @@ from legstat.comparison.methods.own import LegMap, LegTvMap
 
 LEAST = 0.3
 OURS: dict[str, Method] = {
-    "leg_blocks": LegMap(name="leg_blocks", law="blocks", moments="adaptive"),
-    "legtv_blocks": LegTvMap(name="legtv_blocks", law="blocks"),
+    "leg_adaptive": LegMap(name="leg_adaptive", moments="adaptive"),
+    "legtv_penalised": LegTvMap(name="legtv_penalised", relaxed=False),
+    "leg_structured": LegMap(name="leg_structured", law="structured"),
+    "legtv_structured": LegTvMap(name="legtv_structured", law="structured"),
 }
-"""legstat's estimates under multi-scale blocks, beside the structured law of the methods by name."""
+"""legstat's estimates by other choices than the defaults, which "leg" and "legtv" take."""
 NAMES = ("rise", "lime_cells", "lime_superpixels", "kernelshap", "sobol", "hsic", "c_shapley", "occlusion")
 NAMES += ("leg", "legtv", *OURS, "centre", "random")
 

@@ -114,6 +114,10 @@ class ShownAtL(Shown, Protocol):
         """Number of each cell's region, shape (P, p1, p2)."""
 
     @property
+    def relaxed(self) -> bool:
+        """Whether the levels were refitted on the regions."""
+
+    @property
     def engine(self) -> str:
         """What solved it."""
 

@@ -109,7 +109,8 @@ def _legtv_cells(results: ShownAtL) -> tuple[list[str], list[list[str]]]:
 
 
 def _legtv_notes(results: ShownAtL) -> list[str]:
-    note = "shrunken by its penalty, without intervals of its own; those of LEG(sample).fit() are valid."
+    why = "its regions are chosen by the data" if results.relaxed else "shrunken by its penalty"
+    note = f"{why}, without intervals of its own; those of LEG(sample).fit() are valid."
     return [*_warnings(results), *_sum_note(results), note]
 
 
@@ -119,7 +120,7 @@ def _program(results: ShownAtL) -> list[tuple[str, str]]:
         ("L:", _number(results.L)),
         ("L_max:", _number(results.L_max)),
         ("L / L_max:", f"{results.L_ratio:.3f}"),
-        ("Regions:", str(results.n_regions)),
+        ("Regions:", f"{results.n_regions}{', levels refitted' if results.relaxed else ''}"),
         ("Engine, selection:", f"{results.engine}, {results.selection}"),
         ("Width of the optimum:", "n/a" if results.face_width is None else _number(results.face_width)),
         ("Certificate:", f"{'passed' if certificate.passed else 'FAILED'}, gap {certificate.gap:.0e}"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import doctest
 import importlib
-import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -18,6 +17,7 @@ import legstat.metrics
 import legstat.simulate
 import legstat.studies
 from legstat.comparison.compare import METHODS
+from legstat.sampling.defaults import BLOCK_QUERIES
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PACKAGE = DOCS.parent / "legstat"
@@ -65,11 +65,10 @@ def test_the_readme_states_the_defaults():
     """Its calls, one by one, are `explain` with nothing said."""
     pytest.importorskip("onnxruntime", reason="the digits' network is an ONNX file")
     text = (DOCS.parent / "README.md").read_text(encoding="utf-8")
-    signature = inspect.signature(legstat.explain).parameters
-    assert f"{signature['n_queries'].default:,}" in text
+    assert f"{BLOCK_QUERIES:,} evaluations in pairs" in text
     lines = text.split("## From Python")[1]
     # the README's own words for law and operator, on the grid of the shipped digits
-    law = eval(re.search(r"ls\.StructuredGaussian\(.*?\)(?=  #)", lines)[0].replace("28, 28", "8, 8"), {"ls": legstat})
+    law = eval(re.search(r"ls\.MultiscaleBlocks\(.*?\)(?=  #)", lines)[0].replace("28, 28", "8, 8"), {"ls": legstat})
     operator = eval(re.search(r"perturbation=(ls\.Blend\(.*?\))", lines)[1], {"ls": legstat})
     image, _ = legstat.data.load_digit(5)
     f = legstat.onnx_response(legstat.data.digits_model_path())
@@ -77,7 +76,7 @@ def test_the_readme_states_the_defaults():
     sample = legstat.query(f, image, law, perturbation=operator, n_queries=300, rng=0, progress=False)
     assert (sample.design, sample.perturbation) == (found.sample.design, found.sample.perturbation)
     assert (sample.responses == found.sample.responses).all()
-    tv = legstat.LEGTV(sample).fit_path(progress=False).select("simplest")
+    tv = eval(re.search(r"ls\.LEGTV\(sample.*", lines)[0], {"ls": legstat, "sample": sample})
     assert (tv.params == found.tv.params).all()
 
 
@@ -145,7 +144,6 @@ def _defined(path: Path) -> set[str]:
 def test_the_summary_shown_is_the_one_printed():
     """The page of the demonstration against what it prints: every number to 1 %, the rest word by word."""
     pytest.importorskip("onnxruntime", reason="the demonstration explains an ONNX file")
-    pytest.importorskip("pylmcf", reason="the page shows the network engine")
     shown = (DOCS / "getting_started.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
     image, _ = legstat.data.load_digit(5)
     f = legstat.onnx_response(legstat.data.digits_model_path(), labels=[str(digit) for digit in range(10)])

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Iterator
 
 import legstat
+from legstat.sampling.defaults import N_QUERIES, default_queries
 
 BY_NAME = {"rng", "progress", "level", "n_draws", "cache", "antithetic", "batch_size", "until", "resume"}
 SUBJECT = {"with_batch_size", "draws"}
@@ -45,5 +46,7 @@ def test_nothing_goes_by_another_word() -> None:
 def test_whoever_draws_takes_rng_and_whoever_spends_says_how_much() -> None:
     for call in (legstat.query, legstat.explain, legstat.noise_probe):
         assert "rng" in inspect.signature(call).parameters
-    for call in (legstat.query, legstat.explain):
-        assert inspect.signature(call).parameters["n_queries"].default == 6000
+    assert inspect.signature(legstat.query).parameters["n_queries"].default == N_QUERIES == 6000
+    assert inspect.signature(legstat.explain).parameters["n_queries"].default is None  # that of its law
+    structured, blocks = legstat.StructuredGaussian((8, 8)), legstat.MultiscaleBlocks((8, 8))
+    assert (default_queries(structured), default_queries(blocks)) == (6000, 2000)

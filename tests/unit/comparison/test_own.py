@@ -29,13 +29,13 @@ def test_they_are_the_maps_of_explain(law: LawName) -> None:
 
 
 def test_a_store_tells_laws_and_rules_apart() -> None:
-    methods = [LegTvMap(), LegTvMap(law="blocks"), LegTvMap(L="heldout"), LegTvMap(moments="regression")]
+    methods = [LegTvMap(), LegTvMap(law="structured"), LegTvMap(L="heldout"), LegTvMap(moments="regression")]
     assert len({repr(one) for one in methods}) == len(methods)
 
 
 def test_two_laws_side_by_side() -> None:
     image, _ = load_digit(3)
     f = ls.onnx_response(digits_model_path())
-    methods = [LegMap(), LegMap(name="leg, blocks", law="blocks", moments="adaptive")]
+    methods = [LegMap(), LegMap(name="leg, structured", law="structured", moments="adaptive")]
     found = ls.compare(methods, f, {"three": image}, n_queries=[202], progress=False)
-    assert set(found.to_frame()["method"]) == {"leg", "leg, blocks"}
+    assert set(found.to_frame()["method"]) == {"leg", "leg, structured"}
