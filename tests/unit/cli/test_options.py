@@ -26,7 +26,7 @@ EXPLAIN = {
     "difference": ("--target", "seven,2", "--score", "difference", "--labels", "{labels}", "--L-ratio", "0.3"),
     "graph": ("--input", "input", "--output", "logits", "--output-kind", "logits", "--L-ratio", "0.3"),
     "how": ("--perturb", "black", "--at", "0.4", "--scale", "0.2", "--L", "0.001"),
-    "law": ("--law", "blocks", "--perturb", "black", "--at", "0.4", "--L-ratio", "0.3"),
+    "law": ("--law", "cells", "--perturb", "black", "--at", "0.4", "--L-ratio", "0.3", "--relaxed"),
     "rule": ("--perturb", "additive", "--L", "heldout"),
     "theory": ("--perturb", "additive", "--L", "theory", "--score", "probability"),
     "bootstrap": ("--perturb", "additive", "--L", "bootstrap", "--n-queries", "260"),
