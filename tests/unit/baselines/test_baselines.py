@@ -113,11 +113,37 @@ def test_igos_by_every_convention(conventions):
     assert 0.0 <= result.mask.min() <= result.mask.max() <= 1.0
 
 
+def six_classes():
+    """Softmax of six linear scores, the evidence of class k in cell 2 k."""
+    torch = pytest.importorskip("torch", reason="exact gradients are torch's")
+    with torch.random.fork_rng():
+        net = torch.nn.Sequential(torch.nn.AvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 6))
+    with torch.no_grad():
+        net[2].weight.zero_()
+        net[2].bias.zero_()
+        for k in range(6):
+            net[2].weight[k, 2 * k] = 4.0 - 0.5 * k
+    return ls.torch_response(net, output_kind="logits")
+
+
 @pytest.mark.parametrize("conventions", [*MASK_SETTINGS])
 def test_mask_by_every_convention(conventions):
-    result = mask(torch_twin(), IMAGE, shape=(4, 4), baseline="black", rng=0, conventions=conventions, iterations=3)
+    result = mask(six_classes(), IMAGE, shape=(4, 4), baseline="black", rng=0, conventions=conventions, iterations=3)
     assert 0.0 <= result.mask.min() <= result.mask.max() <= 1.0
     assert len(result.trace["tv"]) == 3
+
+
+def test_several_first_choices_are_deleted_together():
+    """Deleting the first alone leaves the others' evidence; deleting both lets both go (supplement, eq. 2)."""
+    how = {"shape": (4, 4), "baseline": "black", "rng": 0, "iterations": 40, "start": "ones", "tv": 0.0, "jitter": 1}
+    one, two = (mask(six_classes(), IMAGE, **how, first=first) for first in (1, 2))
+    assert two.source["response"]["target"] == [0, 1]
+    assert set(np.argsort(-two.saliency.ravel())[:2]) == {0, 2}
+    assert one.mask[0, 2] > 0.9 > 0.5 > two.mask[0, 2]
+    with pytest.raises(TypeError, match="plain function, which has no classes"):
+        mask(logistic, IMAGE, **HOW, first=2)
+    with pytest.raises(ValueError, match="'top:1' to 'top:5' of 6 classes"):
+        mask(six_classes(), IMAGE, **how, first=6)
 
 
 @pytest.mark.parametrize("baseline", ["blur", "blur_radius", "noise", "black"])
