@@ -112,7 +112,9 @@ def _print(rows: list[dict[str, Any]], names: list[str], references: list[str]) 
         measure: {name: np.array([of(own[one]) for one in pictures]) for name, own in by_map.items()}
         for measure, of in MEASURES.items()
     }
-    print(f"\n{len(pictures)} pictures\n\n| map | insertion | deletion | difference | evaluations | backward | seconds |")
+    print(
+        f"\n{len(pictures)} pictures\n\n| map | insertion | deletion | difference | evaluations | backward | seconds |"
+    )
     print("|---|---|---|---|---|---|---|")
     for name, own in by_map.items():
         means = [values[measure][name].mean() for measure in MEASURES]

@@ -13,7 +13,7 @@ from legstat._core.checks import check_choice, check_count, check_positive, chec
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.baselines.penalties import Penalty
-from legstat.baselines.problem import Problem, ScoreChoice, affordable_steps, changed, total_terms
+from legstat.baselines.problem import Problem, ScoreChoice, affordable_steps, changed, shown, total_terms
 from legstat.baselines.ranking import ranked_saliency
 from legstat.baselines.result import BaselineResult
 from legstat.designs.design import Design
@@ -46,8 +46,8 @@ class MaskSettings:
         Of Adam.
     jitter : int
         Pixels of 224: the picture is moved by 0 .. jitter - 1 to each side in each iteration.
-    lift : {"gaussian", "repeat_blur", "bilinear", "corners"}
-        From cells to pixels: the paper's kernel; nearest and then a blur, as its authors' code does; bilinear.
+    lift : {"gaussian", "repeat_blur", "bilinear", "corners", "repeat"}
+        From cells to pixels: the paper's kernel; nearest and then a blur, as its authors' code does; bilinear; nearest.
     sigma : float
         Of the kernel, in pixels of 224.
     start : {"circle", "ones", "half", "random"}
@@ -68,7 +68,7 @@ class MaskSettings:
     iterations: int = 300
     rate: float = 0.1
     jitter: int = 4
-    lift: Literal["gaussian", "repeat_blur", "bilinear", "corners"] = "gaussian"
+    lift: Literal["gaussian", "repeat_blur", "bilinear", "corners", "repeat"] = "gaussian"
     sigma: float = 5.0
     start: Start = "circle"
     score: ScoreChoice = "probability"
@@ -226,13 +226,27 @@ def mask(
         first=settings.first,
         directions=directions,
     )
-    return _Game(problem, settings, game, by_radius).run()
+    return MaskGame(problem, settings, game, by_radius).run()
 
 
-class _Game:
-    """The iterations."""
+class MaskGame:
+    """The iterations.
 
-    def __init__(self, problem: Problem, settings: MaskSettings, game: Game, by_radius: bool) -> None:
+    Parameters
+    ----------
+    problem : Problem
+        Picture, black box, gradients.
+    settings : MaskSettings
+        How.
+    game : {"deletion", "preservation"}
+        Which game.
+    by_radius : bool
+        Blur by a radius of each pixel's own, in place of the problem's baseline.
+    """
+
+    def __init__(
+        self, problem: Problem, settings: MaskSettings, game: Game = "deletion", by_radius: bool = False
+    ) -> None:
         self._problem, self._settings, self._game, self._by_radius = problem, settings, game, by_radius
         self._sign = 1.0 if game == "deletion" else -1.0
         self._penalty = Penalty(
@@ -243,6 +257,7 @@ class _Game:
         self._jitter = max(round(settings.jitter * min(problem.size) / 224.0), 1)
 
     def run(self) -> BaselineResult:
+        """Play it to the end."""
         problem, settings = self._problem, self._settings
         exact = problem.source.name == "exact"
         mask = self._start()
@@ -255,7 +270,8 @@ class _Game:
         for k in range(iterations):
             if k in asked:
                 problem.source.spread_over(asked[k])
-                estimate = problem.source.mean_gradient(self._family(), mask[None], np.ones(1))
+                moved = (int(n) for n in problem.rng.integers(0, self._jitter, 2))
+                estimate = problem.source.mean_gradient(self._family(*moved), mask[None], np.ones(1))
                 found = estimate.gradient / problem.unit
                 score = np.nan if estimate.values is None else float(estimate.values[0]) / problem.unit
             slopes += found
@@ -268,6 +284,7 @@ class _Game:
             solution=mask,
             saliency=saliency,
             image=problem.image,
+            picture=shown(self._family(0, 0), mask),
             trace={name: np.array([row[name] for row in rows]) for name in rows[0]},
             n_queries=problem.asked.spent,
             n_backward=problem.asked.n_backward,
@@ -277,9 +294,8 @@ class _Game:
             source=problem.facts(),
         )
 
-    def _family(self) -> Family:
-        """The picture, moved by this iteration's jitter."""
-        down, across = (int(n) for n in self._problem.rng.integers(0, self._jitter, 2))
+    def _family(self, down: int, across: int) -> Family:
+        """The picture, moved by an iteration's jitter."""
         image, baseline = (_moved(one, down, across) for one in (self._problem.image, self._problem.baseline))
         if self._by_radius:
             return BlurredByRadius(image[None], 10.0 * min(self._problem.size) / 224.0, self._lift)
@@ -335,8 +351,9 @@ class _Adam:
 def _lift(settings: MaskSettings, shape: tuple[int, int], size: tuple[int, int]) -> Lift:
     if settings.lift == "gaussian":
         return Lift.gaussian(shape, size, settings.sigma)
-    if settings.lift == "repeat_blur":
-        return Lift.repeated(shape, size).blurred(settings.sigma)
+    if settings.lift in ("repeat", "repeat_blur"):
+        repeated = Lift.repeated(shape, size)
+        return repeated.blurred(settings.sigma) if settings.lift == "repeat_blur" else repeated
     return Lift.bilinear(shape, size, corners=settings.lift == "corners")
 
 

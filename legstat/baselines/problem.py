@@ -132,6 +132,12 @@ def affordable_steps(asked: Asked, steps: int, each: int, last: int = 0) -> int:
     return steps if np.isinf(left) else max(min(steps, int(left // each)), 1)
 
 
+def shown(family: Family, solution: FloatArray) -> FloatArray:
+    """The picture that a solution makes, within [0, 1]."""
+    pictures = family.pictures(solution[None], np.zeros(1, dtype=np.int64))
+    return np.asarray(np.clip(pictures[0], 0.0, 1.0), dtype=np.float64)
+
+
 def total_terms(score: float, penalty: Penalty, mask: FloatArray) -> tuple[float, dict[str, float]]:
     """The objective, and what it is the sum of."""
     terms = penalty.terms(mask)
