@@ -210,22 +210,30 @@ def test_queries_alone_raise_the_target_too():
     np.testing.assert_array_equal(found.solution, again.solution)
 
 
-def test_it_is_the_authors_optimiser_step_by_step():
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # the reference's, with torch 2
+@pytest.mark.parametrize("c", [1.0, 2.0])
+@pytest.mark.parametrize("ball", ["l1", "l2"])
+def test_it_is_the_authors_optimiser_step_by_step(ball, c):
     """`rai-toolbox`, whose q, signs and ball are those of the paper's experiments."""
     torch = pytest.importorskip("torch", reason="the reference is written with torch")
     optimisers = pytest.importorskip("rai_toolbox.optim", reason="the reference: rai-toolbox, by the paper's authors")
-    response = torch_twin()
     image = np.random.default_rng(0).random((1, 16, 16)).astype(np.float32)
-    found = l1q(response, image.astype(np.float64), epsilon=2.0, q=0.9, iterations=6, c=1.0)
+    response = ls.torch_response(layered(5), output_kind="logits", target=1)
     bound, _ = response.bind(image.astype(np.float64))
     delta = torch.zeros((1, 1, 16, 16), requires_grad=True)
-    optimiser = optimisers.L1qFrankWolfe([delta], lr=1.0, epsilon=2.0, q=0.9, dq=0.0, use_default_lr_schedule=True)
-    for _ in range(6):
+    how = {"lr": c, "epsilon": 2.0, "use_default_lr_schedule": True}
+    if ball == "l1":
+        optimiser = optimisers.L1qFrankWolfe([delta], q=0.9, dq=0.0, **how)
+    else:
+        optimiser = optimisers.L2FrankWolfe([delta], **how)
+    for steps in range(1, 7):
         optimiser.zero_grad()
         loss = -bound.scores_with_history(torch.from_numpy(image)[None] + delta).sum()
         loss.backward()
         optimiser.step()
-    np.testing.assert_allclose(found.solution, delta.detach().numpy()[0], rtol=0.0, atol=1e-6, err_msg="float32")
+        found = l1q(response, image.astype(np.float64), epsilon=2.0, q=0.9, ball=ball, iterations=steps, c=c)
+        reference = delta.detach().numpy()[0]
+        np.testing.assert_allclose(found.solution, reference, rtol=0.0, atol=1e-6, err_msg=f"float32, step {steps}")
 
 
 # -- what cannot be right -------------------------------------------------------------------------------------------
