@@ -3,7 +3,9 @@
 Estimates no picture by itself: what is told of one comes from `explanation`, its checks from `checks`.
 """
 
+from legstat.audit.auditing import AuditStopped, audit
 from legstat.audit.picture import AuditedPicture
+from legstat.audit.plan import Plan, PlanError
 from legstat.audit.run import AuditRun
 
-__all__ = ["AuditRun", "AuditedPicture"]
+__all__ = ["AuditRun", "AuditStopped", "AuditedPicture", "Plan", "PlanError", "audit"]

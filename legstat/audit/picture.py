@@ -60,7 +60,7 @@ class AuditedPicture(Portable):
         table: LEG-TV's own.
     regions_table : sequence of dict
         A row a region, from the other part of the draws: ``sign``, ``cells``, ``mean``, ``sum``, ``std_error`` (of the
-        sum), ``low`` and ``high`` (95 %), ``pvalue``, ``pvalue_adjusted`` (Holm).
+        sum), ``low`` and ``high`` (95 %), ``pvalue``, ``pvalue_adjusted`` (Benjamini and Hochberg).
     curves : dict or None
         "deletion" and "insertion": ``fractions``, ``scores``, ``area``.
     checks : sequence of dict

@@ -17,6 +17,8 @@ from legstat.audit.picture import AuditedPicture
 if TYPE_CHECKING:
     import pandas as pd
 
+SCHEMA = 1
+"""Form of a run's folder."""
 PLAN, FACTS, PICTURES, UNITS, FAILURES, CHECKS = (
     "plan.toml", "run.json", "pictures.json", "units", "failures", "checks.json",
 )  # fmt: skip
@@ -53,7 +55,7 @@ class AuditRun(Portable):
     --------
     >>> import json, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name, text in {PLAN: "[query]\\nn_queries = 300\\n", FACTS: "{}", PICTURES: "[]"}.items():
+    ...     for name, text in {PLAN: "[query]\nn_queries = 300\n", FACTS: "{}", PICTURES: "[]"}.items():
     ...         _ = (Path(folder) / name).write_text(text)
     ...     run = AuditRun.open(folder)
     >>> run
@@ -159,6 +161,23 @@ class AuditRun(Portable):
     def headers(self) -> Iterator[JSON]:
         """What each finished picture's file says of it, without its arrays; see `AuditedPicture.load_header`."""
         return (AuditedPicture.load_header(self.file(name)) for name in self.names)
+
+    @property
+    def ledger(self) -> JSON:
+        """Model evaluations by what they were for, over all pictures; every header is read for it.
+
+        ``maps``: answers behind the maps, whether this call or an earlier one of the same run had asked for them; of
+        them the pilot asked for ``pilot``. ``curves``, ``checks``, and ``trials`` (see `Ledger`) come on top, and so
+        does ``failed``: what pictures had cost that failed. ``total`` is all but the pilot, which is part of ``maps``.
+        """
+        told = dict.fromkeys(("maps", "curves", "checks", "trials"), 0)
+        for header in self.headers():
+            ledger = header["facts"].get("ledger") or {}
+            told["maps"] += ledger.get("spent", 0) + ledger.get("cached", 0)
+            for kind in ("curves", "checks", "trials"):
+                told[kind] += ledger.get(kind, 0)
+        told["failed"] = sum(one.get("spent", 0) for one in self.failures)
+        return {**told, "total": sum(told.values()), "pilot": self.facts.get("pilot", {}).get("pilot", 0)}
 
     def to_frame(self) -> pd.DataFrame:
         """One row a finished picture: facts, L, R^2, areas of the curves, failed checks, evaluations, seconds."""

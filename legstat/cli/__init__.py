@@ -1,4 +1,4 @@
-"""The command line: ``legstat explain | demo | inspect | verify | compare | study``.
+"""The command line: ``legstat explain | demo | inspect | verify | compare | audit | study``.
 
 Estimates nothing: each command reads its options, calls public functions and tells faults in one line.
 """
@@ -9,7 +9,7 @@ import sys
 from io import TextIOWrapper
 
 # the modules put their commands into `app`, in the order in which --help lists them
-from legstat.cli import explaining, checking, comparing, studying  # isort: skip
+from legstat.cli import explaining, checking, comparing, auditing, studying  # isort: skip
 from legstat.cli.common import DIFFERENT, FAULT, INTERRUPTED, TERMINATED, app, terminate
 
 
@@ -29,6 +29,7 @@ __all__ = [
     "INTERRUPTED",
     "TERMINATED",
     "app",
+    "auditing",
     "checking",
     "comparing",
     "explaining",

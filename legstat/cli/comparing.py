@@ -11,6 +11,7 @@ import typer
 
 from legstat._core.checks import check_choice
 from legstat._core.errors import invalid
+from legstat._core.picture_files import picture_files, read_truth
 from legstat._core.typing import JSON
 from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
 from legstat.cli.model_flags import response_from
@@ -33,7 +34,7 @@ from legstat.cli.model_options import (
     VERSION,
 )
 from legstat.comparison.compare import compare as compare_methods
-from legstat.comparison.folder import can_differ, picture_files, read_truth, save_folder
+from legstat.comparison.folder import can_differ, save_folder
 from legstat.record import prepare
 
 METHODS, METRICS = "legtv,leg,rise,lime_cells,random", "deletion,insertion,insertion_minus_deletion,key_size"

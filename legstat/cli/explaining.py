@@ -102,12 +102,13 @@ def _batch_size(text: str | None) -> int | None:
         raise ValueError(invalid("explain", "--batch-size", text, "a whole number >= 1, or auto")) from None
 
 
-def _shape(text: str | None) -> tuple[int, int] | None:
+def shape_from(text: str | None, where: str = "explain") -> tuple[int, int] | None:
+    """``--grid``: rows and columns, or None where it was left out."""
     if text is None:
         return None
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
-        raise ValueError(invalid("explain", "--grid", text, "rows x columns, such as 28x28"))
+        raise ValueError(invalid(where, "--grid", text, "rows x columns, such as 28x28"))
     return int(parts[0]), int(parts[1])
 
 
@@ -133,7 +134,8 @@ def _known(part: str, labels: tuple[str, ...]) -> bool:
     return True
 
 
-def _rule(text: str | None) -> float | str | None:
+def rule_from(text: str | None) -> float | str | None:
+    """``--L``: a number, or the name of a rule."""
     try:
         return None if text is None else float(text)
     except ValueError:
@@ -293,10 +295,10 @@ def explain(
         earlier = None if resume is None else QuerySample.load(resume)
         named: ConventionsName | None = None if conventions is None else conventions.value
         rules = named or (earlier.conventions if earlier is not None else "default")
-        how: JSON = {"L": _rule(L), "L_ratio": L_ratio, "n_regions": n_regions}
+        how: JSON = {"L": rule_from(L), "L_ratio": L_ratio, "n_regions": n_regions}
         choice = choose_L(**how, conventions=rules)
         how["relaxed"] = choose_relaxed(relaxed, rules)
-        operator, cells, measured = _perturbation(perturb, at, rules), _shape(grid), batch_size == "auto"
+        operator, cells, measured = _perturbation(perturb, at, rules), shape_from(grid), batch_size == "auto"
         if earlier is not None and seed is not None and key_of(seed) != earlier.segments[0].key:
             remedy = "Leave it out: the sample's own draws go on."
             raise ValueError(invalid("explain", "--seed", seed, "the seed that the resumed run had", remedy))

@@ -14,7 +14,6 @@ from legstat._core.digests import array_sha256, value_sha256
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.comparison.by_name import METHODS, chosen_measures, chosen_methods
-from legstat.comparison.carried import Carried, Source
 from legstat.comparison.measures import Measure
 from legstat.comparison.method import Choosy, Method
 from legstat.comparison.outcome import Outcome
@@ -32,6 +31,7 @@ from legstat.comparison.results import Comparison
 from legstat.comparison.store import FORMAT, MapStore
 from legstat.comparison.work import Finished, Plan, Work, grouped
 from legstat.responses.base import Response
+from legstat.responses.carried import Carried, Source
 from legstat.sampling.cache import QueryCache, as_cache
 from legstat.sampling.cache_keys import settled_key
 
@@ -138,7 +138,7 @@ def compare(
     for name, given in {"methods": methods, "n_queries": n_queries, "metrics": metrics}.items():
         if isinstance(given, str) or not isinstance(given, Iterable):
             raise TypeError(invalid(_WHERE, name, given, f"a list, such as [{given!r}]"))
-    carried = Carried(response)
+    carried = Carried(response, _WHERE)
     black_box = carried.response
     budgets = tuple(check_count(_WHERE, "n_queries", one, 0) for one in n_queries)
     if not budgets or len(set(budgets)) < len(budgets):

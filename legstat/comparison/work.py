@@ -11,13 +11,13 @@ import numpy as np
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.comparison.carried import Carried
 from legstat.comparison.measures import DifferenceOf, Explaining, Measure, Measured, primitive
 from legstat.comparison.method import Caching, Method, MethodMap, draws_of
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.pictures import Shown
 from legstat.comparison.store import FinishedMap, MapStore
 from legstat.responses.base import Response
+from legstat.responses.carried import Carried
 from legstat.sampling.cache import QueryCache
 
 

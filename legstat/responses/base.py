@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -133,14 +133,8 @@ class Response(ABC):
     has_classes: bool = False
     """Whether the black box chooses among classes, so that `top_classes` has an answer."""
 
-    def as_probability(self, first: int | None = None) -> Response:
-        """The same black box with the probability of its target as score; a plain function has the one score only.
-
-        With `first` the probability of as many first choices together: TypeError where there are no classes.
-        """
-        if first is not None:
-            where = f"{type(self).__name__}.as_probability"
-            raise TypeError(invalid(where, "first", first, "left out of a plain function, which has no classes"))
+    def as_probability(self) -> Response:
+        """The same black box with the probability of its target as score; a plain function has the one score only."""
         return self
 
     def top_classes(self, images: AnyArray) -> IntArray:
@@ -220,6 +214,23 @@ class Response(ABC):
         """
         grey = self.input_shape is not None and self.input_shape[0] == 1
         return self.check_image(read_picture(path, channels=1 if grey else 3), where="load_image")
+
+    def load_boxes(self, path: str | Path, boxes: Sequence[Sequence[float]]) -> list[list[float]]:
+        """Boxes of a picture file where they lie in what `load_image` makes of it.
+
+        Parameters
+        ----------
+        path : str or Path
+            Picture file.
+        boxes : sequence of (x0, y0, x1, y1)
+            In pixels of the file's picture, upright; right and lower edges outside.
+
+        Returns
+        -------
+        list of list of float
+            In pixels of the picture that the response takes; what a crop leaves out is left out.
+        """
+        return [[float(edge) for edge in box] for box in boxes]
 
     def check_image(self, image: AnyArray, where: str = "query") -> FloatArray:
         """A picture that this response takes, or an error before anything is evaluated: the one check of a picture.

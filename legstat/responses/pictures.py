@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -148,10 +149,40 @@ def fit_picture(picture: Image.Image, size: tuple[int, int], short_side: int | N
     PIL.Image.Image
         Of the wanted size. A picture that has it already is returned as it is.
     """
-    rows, columns = size
     width, height = picture.size
-    if (height, width) == (rows, columns):
+    tall, wide, top, left = fitted_place((height, width), size, short_side)
+    if (tall, wide) != (height, width):
+        picture = picture.resize((wide, tall), INTERPOLATIONS[interpolation])
+    if (tall, wide) == size:
         return picture
+    return picture.crop((left, top, left + size[1], top + size[0]))
+
+
+def fitted_place(picture: tuple[int, int], size: tuple[int, int], short_side: int | None) -> tuple[int, int, int, int]:
+    """Where `fit_picture` puts a picture of (rows, columns).
+
+    Parameters
+    ----------
+    picture : tuple of int
+        Its rows and columns.
+    size, short_side : optional
+        As for `fit_picture`.
+
+    Returns
+    -------
+    tall, wide : int
+        Rows and columns after the resize.
+    top, left : int
+        Corner of the crop in it.
+
+    Examples
+    --------
+    >>> fitted_place((375, 500), (224, 224), None)
+    (256, 341, 16, 58)
+    """
+    (height, width), (rows, columns) = picture, size
+    if picture == size:
+        return rows, columns, 0, 0
     short = round(min(rows, columns) * 256 / 224) if short_side is None else short_side
     if short < min(rows, columns):
         raise ValueError(
@@ -171,7 +202,39 @@ def fit_picture(picture: Image.Image, size: tuple[int, int], short_side: int | N
     else:
         ruling = round(factor * columns)
         tall, wide = max(int(ruling * height / width), rows), ruling
-    if (tall, wide) != (height, width):
-        picture = picture.resize((wide, tall), INTERPOLATIONS[interpolation])
-    top, left = round((tall - rows) / 2), round((wide - columns) / 2)
-    return picture.crop((left, top, left + columns, top + rows))
+    return tall, wide, round((tall - rows) / 2), round((wide - columns) / 2)
+
+
+def fit_boxes(
+    boxes: Sequence[Sequence[float]], picture: tuple[int, int], size: tuple[int, int], short_side: int | None
+) -> list[list[float]]:
+    """Boxes of a picture where they lie after `fit_picture`, cut off at the crop; those outside it are left out.
+
+    Parameters
+    ----------
+    boxes : sequence of (x0, y0, x1, y1)
+        In pixels of the picture, right and lower edges outside.
+    picture : tuple of int
+        Its rows and columns, upright.
+    size, short_side : optional
+        As for `fit_picture`.
+
+    Returns
+    -------
+    list of list of float
+        x0, y0, x1, y1 in pixels of the crop.
+
+    Examples
+    --------
+    >>> fit_boxes([(0, 0, 250, 375), (0, 0, 30, 30)], (375, 500), (224, 224), None)
+    [[0.0, 0.0, 112.5, 224.0]]
+    """
+    tall, wide, top, left = fitted_place(picture, size, short_side)
+    down, across = tall / picture[0], wide / picture[1]
+    found = []
+    for x0, y0, x1, y1 in boxes:
+        xs = [min(max(x * across - left, 0.0), float(size[1])) for x in (x0, x1)]
+        ys = [min(max(y * down - top, 0.0), float(size[0])) for y in (y0, y1)]
+        if xs[0] < xs[1] and ys[0] < ys[1]:
+            found.append([xs[0], ys[0], xs[1], ys[1]])
+    return found

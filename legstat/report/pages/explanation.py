@@ -55,7 +55,7 @@ class ExplainedPicture:
         """What is told of it."""
         source, tv = self.estimate.moments.source, self.tv
         response: JSON = source.get("response", {})
-        facts = {name: response[name] for name in ("target", "target_label", "score") if name in response}
+        facts: JSON = {name: response[name] for name in ("target", "target_label", "score") if name in response}
         if response.get("probability_x0") is not None:
             facts["probability"] = response["probability_x0"]
         facts |= {name: source[name] for name in ("f_x0", "f_base", "mean_shift", "sd", "ledger") if name in source}

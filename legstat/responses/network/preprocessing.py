@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self, cast
@@ -13,7 +13,7 @@ import numpy as np
 from legstat._core.checks import is_number
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.responses.pictures import INTERPOLATIONS, fit_picture, open_picture, to_array
+from legstat.responses.pictures import INTERPOLATIONS, fit_boxes, fit_picture, open_picture, to_array
 
 Layout = Literal["auto", "NCHW", "NHWC"]
 ChannelOrder = Literal["RGB", "BGR"]
@@ -161,18 +161,47 @@ class Preprocessing:
         ndarray of shape (C, H, W)
             float64 RGB (grey for C = 1) in [0, 1].
         """
-        channels, rows, columns = shape[0] or 3, shape[1], shape[2]
+        channels, size = shape[0] or 3, self._size(shape)
         picture = open_picture(path, channels)
-        size = self.size
-        if rows is not None and columns is not None:
-            if size is not None and size != (rows, columns):
-                raise ValueError(
-                    invalid("Preprocessing", "size", size, f"({rows}, {columns}), the network's input", "Leave it out.")
-                )
-            size = (rows, columns)
         if size is not None:
             picture = fit_picture(picture, size, self.short_side, self.interpolation)
         return to_array(picture, channels)
+
+    def load_boxes(
+        self,
+        path: str | Path,
+        shape: tuple[int | None, int | None, int | None],
+        boxes: Sequence[Sequence[float]],
+    ) -> list[list[float]]:
+        """Boxes of a picture file on what `load` makes of it.
+
+        Parameters
+        ----------
+        path, shape : optional
+            As for `load`.
+        boxes : sequence of (x0, y0, x1, y1)
+            In pixels of the file's picture, upright; right and lower edges outside.
+
+        Returns
+        -------
+        list of list of float
+            In pixels of the crop, cut off at it; those outside it are left out.
+        """
+        width, height = open_picture(path, shape[0] or 3).size
+        return fit_boxes(boxes, (height, width), self._size(shape) or (height, width), self.short_side)
+
+    def _size(self, shape: tuple[int | None, int | None, int | None]) -> tuple[int, int] | None:
+        """(rows, columns) that pictures are fitted to; None where they are taken as they are."""
+        rows, columns = shape[1], shape[2]
+        if rows is None or columns is None:
+            return self.size
+        if self.size is not None and self.size != (rows, columns):
+            raise ValueError(
+                invalid(
+                    "Preprocessing", "size", self.size, f"({rows}, {columns}), the network's input", "Leave it out."
+                )
+            )
+        return rows, columns
 
     def for_layout(self, layout: Literal["NCHW", "NHWC"]) -> Self:
         """The same with "auto" settled as `layout`."""

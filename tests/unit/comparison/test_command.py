@@ -12,8 +12,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import legstat as ls
+from legstat._core.picture_files import read_truth
 from legstat.cli import FAULT, app
-from legstat.comparison.folder import read_truth
 from legstat.comparison.methods.controls import CentreMap
 from legstat.data import digits_model_path, load_digit
 

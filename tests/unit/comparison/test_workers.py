@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.comparison.carried import Carried
 from legstat.comparison.measures import DeletionArea, DifferenceOf, InsertionArea, MaxSensitivity, Measured
 from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
 from legstat.comparison.methods.masks import Rise
 from legstat.comparison.methods.own import LegMap, LegTvMap
 from legstat.data import digits_model_path, load_digit
+from legstat.responses.carried import Carried
 
 METHODS = (Rise((8, 8), cells=4), RandomMap((8, 8)), LegMap((4, 4)))
 METRICS = ("insertion_minus_deletion", "infidelity")
@@ -100,7 +100,7 @@ def test_a_session_takes_no_more_threads_than_its_process_has(network, monkeypat
     assert pickle.loads(payload)._runner.session._threads == 1
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     assert pickle.loads(payload)._runner.session._threads == 2
-    assert pickle.loads(pickle.dumps(Carried(opened))).response.fingerprint == network.fingerprint
+    assert pickle.loads(pickle.dumps(Carried(opened, "compare"))).response.fingerprint == network.fingerprint
 
 
 def test_errors_say_where_they_happened(network, images):

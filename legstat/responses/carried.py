@@ -21,19 +21,19 @@ class Carried:
     ----------
     source : Response or callable
         The response, or a function of no argument that opens it.
-    response : Response, optional
-        What `source` opened already.
+    where : str
+        Call to name in an error.
 
     Examples
     --------
     >>> import legstat as ls
-    >>> Carried(ls.as_response(len)).response
+    >>> Carried(ls.as_response(len), "compare").response
     <CallableResponse len>
     """
 
-    def __init__(self, source: Source, response: Response | None = None) -> None:
-        self._source = source
-        self.response = opened("compare", source) if response is None else response
+    def __init__(self, source: Source, where: str) -> None:
+        self._source, self._where = source, where
+        self.response = opened(where, source)
         self._payload: bytes | None = None
 
     @property
@@ -55,7 +55,7 @@ class Carried:
             except (TypeError, AttributeError, pickle.PicklingError) as error:
                 remedy = f"Pass a function of no argument that opens it, or n_jobs=1. ({type(error).__name__}: {error})"
                 raise TypeError(
-                    invalid("compare", "response", self._source, "what can be sent to workers", remedy)
+                    invalid(self._where, "response", self._source, "what can be sent to workers", remedy)
                 ) from error
         return self._payload
 
@@ -67,13 +67,13 @@ class Carried:
         if joblib.effective_n_jobs(n_jobs) > 1 and not getattr(backend, "uses_threads", False):
             _ = self.payload
 
-    def __reduce__(self) -> tuple[Callable[[bytes], Carried], tuple[bytes]]:
-        return _carried, (self.payload,)
+    def __reduce__(self) -> tuple[Callable[[bytes, str], Carried], tuple[bytes, str]]:
+        return _carried, (self.payload, self._where)
 
 
 @functools.lru_cache(maxsize=1)
-def _carried(payload: bytes) -> Carried:
-    found = Carried(pickle.loads(payload))
+def _carried(payload: bytes, where: str) -> Carried:
+    found = Carried(pickle.loads(payload), where)
     found._payload = payload
     return found
 

@@ -1,0 +1,464 @@
+"""The plan of an audit: one value that says everything that numbers depend on, as a TOML file too."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self, cast, get_args
+
+from legstat._core.checks import check_choice, check_count, check_flag, check_positive, check_within
+from legstat._core.errors import invalid
+from legstat._core.files import write_text
+from legstat._core.frozen import Portable
+from legstat._core.typing import JSON
+from legstat.designs.by_name import LAWS, LawName, name_of
+from legstat.explanation.defaults import choose_L
+from legstat.perturbations.operators import Additive, Blend, Perturbation
+from legstat.sampling.defaults import default_design, default_queries
+
+SCHEMA = 1
+"""Form of a plan's file."""
+Operator = Literal["additive", "blur", "mean", "black", "noise"]
+Choice = Literal["all", "every", "sample"]
+MODEL = {
+    "model": "ONNX file; with url the model's name there",
+    "sha256": "of the model's file",
+    "url": "of a server that speaks the Open Inference Protocol",
+    "preprocessing": "imagenet, caffe, tf, unit, raw, or a TOML file",
+    "target": "top (each picture's own first choice), label (each picture's own label), a class index or a label",
+    "score": "log_odds, logit or probability",
+    "input": "",
+    "output": "",
+    "output_kind": "",
+    "constants": "name=number or name=file.npy",
+    "labels": "file of class names",
+    "threads": "",
+    "provider": "",
+    "allow_fallback": "",
+    "version": "",
+    "in_flight": "",
+    "rate": "",
+    "timeout": "",
+    "deadline": "",
+}
+"""What a plan may say of its model, and what that is."""
+
+SECTIONS: dict[str, dict[str, str]] = {
+    "about": {
+        "question": "what is asked",
+        "purpose": "what the answer is for",
+        "author": "who audits",
+    },
+    "model": MODEL,
+    "pictures": {
+        "places": "folders, files, patterns, tables (.csv, .parquet), stores (.npz)",
+        "choice": "all, every (k-th) or sample (at random)",
+        "every": "k of choice = every",
+        "sample": "how many of choice = sample",
+        "sample_seed": "seed of choice = sample",
+        "truth": "CSV file of lines picture,class",
+    },
+    "query": {
+        "law": "law of z",
+        "grid": "rows, columns of cells",
+        "scale": "sigma",
+        "operator": "how z acts: additive, blur, mean, black, noise",
+        "at": "mask level of all operators but additive",
+        "n_queries": "evaluations of a picture, at most",
+        "seed": "of all draws",
+        "batch_size": "pictures per call",
+    },
+    "estimate": {
+        "L": "a number, or simplest, heldout, bootstrap, theory",
+        "L_ratio": "L as a fraction of L_max",
+        "n_regions": "regions of the map, at most",
+        "relaxed": "whether LEG-TV's levels are refitted on its regions",
+    },
+    "curves": {
+        "steps": "of deletion and insertion; 0: no curves",
+        "baseline": "what deleted cells are replaced by",
+    },
+    "checks": {
+        "checks": "whether checks are made",
+    },
+    "work": {
+        "workers": "pictures at a time; changes no number",
+        "max_failures": "failed pictures after which a run stops",
+    },
+}
+"""Tables of a plan's file: what each may hold, and what that is."""
+_COUNTS = {
+    "every": 1, "sample": 1, "sample_seed": 0, "n_queries": 1, "seed": 0, "batch_size": 1, "n_regions": 1, "steps": 0,
+    "workers": 1, "max_failures": 0,
+}  # fmt: skip
+"""Whole numbers, and the least that each may be."""
+
+
+class PlanError(ValueError):
+    """Everything that is wrong with a plan, each with its key, value, valid range and remedy.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        One sentence or two each.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"legstat.audit: the plan cannot be carried out, {count} thing{'s' if count > 1 else ''} to mend:"
+        super().__init__("\n".join([head, *(f"- {one}" for one in self.problems)]))
+
+    def __reduce__(self) -> tuple[type[PlanError], tuple[tuple[str, ...]]]:
+        return type(self), (self.problems,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Portable):
+    r"""What is done with which pictures. Checked as a whole: all that is wrong is told at once.
+
+    Parameters
+    ----------
+    places : sequence of str
+        Where the pictures are: folders, files, patterns; tables (.csv, .parquet) with a column ``file`` and, where
+        there are such, ``label``, ``group``, ``boxes``; array stores (.npz, .npy).
+    model : dict
+        The black box, by the names in `MODEL`.
+    question, purpose, author : str
+        For the report: what is asked, what for, and by whom.
+    choice : {"all", "every", "sample"}
+        Which of them: all, every `every`-th, or `sample` of them at random by `sample_seed`.
+    every, sample, sample_seed : int
+        See `choice`.
+    truth : str, optional
+        CSV file of lines picture,class: labels, where no table has them.
+    law : {"structured", "isotropic", "blocks", "cells", "smooth", "smooth_binary"}, optional
+        Law of z; by default, as n_queries, what `explain` takes for that operator.
+    grid : tuple of int, optional
+        Cells; by default the finest of at most 28 a side that divides the first picture.
+    scale : float, optional
+        sigma; by default what fits law and operator.
+    operator : {"additive", "blur", "mean", "black", "noise"}
+        How z acts.
+    at : float
+        Mask level of all operators but "additive".
+    n_queries : int, optional
+        Ceiling on evaluations of a picture for its map.
+    seed : int
+        Of all draws: with a picture's own hash it makes the key of its generator.
+    batch_size : int, optional
+        Pictures per call; the model's own unless given.
+    L : float or str, optional
+        L or the rule for it, see `explain`; "simplest" where none of the three is given.
+    L_ratio : float, optional
+        L as a fraction of L_max.
+    n_regions : int, optional
+        The most detailed map with at most so many regions.
+    relaxed : bool
+        Whether LEG-TV's levels are refitted on its regions, see `explain`.
+    steps : int
+        Of the curves of deletion and insertion; 0 for none.
+    baseline : str
+        Of these curves.
+    checks : bool
+        Whether checks are made.
+    workers : int
+        Pictures at a time.
+    max_failures : int
+        Failed pictures after which a run stops.
+
+    Raises
+    ------
+    PlanError
+        Anything that can be seen to be wrong without model and pictures.
+
+    Examples
+    --------
+    >>> plan = Plan(places=("pictures",), model={"model": "net.onnx"}, n_queries=2000)
+    >>> Plan.from_json(plan.to_json()) == plan
+    True
+    >>> try:
+    ...     Plan(places=(), model={"model": "net.onnx"}, n_queries=0)
+    ... except PlanError as error:
+    ...     print(*error.problems, sep="\n")
+    legstat.Plan: `pictures.places` must be at least one folder, file or pattern. Got ().
+    legstat.Plan: `query.n_queries` must be a whole number >= 1. Got 0.
+    """
+
+    places: tuple[str, ...]
+    model: Mapping[str, Any]
+    question: str = ""
+    purpose: str = ""
+    author: str = ""
+    choice: Choice = "all"
+    every: int = 1
+    sample: int = 100
+    sample_seed: int = 0
+    truth: str | None = None
+    law: LawName | None = None
+    grid: tuple[int, int] | None = None
+    scale: float | None = None
+    operator: Operator = "blur"
+    at: float = 0.5
+    n_queries: int | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    L: float | str | None = None
+    L_ratio: float | None = None
+    n_regions: int | None = None
+    relaxed: bool = True
+    steps: int = 56
+    baseline: str = "blur"
+    checks: bool = True
+    workers: int = 1
+    max_failures: int = 10
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", {k: v for k, v in dict(self.model).items() if v is not None and v != []})
+        for name in ("places", "grid"):
+            if isinstance(value := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(value))
+        if self.L is None and self.L_ratio is None and self.n_regions is None:
+            object.__setattr__(self, "L", "simplest")
+        problems = [*self._of_the_model(), *_told(*self._of_the_rest())]
+        if problems:
+            raise PlanError(problems)
+
+    def _of_the_model(self) -> list[str]:
+        names = ", ".join(MODEL)
+        wrong = [
+            invalid("Plan", f"model.{name}", value, f"of these names: {names}")
+            for name, value in self.model.items()
+            if name not in MODEL
+        ]
+        if not self.model.get("model"):
+            wrong.append(invalid("Plan", "model.model", None, "an ONNX file, or with url a model's name"))
+        return wrong
+
+    def _of_the_rest(self) -> Iterable[Callable[[], object]]:
+        def key(name: str) -> str:
+            return next(f"{section}.{name}" for section, names in SECTIONS.items() if name in names)
+
+        def check(of: Callable[..., object], name: str, *more: Any, **named: Any) -> Callable[[], object]:
+            return partial(of, "Plan", key(name), getattr(self, name), *more, **named)
+
+        yield partial(_check_texts, key("places"), self.places)
+        yield check(check_choice, "choice", get_args(Choice))
+        if self.law is not None:
+            yield check(check_choice, "law", LAWS)
+        yield check(check_choice, "operator", get_args(Operator))
+        yield check(check_choice, "baseline", ("blur", "igos", "zeros", "rise", "mean", "black", "white", "noise"))
+        yield partial(_check_level, key("at"), self.at)
+        for name, least in _COUNTS.items():
+            if getattr(self, name) is not None:
+                yield check(check_count, name, least)
+        if self.grid is not None:
+            yield partial(_check_grid, key("grid"), self.grid)
+        if self.scale is not None:
+            yield check(check_positive, "scale")
+        yield self._check_rule
+        for name in ("question", "purpose", "author"):
+            yield partial(_check_text, key(name), getattr(self, name))
+        for name in ("checks", "relaxed"):
+            yield check(check_flag, name)
+
+    def _check_rule(self) -> None:
+        choose_L(self.L, self.L_ratio, self.n_regions, "default")
+
+    # ---------------------------------------------------------------- what it means
+
+    @property
+    def perturbation(self) -> Perturbation:
+        """How z acts."""
+        return Additive() if self.operator == "additive" else Blend(self.operator, at=self.at)
+
+    @property
+    def rule(self) -> JSON:
+        """How L is chosen, as the arguments of `explain`."""
+        return {"L": self.L, "L_ratio": self.L_ratio, "n_regions": self.n_regions}
+
+    def resolved(self, size: tuple[int, int]) -> Self:
+        """The plan with nothing left to a default, for pictures of (rows, columns)."""
+        design = default_design(size, self.perturbation, self.grid, self.scale, self.law)
+        n_queries = default_queries(design) if self.n_queries is None else self.n_queries
+        law = cast("LawName", name_of(design))
+        return replace(self, grid=design.grid.shape, scale=design.scale, law=law, n_queries=n_queries)
+
+    @property
+    def budget(self) -> int:
+        """`n_queries` of a plan that is resolved."""
+        if self.n_queries is None:
+            raise ValueError(invalid("Plan", "query.n_queries", None, "given, or the plan resolved"))
+        return self.n_queries
+
+    def differences(self, other: Plan) -> list[str]:
+        """Keys whose values differ, but for those that change no number and no picture (``work``)."""
+        mine, theirs = self.to_json(), other.to_json()
+        found = []
+        for section in SECTIONS:
+            here, there = mine.get(section, {}), theirs.get(section, {})
+            if section != "work":
+                found += [f"{section}.{k}" for k in dict.fromkeys([*here, *there]) if here.get(k) != there.get(k)]
+        return found
+
+    # ---------------------------------------------------------------- files
+
+    def to_json(self) -> JSON:
+        """The plan by sections, as its file has it; what is left open is left out."""
+        told: JSON = {"schema": SCHEMA}
+        for section, names in SECTIONS.items():
+            values = self.model if section == "model" else {name: getattr(self, name) for name in names}
+            told[section] = {
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in values.items()
+                if value is not None
+            }
+        return told
+
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """The plan of such sections.
+
+        Parameters
+        ----------
+        told : mapping
+            As `to_json` gives it; a table ``cost`` is no part of the plan.
+
+        Returns
+        -------
+        Plan
+            The same plan.
+
+        Raises
+        ------
+        PlanError
+            Unknown sections and keys, and whatever `Plan` refuses.
+        """
+        problems: list[str] = []
+        given: JSON = {"places": (), "model": {}}
+        schema = told.get("schema", SCHEMA)
+        if schema != SCHEMA:
+            problems.append(invalid("Plan", "schema", schema, str(SCHEMA), "Use the legstat that wrote the plan."))
+        for section, values in told.items():
+            if section in ("schema", "cost"):
+                continue
+            if section not in SECTIONS or not isinstance(values, Mapping):
+                problems.append(invalid("Plan", section, values, f"one of the tables {', '.join(SECTIONS)}"))
+            elif section == "model":
+                given["model"] = dict(values)
+            else:
+                names = SECTIONS[section]
+                given |= {name: value for name, value in values.items() if name in names}
+                valid = f"of these names: {', '.join(names)}"
+                problems += [
+                    invalid("Plan", f"{section}.{name}", value, valid)
+                    for name, value in values.items()
+                    if name not in names
+                ]
+        try:
+            plan = cls(**given)
+        except PlanError as error:
+            raise PlanError([*problems, *error.problems]) from None
+        if problems:
+            raise PlanError(problems)
+        return plan
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a plan's file.
+
+        Parameters
+        ----------
+        path : str or Path
+            A TOML file.
+
+        Returns
+        -------
+        Plan
+            The plan.
+
+        Raises
+        ------
+        PlanError
+            The file is missing, no TOML, or whatever `from_json` refuses.
+        """
+        try:
+            told = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            text = f"{type(error).__name__}: {error}."
+            raise PlanError([invalid("Plan.load", "path", str(path), "the TOML file of a plan", text)]) from error
+        return cls.from_json(told)
+
+    def save(self, path: str | Path, cost: JSON | None = None) -> None:
+        """Write the plan's file, whole or not at all, with what each entry means beside it.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file.
+        cost : dict, optional
+            What a pilot found; a table that is not read again.
+        """
+        write_text(path, _toml(self, cost))
+
+    def __repr__(self) -> str:
+        queries = "usual" if self.n_queries is None else self.n_queries
+        return f"<Plan {self.model.get('model')!r}, {queries} queries a picture, pictures: {self.choice}>"
+
+
+def _toml(plan: Plan, cost: JSON | None) -> str:
+    import tomlkit  # slow to load
+
+    document = tomlkit.document()
+    document.add(tomlkit.comment("Plan of an audit by legstat: `legstat audit --plan THIS --out run`."))
+    told = plan.to_json()
+    document.add("schema", tomlkit.item(told["schema"]))
+    for section, names in SECTIONS.items():
+        table = tomlkit.table()
+        for name, value in told[section].items():
+            entry = tomlkit.item(value)
+            table.add(name, entry.comment(names[name]) if names[name] else entry)
+        document.add(section, table)
+    if cost is not None:
+        table = tomlkit.table()
+        table.add(tomlkit.comment("found by the pilot; not read again"))
+        for name, value in cost.items():
+            table.add(name, tomlkit.item(value))
+        document.add("cost", table)
+    return tomlkit.dumps(document)
+
+
+def _told(*checks: Callable[[], object]) -> list[str]:
+    """What those of the checks say that fail."""
+    told = []
+    for check in checks:
+        try:
+            check()
+        except (TypeError, ValueError) as error:
+            told.append(str(error))
+    return told
+
+
+def _check_texts(key: str, value: object) -> None:
+    if not isinstance(value, tuple) or not value or not all(isinstance(one, str) and one for one in value):
+        raise ValueError(invalid("Plan", key, value, "at least one folder, file or pattern"))
+
+
+def _check_text(key: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(invalid("Plan", key, value, "a text"))
+
+
+def _check_level(key: str, value: object) -> None:
+    if not 0.0 < check_within("Plan", key, value, 0.0, 1.0) < 1.0:
+        raise ValueError(invalid("Plan", key, value, "strictly between 0 and 1", "0.5 is usual."))
+
+
+def _check_grid(key: str, value: object) -> None:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ValueError(invalid("Plan", key, value, "two whole numbers: rows, columns"))
+    for side in value:
+        check_count("Plan", key, side, 2)

@@ -1,0 +1,297 @@
+"""``legstat audit`` and ``legstat audit plan``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from legstat._core.errors import invalid
+from legstat._core.typing import JSON
+from legstat.audit import Plan, PlanError, audit
+from legstat.audit.auditing import prepared
+from legstat.audit.cost import pilot
+from legstat.audit.demo import demo_plan
+from legstat.audit.pictures import first_readable
+from legstat.audit.run import FAILURES, AuditRun
+from legstat.cli.common import DEBUG, FAULT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, one_line, speaking
+from legstat.cli.comparing import OneScore
+from legstat.cli.explaining import LawChoice, PerturbChoice, rule_from, shape_from
+from legstat.cli.model_flags import response_from
+from legstat.cli.model_options import (
+    CA_CERTS,
+    CONSTANT,
+    DEADLINE,
+    FALLBACK,
+    HEADERS,
+    IN_FLIGHT,
+    INPUT,
+    OUTPUT,
+    OUTPUT_KIND,
+    PROVIDER,
+    RATE,
+    THREADS,
+    TIMEOUT,
+    URL,
+    VERSION,
+)
+from legstat.responses.base import Response
+
+FAILED = 3
+"""Exit code where all was done and some pictures failed."""
+
+
+class AuditGroup(TyperGroup):
+    """``legstat audit MODEL PICTURES`` is ``legstat audit run MODEL PICTURES``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the command's name in where it was left out."""
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+group = typer.Typer(
+    cls=AuditGroup,
+    no_args_is_help=True,
+    help="Audit many pictures: legstat audit MODEL PICTURES... --out RUN. The same command goes on where it stopped.",
+)
+app.add_typer(group, name="audit")
+
+MODEL = typer.Argument(help="ONNX file of a classifier; with --url the model's name there.", show_default=False)
+PICTURES = typer.Argument(
+    help="Picture files, folders, quoted patterns; tables .csv or .parquet with a column file (and label, group, "
+    "boxes); stores .npz or .npy.",
+    show_default=False,
+)
+_SHOWN = 10
+"""Failures that are told; all are in the folder."""
+_CHOICE, _MAP, _WORK, _ABOUT = "Pictures", "Maps", "Work", "For the report"
+
+
+@group.command("plan", help="Write the plan of an audit, with what it will cost, and carry nothing out but a pilot.")
+@group.command("run", help="Audit the pictures, as `legstat audit` does without this word.")
+def audit_command(
+    ctx: typer.Context,
+    model: Annotated[str | None, MODEL] = None,
+    pictures: Annotated[list[str] | None, PICTURES] = None,
+    plan: Annotated[Path | None, typer.Option(help="A plan's TOML file, in place of everything but --out.")] = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Digits and the network that comes along.")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder of the run (audit); of `plan` its file (plan.toml).", show_default=False
+        ),
+    ] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try pictures again that failed.")] = False,
+    url: Annotated[str | None, URL] = None,
+    preprocessing: Annotated[
+        str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option(help="top (each picture's own), label (each one's true class), a class index or a label.")
+    ] = "top",
+    score: Annotated[OneScore, typer.Option(help="What is explained.")] = OneScore.log_odds,
+    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
+    input: Annotated[str | None, INPUT] = None,
+    output: Annotated[str | None, OUTPUT] = None,
+    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
+    constant: Annotated[list[str] | None, CONSTANT] = None,
+    every: Annotated[
+        int | None, typer.Option(help="Every so-manyth picture.", rich_help_panel=_CHOICE, show_default=False)
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="So many pictures at random.", rich_help_panel=_CHOICE, show_default=False)
+    ] = None,
+    sample_seed: Annotated[int, typer.Option(help="Seed of --sample.", rich_help_panel=_CHOICE)] = 0,
+    truth: Annotated[Path | None, typer.Option(help="CSV of lines picture,class.", rich_help_panel=_CHOICE)] = None,
+    law: Annotated[
+        LawChoice | None,
+        typer.Option(help="Law of z; blocks if left out, structured for additive.", rich_help_panel=_MAP),
+    ] = None,
+    grid: Annotated[
+        str | None, typer.Option(help="Rows x columns; at most 28 a side if left out.", rich_help_panel=_MAP)
+    ] = None,
+    scale: Annotated[float | None, typer.Option(help="sigma.", rich_help_panel=_MAP)] = None,
+    perturb: Annotated[PerturbChoice, typer.Option(help="How z acts.", rich_help_panel=_MAP)] = PerturbChoice.blur,
+    at: Annotated[float, typer.Option(help="Mask level of blends.", rich_help_panel=_MAP)] = 0.5,
+    n_queries: Annotated[
+        int | None,
+        typer.Option(help="Evaluations of a picture, at most; 2000 under blocks, 6000 else.", rich_help_panel=_MAP),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.", rich_help_panel=_MAP)] = 0,
+    L: Annotated[
+        str | None,
+        typer.Option("--L", help="simplest, heldout, bootstrap, theory, or a number.", rich_help_panel=_MAP),
+    ] = None,
+    L_ratio: Annotated[
+        float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.", rich_help_panel=_MAP)
+    ] = None,
+    n_regions: Annotated[
+        int | None, typer.Option(help="Regions of a map, at most, in place of L.", rich_help_panel=_MAP)
+    ] = None,
+    relaxed: Annotated[
+        bool,
+        typer.Option(
+            "--relaxed/--penalised", help="Refit LEG-TV's levels on its regions, or not.", rich_help_panel=_MAP
+        ),
+    ] = True,
+    steps: Annotated[
+        int, typer.Option(help="Steps of the curves of deletion and insertion; 0: none.", rich_help_panel=_MAP)
+    ] = 56,
+    checks: Annotated[bool, typer.Option("--checks/--no-checks", help="Make checks.", rich_help_panel=_MAP)] = True,
+    batch_size: Annotated[int | None, typer.Option(help="Pictures per call.", rich_help_panel=_WORK)] = None,
+    workers: Annotated[int, typer.Option("--workers", "-j", help="Pictures at a time.", rich_help_panel=_WORK)] = 1,
+    max_failures: Annotated[
+        int, typer.Option(help="Failed pictures after which the run stops.", rich_help_panel=_WORK)
+    ] = 10,
+    question: Annotated[str, typer.Option(help="What is asked.", rich_help_panel=_ABOUT)] = "",
+    purpose: Annotated[str, typer.Option(help="What the answer is for.", rich_help_panel=_ABOUT)] = "",
+    author: Annotated[str, typer.Option(help="Who audits.", rich_help_panel=_ABOUT)] = "",
+    threads: Annotated[int | None, THREADS] = None,
+    provider: Annotated[str | None, PROVIDER] = None,
+    allow_fallback: Annotated[bool, FALLBACK] = False,
+    model_version: Annotated[str | None, VERSION] = None,
+    headers: Annotated[Path | None, HEADERS] = None,
+    in_flight: Annotated[int | None, IN_FLIGHT] = None,
+    rate: Annotated[float | None, RATE] = None,
+    timeout: Annotated[float | None, TIMEOUT] = None,
+    deadline: Annotated[float | None, DEADLINE] = None,
+    ca_certs: Annotated[Path | None, CA_CERTS] = None,
+    quiet: Annotated[bool, QUIET] = False,
+    as_json: Annotated[bool, JSON_OUT] = False,
+    no_progress: Annotated[bool, NO_PROGRESS] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Audit many pictures, or write the plan of that."""
+    voice = Voice(quiet, as_json, not no_progress)
+    only_plan = ctx.info_name == "plan"
+    place = out or Path("plan.toml" if only_plan else "audit")
+    with speaking(voice, debug), _told_one_by_one():
+        if sum([model is not None, plan is not None, demo]) != 1:
+            got = {"MODEL": model, "--plan": plan, "--demo": demo}
+            raise ValueError(invalid("audit", "MODEL, --plan, --demo", got, "exactly one of the three"))
+        if plan is not None:
+            wanted = Plan.load(plan)
+        elif demo:
+            wanted = demo_plan(place.parent if only_plan else place)
+        else:
+            of_the_model: JSON = {
+                "model": model,
+                "url": url,
+                "preprocessing": preprocessing,
+                "target": target,
+                "score": score.value,
+                "labels": None if labels is None else str(labels),
+                "input": input,
+                "output": output,
+                "output_kind": output_kind,
+                "constants": constant or None,
+                "threads": threads,
+                "provider": provider,
+                "allow_fallback": allow_fallback or None,
+                "version": model_version,
+                "in_flight": in_flight,
+                "rate": rate,
+                "timeout": timeout,
+                "deadline": deadline,
+            }
+            wanted = Plan(
+                places=tuple(pictures or ()),
+                model=of_the_model,
+                question=question,
+                purpose=purpose,
+                author=author,
+                **_choice(every, sample),
+                sample_seed=sample_seed,
+                truth=None if truth is None else str(truth),
+                law=None if law is None else law.value,
+                grid=shape_from(grid, "audit"),
+                scale=scale,
+                operator=perturb.value,
+                at=at,
+                n_queries=n_queries,
+                seed=seed,
+                batch_size=batch_size,
+                L=rule_from(L),
+                L_ratio=L_ratio,
+                n_regions=n_regions,
+                relaxed=relaxed,
+                steps=steps,
+                checks=checks,
+                workers=workers,
+                max_failures=max_failures,
+            )
+        response = _opened(wanted, headers, ca_certs)
+        if "preprocessing" not in wanted.model:
+            voice.note("no --preprocessing: `legstat inspect` compares the presets on a picture of known class.")
+        if only_plan:
+            _write_plan(response, wanted, place, voice)
+            return
+        run = audit(
+            response,
+            wanted,
+            place,
+            retry_failed=retry_failed,
+            command=["legstat", *sys.argv[1:]],
+            progress=voice.progress,
+        )
+        _say(run, voice)
+    if run.failures:
+        raise typer.Exit(FAILED)
+
+
+def _choice(every: int | None, sample: int | None) -> JSON:
+    if every is not None and sample is not None:
+        raise ValueError(invalid("audit", "--every", every, "left out with --sample"))
+    if sample is not None:
+        return {"choice": "sample", "sample": sample}
+    return {} if every is None else {"choice": "every", "every": every}
+
+
+def _opened(plan: Plan, headers: Path | None, ca_certs: Path | None) -> Response:
+    """The black box that a plan speaks of; with target "label" each picture says which class is explained."""
+    flags = {name: value for name, value in plan.model.items() if name != "sha256"}
+    if flags.get("target") == "label":
+        flags["target"] = "top"
+    model, url, labels = flags.pop("model"), flags.pop("url", None), flags.pop("labels", None)
+    names = None if labels is None else Path(labels)
+    return response_from("audit", model, url, labels=names, headers=headers, ca_certs=ca_certs, **flags)
+
+
+def _write_plan(response: Response, plan: Plan, file: Path, voice: Voice) -> None:
+    whole, items = prepared(response, plan)
+    cost = pilot(response, whole, first_readable(response, items)[0], len(items))
+    whole.save(file, cost.to_json())
+    voice.say(f"{cost}\nWritten to {file}: `legstat audit --plan {file} --out RUN` carries it out.")
+    voice.data({"plan": whole.to_json(), "cost": cost.to_json()})
+
+
+def _say(run: AuditRun, voice: Voice) -> None:
+    voice.say(f"{len(run)} of {len(run.chosen)} pictures are audited, {len(run.failures)} failed.")
+    for one in run.failures[:_SHOWN]:
+        voice.say(f"failed: {one['name']}: {one['reason']}")
+    if len(run.failures) > _SHOWN:
+        voice.say(f"... all {len(run.failures)} in {run.folder / FAILURES}")
+    ledger = run.facts["ledger"] or run.ledger
+    voice.say(f"{ledger['total']} model evaluations: " + ", ".join(f"{n} {kind}" for kind, n in ledger.items() if n))
+    voice.say(f"Written to {run.folder}")
+    frame = json.loads(run.to_frame().to_json(orient="records", double_precision=15))
+    voice.data({"folder": str(run.folder), "pictures": frame, "failures": list(run.failures), "ledger": ledger})
+
+
+@contextmanager
+def _told_one_by_one() -> Iterator[None]:
+    """Everything that is wrong with a plan, one a line."""
+    try:
+        yield
+    except PlanError as error:
+        for line in str(error).splitlines():
+            typer.echo(f"error: {one_line(line)}", err=True)
+        raise typer.Exit(FAULT) from error
