@@ -1,93 +1,139 @@
-"""mask and I-GOS, with exact gradients and with queries alone, against a random and a centre map on a real network.
+"""mask and I-GOS, with exact gradients and with queries alone, against each other and two controls on a real network.
 
-Protocol: MobileNetV2, 28 x 28 cells, probability of the first choice along 28 steps of 28 cells, blurred picture for
-both curves. The mask takes 100 iterations of Adam (paper: 300). Exact gradients are those of the ONNX graph followed
-with torch; maps from queries and all curves are ONNX Runtime's. Settings were searched on three other pictures.
+Protocol: MobileNetV2, 28 x 28 cells, areas under the curves of the first choice's probability along 56 steps, blurred
+picture for both: those of `study_comparison.py`, on its pictures. Exact gradients are those of the ONNX graph followed
+with torch; maps from queries and all curves are ONNX Runtime's. Settings were searched on three pictures that are left
+out (triceratops, sorrel, bow).
 
-Run: LEGSTAT_DATA=... PYTHONPATH=. python benchmarks/study_baselines.py [pictures] [queries]
+The rows are saved after each map; a run that is stopped goes on where it was. Maps that are left out of `--maps` keep
+their rows, and the tables take all pictures that every map in them has.
+
+Run: LEGSTAT_DATA=... PYTHONPATH=. python benchmarks/study_baselines.py [--maps NAME ...] [--pictures 24]
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from pictures import DATA, classified, network
-from timing import save
+from pictures import DATA, NETWORKS
+from study_comparison import OURS, chosen
+from timing import RESULTS, machine
 
 import legstat as ls
+from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import FloatArray
-from legstat.baselines import BaselineResult, igos, mask
+from legstat.baselines import igos, mask
 from legstat.comparison.methods.controls import CentreMap, RandomMap
+from legstat.comparison.statistics import paired_differences
 from tests.helpers_torch import OnnxModule
 
-NAME, SHAPE, STEPS = "mobilenet_v2_1.0_224", (28, 28), 28
+NAME, SHAPE = "mobilenet_v2_1.0_224", (28, 28)
 SEARCHED = ("n01704323", "n02389026", "n02879718")
-"""Pictures that settings were searched on."""
+FILE = RESULTS / "baselines.json"
+MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
+    "insertion": lambda row: row["insertion"],
+    "deletion": lambda row: row["deletion"],
+    "difference": lambda row: row["insertion"] - row["deletion"],
+}
 
 
-def areas(response: ls.Response, image: FloatArray, saliency: FloatArray) -> tuple[float, float]:
-    """Areas under the insertion and the deletion curve."""
-    return tuple(  # type: ignore[return-value]
-        curve(response, image, saliency, steps=STEPS).area for curve in (ls.metrics.insertion, ls.metrics.deletion)
-    )
-
-
-def main(pictures: int = 6, queries: int = 2000) -> None:
-    """Run the study, print its table, and save it."""
-    module = OnnxModule(DATA / "models" / f"{NAME}.onnx", "logits")
+def maps() -> dict[str, Callable[[FloatArray, int], Any]]:
+    """What is compared, by name: from a picture and a seed to something with a saliency."""
+    path = DATA / "models" / f"{NAME}.onnx"
+    module = OnnxModule(path, "logits")
     settings = ls.TorchSettings(channels_last=True)
-    torch_network = ls.torch_response(
-        module, preprocessing="tf", output_kind="logits", input_shape=(3, 224, 224), settings=settings
+    exact = ls.torch_response(
+        module, preprocessing=NETWORKS[NAME], output_kind="logits", input_shape=(3, 224, 224), settings=settings
     )
-    onnx_network = network(NAME)
-    runs: dict[str, Callable[[FloatArray], FloatArray | BaselineResult]] = {
-        "random": lambda image: RandomMap(SHAPE)(onnx_network, image, 0, 0).saliency,
-        "centre": lambda image: CentreMap(SHAPE)(onnx_network, image, 0, 0).saliency,
-        "igos, exact": lambda image: igos(torch_network, image, rng=0),
-        "mask, exact": lambda image: mask(torch_network, image, rng=0, iterations=100),
-        f"igos, {queries} queries": lambda image: igos(
-            onnx_network, image, gradient="queries", n_queries=queries, rng=0
-        ),
-        f"mask, {queries} queries": lambda image: mask(
-            onnx_network, image, gradient="queries", n_queries=queries, rng=0
-        ),
+    asked = ls.onnx_response(path, preprocessing=NETWORKS[NAME], score="log_odds", threads=1, batch_size=2)
+    found: dict[str, Callable[[FloatArray, int], Any]] = {
+        "random": lambda image, seed: RandomMap(SHAPE)(asked, image, 0, seed),
+        "centre": lambda image, seed: CentreMap(SHAPE)(asked, image, 0, seed),
+        "igos exact": lambda image, seed: igos(exact, image, rng=seed),
+        "mask exact": lambda image, seed: mask(exact, image, rng=seed),
     }
-    found = [one for one in classified(NAME, pictures + len(SEARCHED)) if not one[0].startswith(SEARCHED)][:pictures]
-    rows = []
-    for name, run in runs.items():
-        for picture, image in found:
-            bound, _ = onnx_network.bind(image)
+    for n in (2000, 6000):
+        how: dict[str, Any] = {"gradient": "queries", "n_queries": n}
+        found[f"igos {n}"] = lambda image, seed, how=how: igos(asked, image, rng=seed, **how)
+        found[f"mask {n}"] = lambda image, seed, how=how: mask(asked, image, rng=seed, **how)
+    found["igos paper"] = lambda image, seed: igos(exact, image, rng=seed, conventions="paper")
+    found["mask paper"] = lambda image, seed: mask(exact, image, rng=seed, conventions="paper")
+    for name, method in OURS.items():
+        found[f"{name} 2000"] = lambda image, seed, method=method: method(asked, image, 2000, seed)
+    return found
+
+
+def main() -> None:
+    """Run what is missing, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--maps", nargs="*", default=["random", "centre", "igos exact", "mask exact"])
+    parser.add_argument("--pictures", type=int, default=24)
+    parser.add_argument("--table", action="store_true", help="print the tables of the rows that there are, no more")
+    parser.add_argument("--against", nargs="*", default=["centre", "random"])
+    asked = parser.parse_args()
+    rows: list[dict[str, Any]] = json_value(FILE.read_text(encoding="utf-8"))["rows"] if FILE.is_file() else []
+    if not asked.table:
+        _run(rows, asked.maps, asked.pictures)
+    _print(rows, asked.maps, asked.against)
+
+
+def _run(rows: list[dict[str, Any]], names: list[str], pictures: int) -> None:
+    curves = ls.onnx_response(
+        DATA / "models" / f"{NAME}.onnx", preprocessing=NETWORKS[NAME], score="probability", threads=1, batch_size=2
+    )
+    known, runs = {(row["picture"], row["map"]) for row in rows}, maps()
+    found = chosen(NAME, "cpu", pictures + len(SEARCHED)).items()
+    reported = [one for one in found if not one[0].startswith(SEARCHED)][:pictures]
+    for seed, (picture, image) in enumerate(reported):
+        bound, _ = curves.bind(image)
+        for name in names:
+            if (picture, name) in known:
+                continue
             start = time.process_time()
-            made = run(image)
+            made = runs[name](image, seed)
             seconds = time.process_time() - start
-            saliency = made.saliency if isinstance(made, BaselineResult) else made
-            insertion, deletion = areas(bound, image, saliency)
-            spent = made.n_queries if isinstance(made, BaselineResult) else 0
-            tied = made.tied if isinstance(made, BaselineResult) else 0
-            rows.append({"picture": picture, "map": name, "insertion": insertion, "deletion": deletion,
-                         "spent": spent, "tied": tied, "seconds": seconds})  # fmt: skip
-            print(f"{picture} {name}: {insertion:.3f} {deletion:.3f} {insertion - deletion:.3f}", flush=True)
-    save("study_baselines", rows)
-    print("\n| map | insertion | deletion | difference | against centre (se) | evaluations | seconds |")
+            insertion, deletion = (
+                curve(bound, image, made.saliency).area for curve in (ls.metrics.insertion, ls.metrics.deletion)
+            )
+            row = {"picture": picture, "map": name, "insertion": insertion, "deletion": deletion, "seconds": seconds}
+            for fact in ("n_queries", "n_backward", "tied"):
+                row[fact] = getattr(made, fact, 0)
+            rows.append(row)
+            write_text(FILE, json_text({"network": NAME, "machine": machine(), "rows": rows}) + "\n")
+            print(picture, name, f"{insertion:.3f} {deletion:.3f}, {seconds:.1f} s", flush=True)
+
+
+def _print(rows: list[dict[str, Any]], names: list[str], references: list[str]) -> None:
+    """Means, and paired differences with 95 % intervals that hold for all maps of a column at once."""
+    by_map = {name: {row["picture"]: row for row in rows if row["map"] == name} for name in names}
+    pictures = [one for one in by_map[names[0]] if all(one in own for own in by_map.values())]
+    values = {
+        measure: {name: np.array([of(own[one]) for one in pictures]) for name, own in by_map.items()}
+        for measure, of in MEASURES.items()
+    }
+    print(
+        f"\n{len(pictures)} pictures\n\n| map | insertion | deletion | difference | evaluations | backward | seconds |"
+    )
     print("|---|---|---|---|---|---|---|")
-    centre = _differences(rows, "centre")
-    for name in runs:
-        own, mine = [row for row in rows if row["map"] == name], _differences(rows, name)
-        paired = mine - centre
-        error = paired.std(ddof=1) / np.sqrt(len(paired))
-        means = [np.mean([row[key] for row in own]) for key in ("insertion", "deletion", "spent", "seconds")]
-        print(
-            f"| {name} | {means[0]:.3f} | {means[1]:.3f} | {mine.mean():.3f} | {paired.mean():+.3f} ({error:.3f}) | "
-            f"{means[2]:.0f} | {means[3]:.0f} |"
-        )
-
-
-def _differences(rows: list[dict[str, object]], name: str) -> FloatArray:
-    return np.array([row["insertion"] - row["deletion"] for row in rows if row["map"] == name])  # type: ignore[operator]
+    for name, own in by_map.items():
+        means = [values[measure][name].mean() for measure in MEASURES]
+        spent = [np.mean([own[one][fact] for one in pictures]) for fact in ("n_queries", "n_backward", "seconds")]
+        print(f"| {name} | {' | '.join(f'{one:.3f}' for one in means)} | {' | '.join(f'{one:.0f}' for one in spent)} |")
+    for reference in [one for one in references if one in names]:
+        others = [name for name in names if name != reference]
+        print(f"\n| less {reference} | {' | '.join(MEASURES)} |\n|---|---|---|---|")
+        found = {
+            measure: paired_differences(np.array([own[name] - own[reference] for name in others]), 0.95)
+            for measure, own in values.items()
+        }
+        for i, name in enumerate(others):
+            cells = [f"{one.means[i]:+.3f} [{one.low[i]:+.3f}, {one.high[i]:+.3f}]" for one in found.values()]
+            print(f"| {name} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
-    main(*(int(argument) for argument in sys.argv[1:]))
+    main()

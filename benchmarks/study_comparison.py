@@ -49,7 +49,7 @@ def opened(name: str, device: str, score: str = "log_odds") -> ls.Response:
     """The network, as the ONNX file that it is, or as a torch module on a device."""
     path = DATA / "models" / f"{name}.onnx"
     if device == "cpu":
-        return ls.onnx_response(path, preprocessing=NETWORKS[name], score=score, threads=1)
+        return ls.onnx_response(path, preprocessing=NETWORKS[name], score=score, threads=1, batch_size=2)
     import torch
     from onnx2torch import convert
 

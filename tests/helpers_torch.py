@@ -14,7 +14,10 @@ Tensors = list[torch.Tensor]
 
 
 class OnnxModule(torch.nn.Module):
-    """Follows an ONNX graph node by node; `output` names the tensor that is returned, by default the first output."""
+    """Follows an ONNX graph node by node; `output` names the tensor that is returned, by default the first output.
+
+    Every node's output goes through an identity that is a part of its name (dots become underscores), for hooks.
+    """
 
     def __init__(self, path: str | Path, output: str | None = None) -> None:
         super().__init__()
@@ -23,6 +26,7 @@ class OnnxModule(torch.nn.Module):
             (n.op_type, list(n.input), n.output[0], {a.name: onnx.helper.get_attribute_value(a) for a in n.attribute})
             for n in graph.node
         ]
+        self.layers = torch.nn.ModuleDict({_part(made): torch.nn.Identity() for _, _, made, _ in self._nodes})
         self._names = {}
         for i, tensor in enumerate(graph.initializer):
             self._names[tensor.name] = f"w{i}"
@@ -33,10 +37,15 @@ class OnnxModule(torch.nn.Module):
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         known = {name: getattr(self, place) for name, place in self._names.items()} | {self._input: pictures}
         for kind, inputs, output, about in self._nodes:
-            known[output] = _OPERATIONS[kind]([known[name] for name in inputs if name], about)
+            made = _OPERATIONS[kind]([known[name] for name in inputs if name], about)
+            known[output] = self.layers[_part(output)](made)
             if output == self._output:
                 break
         return known[self._output]
+
+
+def _part(tensor: str) -> str:
+    return tensor.replace(".", "_")
 
 
 def _padded(x: torch.Tensor, about: dict, value: float = 0.0) -> torch.Tensor:

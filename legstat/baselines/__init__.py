@@ -3,9 +3,23 @@
 Minimises over masks and pictures through ``gradients/``; never imports estimators, and knows no backend.
 """
 
+from legstat.baselines.adversarial import adversarial
+from legstat.baselines.defence import Detection, Recovery, detection, recovery
 from legstat.baselines.games import mask
 from legstat.baselines.integrated import igos
+from legstat.baselines.layers import layer_mask
 from legstat.baselines.result import BaselineResult
 from legstat.baselines.sparse import l1q
 
-__all__ = ["BaselineResult", "igos", "l1q", "mask"]
+__all__ = [
+    "BaselineResult",
+    "Detection",
+    "Recovery",
+    "adversarial",
+    "detection",
+    "igos",
+    "l1q",
+    "layer_mask",
+    "mask",
+    "recovery",
+]

@@ -13,7 +13,7 @@ from legstat._core.checks import check_choice, check_count, check_positive, chec
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.baselines.penalties import Penalty
-from legstat.baselines.problem import Problem, ScoreChoice, affordable_steps, changed, total_terms
+from legstat.baselines.problem import Problem, ScoreChoice, affordable_steps, changed, shown, total_terms
 from legstat.baselines.ranking import ranked_saliency
 from legstat.baselines.result import BaselineResult
 from legstat.designs.design import Design
@@ -46,8 +46,8 @@ class MaskSettings:
         Of Adam.
     jitter : int
         Pixels of 224: the picture is moved by 0 .. jitter - 1 to each side in each iteration.
-    lift : {"gaussian", "repeat_blur", "bilinear", "corners"}
-        From cells to pixels: the paper's kernel; nearest and then a blur, as its authors' code does; bilinear.
+    lift : {"gaussian", "repeat_blur", "bilinear", "corners", "repeat"}
+        From cells to pixels: the paper's kernel; nearest and then a blur, as its authors' code does; bilinear; nearest.
     sigma : float
         Of the kernel, in pixels of 224.
     start : {"circle", "ones", "half", "random"}
@@ -56,6 +56,8 @@ class MaskSettings:
         What is explained.
     in_contrasts : bool
         Scores in units of the difference between picture and baseline.
+    first : int or None
+        As many first choices together are explained; None: the target.
     """
 
     l1: float = 1e-4
@@ -66,18 +68,19 @@ class MaskSettings:
     iterations: int = 300
     rate: float = 0.1
     jitter: int = 4
-    lift: Literal["gaussian", "repeat_blur", "bilinear", "corners"] = "gaussian"
+    lift: Literal["gaussian", "repeat_blur", "bilinear", "corners", "repeat"] = "gaussian"
     sigma: float = 5.0
     start: Start = "circle"
     score: ScoreChoice = "probability"
     in_contrasts: bool = False
+    first: int | None = None
 
 
 SETTINGS: dict[str, MaskSettings] = {
     "default": MaskSettings(in_contrasts=True),
     "paper": MaskSettings(),
     # the paper's localisation: the supplement's section 6.2
-    "localisation": MaskSettings(l1=1e-3, beta=2.0),
+    "localisation": MaskSettings(l1=1e-3, beta=2.0, first=5),
     # its authors' code, whose command line starts from uniform numbers
     "authors": MaskSettings(lift="repeat_blur", start="random"),
     # the code that most people run: means, no jitter, no blur of the mask
@@ -109,6 +112,7 @@ def mask(
     jitter: int | None = None,
     start: Start | None = None,
     score: ScoreChoice | None = None,
+    first: int | None = None,
     directions: Design | None = None,
 ) -> BaselineResult:
     r"""Meaningful perturbations: the smallest and smoothest mask whose deletion makes the score fall.
@@ -156,6 +160,9 @@ def mask(
         whose keeping preserves 99 %), softened.
     score : {"probability", "given"}, optional
         The probability of a network's target, or the score that it was opened with.
+    first : int, optional
+        Explain as many first choices together, by the sum of their probabilities (supplement, eq. 2; 5 for the
+        paper's localisation), in place of the target.
     directions : Design, optional
         Law of the directions of estimated gradients; `MultiscaleBlocks` unless given.
 
@@ -167,7 +174,7 @@ def mask(
     Raises
     ------
     TypeError
-        Exact gradients of a black box that has none.
+        Exact gradients of a black box that has none; several first choices of a plain function.
     ValueError
         An argument out of range, a baseline that equals the picture; before anything is evaluated. A budget that does
         not pay for a single estimate.
@@ -201,6 +208,7 @@ def mask(
             "jitter": jitter if jitter is None else check_count(where, "jitter", jitter),
             "start": start if start is None else check_choice(where, "start", start, get_args(Start)),
             "score": score,
+            "first": first if first is None else check_count(where, "first", first),
         },
     )
     by_radius = isinstance(baseline, str) and baseline == "blur_radius"
@@ -215,15 +223,30 @@ def mask(
         baseline="blur" if by_radius else baseline,  # type: ignore[arg-type]  # the other names are references
         score=settings.score,
         in_contrasts=settings.in_contrasts,
+        first=settings.first,
         directions=directions,
     )
-    return _Game(problem, settings, game, by_radius).run()
+    return MaskGame(problem, settings, game, by_radius).run()
 
 
-class _Game:
-    """The iterations."""
+class MaskGame:
+    """The iterations.
 
-    def __init__(self, problem: Problem, settings: MaskSettings, game: Game, by_radius: bool) -> None:
+    Parameters
+    ----------
+    problem : Problem
+        Picture, black box, gradients.
+    settings : MaskSettings
+        How.
+    game : {"deletion", "preservation"}
+        Which game.
+    by_radius : bool
+        Blur by a radius of each pixel's own, in place of the problem's baseline.
+    """
+
+    def __init__(
+        self, problem: Problem, settings: MaskSettings, game: Game = "deletion", by_radius: bool = False
+    ) -> None:
         self._problem, self._settings, self._game, self._by_radius = problem, settings, game, by_radius
         self._sign = 1.0 if game == "deletion" else -1.0
         self._penalty = Penalty(
@@ -234,6 +257,7 @@ class _Game:
         self._jitter = max(round(settings.jitter * min(problem.size) / 224.0), 1)
 
     def run(self) -> BaselineResult:
+        """Play it to the end."""
         problem, settings = self._problem, self._settings
         exact = problem.source.name == "exact"
         mask = self._start()
@@ -246,7 +270,8 @@ class _Game:
         for k in range(iterations):
             if k in asked:
                 problem.source.spread_over(asked[k])
-                estimate = problem.source.mean_gradient(self._family(), mask[None], np.ones(1))
+                moved = (int(n) for n in problem.rng.integers(0, self._jitter, 2))
+                estimate = problem.source.mean_gradient(self._family(*moved), mask[None], np.ones(1))
                 found = estimate.gradient / problem.unit
                 score = np.nan if estimate.values is None else float(estimate.values[0]) / problem.unit
             slopes += found
@@ -259,6 +284,7 @@ class _Game:
             solution=mask,
             saliency=saliency,
             image=problem.image,
+            picture=shown(self._family(0, 0), mask),
             trace={name: np.array([row[name] for row in rows]) for name in rows[0]},
             n_queries=problem.asked.spent,
             n_backward=problem.asked.n_backward,
@@ -268,9 +294,8 @@ class _Game:
             source=problem.facts(),
         )
 
-    def _family(self) -> Family:
-        """The picture, moved by this iteration's jitter."""
-        down, across = (int(n) for n in self._problem.rng.integers(0, self._jitter, 2))
+    def _family(self, down: int, across: int) -> Family:
+        """The picture, moved by an iteration's jitter."""
         image, baseline = (_moved(one, down, across) for one in (self._problem.image, self._problem.baseline))
         if self._by_radius:
             return BlurredByRadius(image[None], 10.0 * min(self._problem.size) / 224.0, self._lift)
@@ -326,8 +351,9 @@ class _Adam:
 def _lift(settings: MaskSettings, shape: tuple[int, int], size: tuple[int, int]) -> Lift:
     if settings.lift == "gaussian":
         return Lift.gaussian(shape, size, settings.sigma)
-    if settings.lift == "repeat_blur":
-        return Lift.repeated(shape, size).blurred(settings.sigma)
+    if settings.lift in ("repeat", "repeat_blur"):
+        repeated = Lift.repeated(shape, size)
+        return repeated.blurred(settings.sigma) if settings.lift == "repeat_blur" else repeated
     return Lift.bilinear(shape, size, corners=settings.lift == "corners")
 
 

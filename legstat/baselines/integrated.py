@@ -14,7 +14,7 @@ from legstat._core.errors import LegstatWarning
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.baselines.line_search import LineSearch, Step
 from legstat.baselines.penalties import Penalty
-from legstat.baselines.problem import WEAK, Problem, ScoreChoice, affordable_steps, changed, total_terms
+from legstat.baselines.problem import WEAK, Problem, ScoreChoice, affordable_steps, changed, shown, total_terms
 from legstat.baselines.ranking import ranked_saliency
 from legstat.baselines.result import BaselineResult
 from legstat.designs.design import Design
@@ -281,6 +281,7 @@ class _Descent:
             solution=mask,
             saliency=saliency,
             image=problem.image,
+            picture=shown(self._plain, mask),
             trace={name: np.array([row[name] for row in rows]) for name in rows[0]},
             n_queries=problem.asked.spent,
             n_backward=problem.asked.n_backward,

@@ -58,6 +58,8 @@ class Problem:
         What is shown where the mask is 0.
     score : {"probability", "given"}
         Of a network the probability of its target, or the score that it was opened with.
+    first : int or None
+        As many first choices together are explained, by their probability, in place of the target.
     in_contrasts : bool
         Divide scores by the difference between x0 and the baseline, so that the penalties' weights do not depend on
         the score's unit.
@@ -80,6 +82,7 @@ class Problem:
         baseline: ReferenceName | FloatArray,
         score: ScoreChoice,
         in_contrasts: bool,
+        first: int | None = None,
         directions: Design | None = None,
         half_range: float = 0.5,
         earlier: Earlier = "pool",
@@ -87,7 +90,7 @@ class Problem:
     ) -> None:
         black_box = as_response(response)
         check_choice(where, "score", score, get_args(ScoreChoice))
-        scoring = black_box.as_probability() if score == "probability" else black_box
+        scoring = black_box.as_probability(first) if score == "probability" or first is not None else black_box
         self.where, self.image = where, black_box.check_image(image, where)
         self.size = (self.image.shape[1], self.image.shape[2])
         cells = default_grid(*self.size) if shape is None else parse_shape(where, shape)
@@ -127,6 +130,12 @@ def affordable_steps(asked: Asked, steps: int, each: int, last: int = 0) -> int:
     """Steps of that many evaluations that the ceiling pays for beside `last`: at most `steps`, and at least one."""
     left = asked.left - last
     return steps if np.isinf(left) else max(min(steps, int(left // each)), 1)
+
+
+def shown(family: Family, solution: FloatArray) -> FloatArray:
+    """The picture that a solution makes, within [0, 1]."""
+    pictures = family.pictures(solution[None], np.zeros(1, dtype=np.int64))
+    return np.asarray(np.clip(pictures[0], 0.0, 1.0), dtype=np.float64)
 
 
 def total_terms(score: float, penalty: Penalty, mask: FloatArray) -> tuple[float, dict[str, float]]:

@@ -20,6 +20,9 @@ from legstat.perturbations.lifts import Lift
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+ARRAYS = ("solution", "saliency", "image", "picture")
+"""The fields that are arrays."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BaselineResult(Portable):
@@ -27,15 +30,17 @@ class BaselineResult(Portable):
 
     Attributes
     ----------
-    method : {"mask", "igos", "l1q"}
+    method : {"mask", "layer_mask", "igos", "l1q", "ifgsm", "mifgsm"}
         Which baseline.
     solution : ndarray of shape (p1, p2) or (C, H, W)
-        The mask, 1 where the picture is kept; of l1-q the shift delta of the picture.
+        The mask, 1 where the picture is kept; of l1-q and adversarial pictures the shift delta of the picture.
     saliency : ndarray of shape (p1, p2)
         High where important. Of masks 1 - mask (of the preservation game the mask); cells of equal mask in the order of
-        the score's own slope, averaged over the iterations. Of l1-q the sum over the channels of ``|delta|``.
+        the score's own slope, averaged over the iterations. Of delta the sum over the channels of ``|delta|``.
     image : ndarray of shape (C, H, W)
         The picture x0.
+    picture : ndarray of shape (C, H, W)
+        What became of it: what the mask leaves, or x0 + delta, cut off at [0, 1] (of a layer's mask x0 itself).
     trace : mapping of str to ndarray of shape (iterations,)
         What each iteration saw: "score", the terms of the penalty, and the method's own ("alpha", "satisfied", ...).
     n_queries : int
@@ -67,6 +72,7 @@ class BaselineResult(Portable):
     solution: FloatArray = field(repr=False)
     saliency: FloatArray = field(repr=False)
     image: FloatArray = field(repr=False)
+    picture: FloatArray = field(repr=False)
     trace: Mapping[str, FloatArray] = field(repr=False)
     n_queries: int
     n_backward: int
@@ -76,24 +82,22 @@ class BaselineResult(Portable):
     source: JSON = field(repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("solution", "saliency", "image"):
+        for name in ARRAYS:
             object.__setattr__(self, name, read_only(np.array(getattr(self, name), dtype=np.float64)))
         trace = {name: read_only(np.array(values, dtype=np.float64)) for name, values in self.trace.items()}
         object.__setattr__(self, "trace", trace)
 
     @property
     def mask(self) -> FloatArray:
-        """The mask, shape (p1, p2); ValueError of l1-q, which has none."""
+        """The mask, shape (p1, p2); ValueError of what moves the picture itself, which has none."""
         if self.solution.ndim != 2:
             raise ValueError(invalid("BaselineResult.mask", "method", self.method, "'mask' or 'igos'", "See .picture."))
         return self.solution
 
     @property
-    def picture(self) -> FloatArray:
-        """x0 + delta of l1-q, cut off at [0, 1] for display, shape (C, H, W); ValueError of masks."""
-        if self.solution.ndim != 3:
-            raise ValueError(invalid("BaselineResult.picture", "method", self.method, "'l1q'", "See .mask."))
-        return np.clip(self.image + self.solution, 0.0, 1.0)
+    def energy(self) -> float:
+        """Mean over the cells of (1 - mask)^2: how much is hidden, and how sharply; ValueError as for `mask`."""
+        return float(np.mean((1.0 - self.mask) ** 2))
 
     @property
     def heatmap(self) -> FloatArray:
@@ -145,7 +149,7 @@ class BaselineResult(Portable):
         """Write an .npz file without pickle: a JSON header and plain arrays."""
         names = ("method", "n_queries", "n_backward", "gradient", "tied", "settings", "source")
         arrays = {f"trace.{name}": values for name, values in self.trace.items()}
-        arrays |= {"solution": self.solution, "saliency": self.saliency, "image": self.image}
+        arrays |= {name: getattr(self, name) for name in ARRAYS}
         header = {name: getattr(self, name) for name in names} | {"trace": list(self.trace)}
         save_arrays(path, type(self).__name__, header, arrays)
 
@@ -156,7 +160,7 @@ class BaselineResult(Portable):
             trace = {name: arrays[f"trace.{name}"] for name in header["trace"]}
             names = ("method", "n_queries", "n_backward", "gradient", "tied", "settings", "source")
             parts: dict[str, Any] = {name: header[name] for name in names}
-            parts |= {name: arrays[name] for name in ("solution", "saliency", "image")}
+            parts |= {name: arrays[name] for name in ARRAYS}
             return cls(**parts, trace=trace)
 
     def __repr__(self) -> str:

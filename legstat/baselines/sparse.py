@@ -18,21 +18,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_positive, check_rng
+from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_positive
 from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
-from legstat.baselines.problem import N_QUERIES, affordable_steps
 from legstat.baselines.result import BaselineResult
+from legstat.baselines.shifting import Shifting
 from legstat.designs.design import Design
-from legstat.designs.grid import Grid
-from legstat.designs.isotropic import IsotropicGaussian
 from legstat.gradients.estimated import Earlier
-from legstat.gradients.families import Shifted
-from legstat.gradients.gradient import Asked
-from legstat.gradients.opening import GradientChoice, check_gradient, open_gradients
+from legstat.gradients.opening import GradientChoice
 from legstat.responses.base import Response
 from legstat.responses.function import as_response
-from legstat.sampling.defaults import default_grid
 
 Ball = Literal["l1", "l2"]
 
@@ -139,40 +134,28 @@ def l1q(
         raise ValueError(invalid(where, "c", c, ">= 1", "1: the average of the ball's points; 2: the classical steps."))
     sign = 1.0 if check_flag(where, "raising", raising) else -1.0
     steps = check_count(where, "iterations", iterations)
-    name = check_gradient(where, gradient, black_box)
-    if n_queries is None and name == "queries":
-        n_queries = N_QUERIES
-    if n_queries is not None:
-        n_queries = check_count(where, "n_queries", n_queries, 3)
-    design = directions or IsotropicGaussian(default_grid(*picture.shape[1:]), 0.05)
-    Grid(design.grid.shape).tiling(*picture.shape[1:])
-    generator = check_rng(where, rng)
-    asked = Asked(where, black_box, picture, n_queries)
-    source = open_gradients(name, asked, design, generator, half_range=0.1, earlier=earlier, keep=0.9)
-    family = Shifted(picture, Grid(design.grid.shape))
-    steps = affordable_steps(asked, steps, 1 if name == "exact" else 4, last=1)
+    shifting = Shifting(where, black_box, picture, gradient, n_queries, rng, directions, earlier, steps)
     delta, rows = np.zeros(picture.shape), []
-    for k in range(steps):
-        source.spread_over(steps - k, reserved=1)
-        found = source.mean_gradient(family, delta[None], np.ones(1))
-        score = np.nan if found.values is None else float(found.values[0])
+    for k in range(shifting.steps):
+        slope, score = shifting.gradient(delta, k)
         alpha = step_share / (step_share + k)
-        delta = (1.0 - alpha) * delta + alpha * radius * extreme_point(sign * found.gradient, ball, moved)
+        delta = (1.0 - alpha) * delta + alpha * radius * extreme_point(sign * slope, ball, moved)
         rows.append({"score": score, "norm_l1": np.abs(delta).sum(), "norm_l2": np.sqrt(np.sum(delta**2)),
                      "moved": np.count_nonzero(delta)})  # fmt: skip
-    last = float(asked.scores(family, delta[None])[0])
-    settings = {"epsilon": radius, "q": q, "ball": ball, "raising": raising, "iterations": steps, "c": step_share}
+    last, asked = shifting.score(delta), shifting.asked
+    settings = {"epsilon": radius, "q": q, "ball": ball, "raising": raising, "c": step_share}
     return BaselineResult(
         method="l1q",
         solution=delta,
         saliency=np.abs(delta).sum(axis=0),
         image=picture,
+        picture=np.clip(picture + delta, 0.0, 1.0),
         trace={one: np.array([row[one] for row in rows]) for one in rows[0]},
         n_queries=asked.spent,
         n_backward=asked.n_backward,
-        gradient=source.name,
+        gradient=shifting.source.name,
         tied=0,
-        settings=settings,
+        settings=settings | {"iterations": shifting.steps},
         source={"response": asked.response.describe(), "f_x0": asked.f_x0, "score": last},
     )
 

@@ -133,8 +133,14 @@ class Response(ABC):
     has_classes: bool = False
     """Whether the black box chooses among classes, so that `top_classes` has an answer."""
 
-    def as_probability(self) -> Response:
-        """The same black box with the probability of its target as score; a plain function has the one score only."""
+    def as_probability(self, first: int | None = None) -> Response:
+        """The same black box with the probability of its target as score; a plain function has the one score only.
+
+        With `first` the probability of as many first choices together: TypeError where there are no classes.
+        """
+        if first is not None:
+            where = f"{type(self).__name__}.as_probability"
+            raise TypeError(invalid(where, "first", first, "left out of a plain function, which has no classes"))
         return self
 
     def top_classes(self, images: AnyArray) -> IntArray:

@@ -227,6 +227,14 @@ def _l1q(w: World, **changed: Any) -> object:
     return ls.baselines.l1q(w.f, w.image, **{"gradient": "queries", "epsilon": 1.0, **changed})
 
 
+def _attacked(w: World, **changed: Any) -> object:
+    return ls.baselines.adversarial(w.f, w.image, **{"gradient": "queries", "epsilon": 0.1, **changed})
+
+
+def _of_digits(w: World, **changed: Any) -> object:
+    return ls.baselines.mask(w.onnx(), w.digit, **{"gradient": "queries", "shape": (4, 4), **changed})
+
+
 IGOS = ls.baselines.igos
 BASELINES = [
     Row("exact gradient of a function", lambda w: _optimised(w, gradient="exact"), T, ("`gradient`", "queries")),
@@ -253,6 +261,13 @@ BASELINES = [
     Row("q that moves nothing", lambda w: _l1q(w, q=0.999), V, ("`q`", "at least one of 64 entries")),
     Row("q of 1", lambda w: _l1q(w, q=1.0), V, ("`q`", "strictly between 0 and 1")),
     Row("no step", lambda w: _l1q(w, iterations=0), V, ("`iterations`", ">= 1")),
+    Row("first choices of a function", lambda w: _optimised(w, first=5), T, ("`first`", "no classes")),
+    Row("all classes at once", lambda w: _of_digits(w, first=10), V, ("`target`", "'top:9' of 10 classes")),
+    Row("layer of an ONNX file", lambda w: ls.baselines.layer_mask(w.onnx(), w.digit, "conv1"), T, ("torch_response",)),
+    Row("epsilon in levels", lambda w: _attacked(w, epsilon=8), V, ("`epsilon`", "epsilon / 255")),
+    Row("attack by another name", lambda w: _attacked(w, attack="fgsm"), V, ("`attack`", "'ifgsm'")),
+    Row("attack without a step", lambda w: _attacked(w, step=0.0), V, ("`step`", "> 0")),
+    Row("areas of other lengths", lambda w: ls.baselines.detection([0.1, 0.2], [0.3]), V, ("`attacked`", "(2,)")),
     Row(
         "directions finer than the picture",
         lambda w: _l1q(w, directions=ls.IsotropicGaussian((9, 9))),

@@ -170,7 +170,7 @@ def reopen_http(
         description["url"],
         description["model"],
         version=description["version"],
-        target=(target[0], target[1]) if isinstance(target, list) else target,
+        target=tuple(target) if isinstance(target, list) else target,
         score=description["score"],
         preprocessing=description["preprocessing"],
         constants=recorded_constants("reopen_http", description["constants"], constants, constant_files or {}),

@@ -11,8 +11,9 @@ import numpy as np
 
 from legstat._core.errors import invalid
 
-Target = int | str | tuple[int | str, int | str]
-"""A class index, a label, "top", or a pair of the first two; "index:7" and "label:7" where a label is a number."""
+Target = int | str | tuple[int | str, ...]
+"""A class index, a label, "top", "top:5" (the first five choices), or several of the first two; "index:7" and "label:7"
+where a label is a number."""
 
 
 def read_labels(where: str, labels: str | Path | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -122,6 +123,12 @@ def find_class(where: str, target: int | str, labels: tuple[str, ...] | None, n_
             raise ValueError(_ambiguous(where, target, f"the class of index {index}", f"index:{index}", named))
         return _find_label(where, target, labels)
     return _check_index(where, index, count)
+
+
+def first_choices(target: object) -> int | None:
+    """How many first choices a target such as "top:5" names; None for any other target."""
+    kind, _, count = target.partition(":") if isinstance(target, str) else ("", "", "")
+    return int(count) if kind == "top" and count.isdecimal() else None
 
 
 def check_top(where: str, labels: tuple[str, ...] | None) -> None:

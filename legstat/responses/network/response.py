@@ -125,8 +125,8 @@ class NetworkResponse(NetworkEvaluation):
         check_labels(where, self._choices.labels, n_classes)
         choices = replace(self._choices, n_classes=n_classes)
         decision = decide(where, self._prior, outputs)
-        target = choices.classes(int(np.argmax(outputs[0].astype(np.float64))))
-        score = Score(choices.score, decision.kind, cast("int | tuple[int, int]", target))
+        target = choices.classes(outputs[0].astype(np.float64))
+        score = Score(choices.score, decision.kind, cast("int | tuple[int, ...]", target))
         values, saturated = score(outputs)
         if saturated:
             raise ValueError(
@@ -201,7 +201,7 @@ class NetworkResponse(NetworkEvaluation):
                 stated, description.get("output_kind_source", "stated"), str(description.get("output_kind_ground"))
             )
             settled._score = Score(
-                self._choices.score, stated, (target[0], target[1]) if isinstance(target, list) else int(target)
+                self._choices.score, stated, tuple(target) if isinstance(target, list) else int(target)
             )
             settled._choices = replace(self._choices, n_classes=description.get("n_classes"))
             settled._x0 = {key: description[key] for key in FACTS if key in description}
@@ -234,7 +234,7 @@ class NetworkResponse(NetworkEvaluation):
         score : str
             "probability", "logit", "log_odds" or "difference".
         target : int or str or tuple, optional
-            Index, label, "top" or a pair; by default the present one.
+            Index, label, "top", "top:5" or several classes; by default the present one.
 
         Returns
         -------
@@ -243,6 +243,9 @@ class NetworkResponse(NetworkEvaluation):
         """
         if target is None:
             target = self._choices.target if self._score is None else self._score.target
+            if self.score_name == "difference" != score:
+                where = f"{type(self).__name__}.rescored"
+                raise ValueError(invalid(where, "target", target, f"given for score={score!r}", "It is a pair."))
         name = check_score(f"{type(self).__name__}.rescored", score, target)
         other = copy.copy(self)
         other._choices = replace(self._choices, score=name, target=target)
@@ -256,8 +259,13 @@ class NetworkResponse(NetworkEvaluation):
 
     has_classes = True
 
-    def as_probability(self) -> Self:
-        """The same network with the probability of the target as score; shares the session, spends nothing."""
+    def as_probability(self, first: int | None = None) -> Self:
+        """The same network with the probability of the target as score; shares the session, spends nothing.
+
+        With `first` that of as many first choices together.
+        """
+        if first is not None:
+            return self.rescored("probability", f"top:{first}")
         return self if self.score_name == "probability" else self.rescored("probability")
 
     def top_classes(self, images: AnyArray) -> IntArray:
@@ -310,8 +318,8 @@ class NetworkResponse(NetworkEvaluation):
         return self._choices.labels
 
     @property
-    def target(self) -> int | tuple[int, int] | None:
-        """The target as index or pair; None while it is open."""
+    def target(self) -> int | tuple[int, ...] | None:
+        """The target as index or indices; None while it is open."""
         return self._choices.classes(None) if self._score is None else self._score.target
 
     @property
@@ -346,7 +354,7 @@ class NetworkResponse(NetworkEvaluation):
             "fingerprint": self.fingerprint,
             "target": list(target) if isinstance(target, tuple) else target,
             "target_given": list(given) if isinstance(given, tuple | list) else given,
-            "target_label": self._choices.label(cast("int | tuple[int, int]", target)) if known else None,
+            "target_label": self._choices.label(cast("int | tuple[int, ...]", target)) if known else None,
             "n_classes": self._choices.n_classes,
             "score": self.score_name,
             "output_kind": None if self._decision is None else self._decision.kind,

@@ -11,6 +11,8 @@ log_odds       :math:`z_t - \log\sum_{k \ne t} e^{z_k}`     :math:`\log p_t - \l
 difference     :math:`p_a - p_b`, LEG paper eq. 1           :math:`p_a - p_b`
 =============  ===========================================  ======================================================
 
+The probability of several classes is the sum of theirs (mask paper, supplement, eq. 2).
+
 The sum over the other classes is taken as it stands, never as 1 - p_t, so the log-odds stay exact where p_t has been
 rounded to 1. Outputs with one sigmoid per class (a single-output network among them) make each class its own
 two-class problem: log_odds is then the class's logit, or log p - log(1 - p).
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat.responses.network.labels import first_choices
 
 ScoreName = Literal["probability", "logit", "log_odds", "difference"]
 OutputKind = Literal["logits", "log_probabilities", "probabilities", "sigmoid_logits", "sigmoid_probabilities"]
@@ -44,12 +47,12 @@ class Score:
     kind : str
         What the outputs are; see `OutputKind`.
     target : int or tuple of int
-        Class index; a pair (a, b) for "difference".
+        Class index; a pair (a, b) for "difference"; several classes for the sum of their probabilities.
     """
 
     name: ScoreName
     kind: OutputKind
-    target: int | tuple[int, int]
+    target: int | tuple[int, ...]
 
     def __post_init__(self) -> None:
         if self.name != "logit" or self.kind in ("logits", "sigmoid_logits"):
@@ -88,9 +91,8 @@ class Score:
     def _of(self, outputs: NDArray[np.generic]) -> tuple[FloatArray, int]:
         values = outputs.astype(np.float64)
         if isinstance(self.target, tuple):
-            first, second = self.target
-            chances = probabilities(values, self.kind)
-            return chances[:, first] - chances[:, second], 0
+            chances = probabilities(values, self.kind)[:, self.target]
+            return chances[:, 0] - chances[:, 1] if self.name == "difference" else chances.sum(axis=1), 0
         chosen = values[:, self.target].copy()
         if self.name == "logit":
             return chosen, 0
@@ -184,21 +186,20 @@ def check_score(where: str, score: object, target: object) -> ScoreName:
     Raises
     ------
     ValueError
-        Unknown score, a pair of classes for another score than "difference", or one class for "difference".
+        Unknown score, several classes for another score than "difference" or "probability", one for "difference".
     """
     if score not in SCORES:
         raise ValueError(
             invalid(where, "score", score, f"one of {list(SCORES)}", "For anything else pass a function as response.")
         )
-    pair = isinstance(target, tuple | list)
+    several = isinstance(target, tuple | list) or first_choices(target) is not None
     if score == "difference" and not (isinstance(target, tuple | list) and len(target) == 2):
         raise ValueError(
             invalid(
                 where, "target", target, "a pair of classes (a, b) for score='difference'", "E.g. target=(207, 208)."
             )
         )
-    if score != "difference" and pair:
-        raise ValueError(
-            invalid(where, "target", target, f"one class for score={score!r}", "For p_a - p_b pass score='difference'.")
-        )
+    if score not in ("difference", "probability") and several:
+        remedy = "For p_a - p_b pass score='difference', for p_a + p_b score='probability'."
+        raise ValueError(invalid(where, "target", target, f"one class for score={score!r}", remedy))
     return cast("ScoreName", score)

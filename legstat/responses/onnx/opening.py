@@ -53,7 +53,8 @@ def onnx_response(
     path : str or Path
         The model; external data must lie in its own folder.
     target : int or str or tuple, optional
-        Class index, label, "top" (the first choice at x0), or a pair for ``score="difference"``.
+        Class index, label, "top" (the first choice at x0), or a pair for ``score="difference"``. With
+        ``score="probability"`` also several classes, or "top:5" (the first five choices): the sum of theirs.
     score : {"log_odds", "probability", "logit", "difference"}
         What is explained, in float64; :math:`\log p_t - \log\sum_{k \ne t} p_k` by default, computed from logits
         wherever the graph has them. "difference" is :math:`p_a - p_b` (LEG paper, eq. 1).

@@ -33,8 +33,8 @@ def scored(score: Score, outputs: torch.Tensor) -> torch.Tensor:
     values = outputs.double()
     kind = score.kind
     if isinstance(score.target, tuple):
-        chances = _probabilities(values, kind)
-        return chances[:, score.target[0]] - chances[:, score.target[1]]
+        chances = _probabilities(values, kind)[:, list(score.target)]
+        return chances[:, 0] - chances[:, 1] if score.name == "difference" else chances.sum(dim=1)
     target = score.target
     chosen = values[:, target]
     if score.name == "logit" or (score.name == "log_odds" and kind == "sigmoid_logits"):

@@ -47,7 +47,8 @@ def torch_response(
     module : torch.nn.Module
         Takes a batch of pictures, returns class outputs.
     target : int or str or tuple, optional
-        Class index, label, "top" (the first choice at x0), or a pair for ``score="difference"``.
+        Class index, label, "top" (the first choice at x0), or a pair for ``score="difference"``. With
+        ``score="probability"`` also several classes, or "top:5" (the first five choices): the sum of theirs.
     score : {"log_odds", "probability", "logit", "difference"}
         What is explained, in float64; as for `onnx_response`.
     preprocessing : Preprocessing or str or Path or mapping, optional

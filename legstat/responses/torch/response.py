@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
@@ -24,7 +25,8 @@ from legstat.responses.network.target import Choices
 from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
 from legstat.responses.torch.devices import describe_determinism, describe_devices
 from legstat.responses.torch.history import preprocessed, score_module, scored
-from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, weight_dtype
+from legstat.responses.torch.layers import masked_layer
+from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, pick_output, weight_dtype
 from legstat.responses.torch.perturbed_input import DeviceComposer
 from legstat.responses.torch.replicas import Pending, Replicas, to_device
 from legstat.responses.torch.settings import TorchSettings
@@ -178,6 +180,55 @@ class TorchResponse(ComposingResponse):
         where = self._choices.where
         own._replicas = Replicas(where, self.module, self._devices[:1], self._settings, self._output)
         return score_module(own.scores_with_history, own.module)
+
+    def of_layer(self, image: AnyArray, layer: str, where: str = "of_layer") -> tuple[TorchResponse, tuple[int, int]]:
+        """The same score as a function of a mask on a layer's activations, in place of the picture.
+
+        Parameters
+        ----------
+        image : ndarray of shape (C, H, W)
+            x0, as `check_image` gives it; it is evaluated twice.
+        layer : str
+            Name of the part whose output is multiplied by the mask, in all channels; it runs once in a pass.
+        where : str
+            Call to name in errors.
+
+        Returns
+        -------
+        response : TorchResponse
+            Of masks (1, rows, columns) in [0, 1], with the target that was settled at x0.
+        shape : tuple of int
+            (rows, columns).
+
+        Raises
+        ------
+        ValueError
+            No such part, or one without rows and columns.
+        """
+        import torch
+
+        settled, _ = self.bind(image)
+        picture = torch.from_numpy(rounded(np.asarray(image)[None], self.dtype)).to(self._devices[0])
+        inputs = preprocessed(picture, self.preprocessing, self._weight_dtype)
+        if self._settings.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        pick = partial(pick_output, where, self._output)
+        module, shape = masked_layer(where, settled.module, inputs, layer, pick)
+        choices = replace(settled._choices, where=where, target=cast("Score", settled._score).target)
+        masks = TorchResponse(
+            module,
+            choices,
+            preprocessing=Preprocessing(),
+            preprocessing_given=True,
+            input_shape=(1, *shape),
+            prior=settled._decision,
+            batch_size=self.batch_size,
+            devices=self._devices[:1],
+            settings=TorchSettings(tf32=self._settings.tf32),
+            compose="outside",
+            output=None,
+        )
+        return masks, shape
 
     def _is_out_of_memory(self, error: Exception) -> bool:
         import torch

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.baselines import BaselineResult, igos, l1q, mask
+from legstat.baselines import BaselineResult, adversarial, igos, l1q, mask
 from legstat.baselines.games import SETTINGS as MASK_SETTINGS
 from legstat.baselines.integrated import SETTINGS as IGOS_SETTINGS
 
@@ -113,11 +113,37 @@ def test_igos_by_every_convention(conventions):
     assert 0.0 <= result.mask.min() <= result.mask.max() <= 1.0
 
 
+def six_classes():
+    """Softmax of six linear scores, the evidence of class k in cell 2 k."""
+    torch = pytest.importorskip("torch", reason="exact gradients are torch's")
+    with torch.random.fork_rng():
+        net = torch.nn.Sequential(torch.nn.AvgPool2d(4), torch.nn.Flatten(), torch.nn.Linear(16, 6))
+    with torch.no_grad():
+        net[2].weight.zero_()
+        net[2].bias.zero_()
+        for k in range(6):
+            net[2].weight[k, 2 * k] = 4.0 - 0.5 * k
+    return ls.torch_response(net, output_kind="logits")
+
+
 @pytest.mark.parametrize("conventions", [*MASK_SETTINGS])
 def test_mask_by_every_convention(conventions):
-    result = mask(torch_twin(), IMAGE, shape=(4, 4), baseline="black", rng=0, conventions=conventions, iterations=3)
+    result = mask(six_classes(), IMAGE, shape=(4, 4), baseline="black", rng=0, conventions=conventions, iterations=3)
     assert 0.0 <= result.mask.min() <= result.mask.max() <= 1.0
     assert len(result.trace["tv"]) == 3
+
+
+def test_several_first_choices_are_deleted_together():
+    """Deleting the first alone leaves the others' evidence; deleting both lets both go (supplement, eq. 2)."""
+    how = {"shape": (4, 4), "baseline": "black", "rng": 0, "iterations": 40, "start": "ones", "tv": 0.0, "jitter": 1}
+    one, two = (mask(six_classes(), IMAGE, **how, first=first) for first in (1, 2))
+    assert two.source["response"]["target"] == [0, 1]
+    assert set(np.argsort(-two.saliency.ravel())[:2]) == {0, 2}
+    assert one.mask[0, 2] > 0.9 > 0.5 > two.mask[0, 2]
+    with pytest.raises(TypeError, match="plain function, which has no classes"):
+        mask(logistic, IMAGE, **HOW, first=2)
+    with pytest.raises(ValueError, match="'top:1' to 'top:5' of 6 classes"):
+        mask(six_classes(), IMAGE, **how, first=6)
 
 
 @pytest.mark.parametrize("baseline", ["blur", "blur_radius", "noise", "black"])
@@ -137,7 +163,7 @@ def test_results_travel(tmp_path):
     result = mask(logistic, IMAGE, **HOW)
     result.save(tmp_path / "mask.npz")
     again = BaselineResult.load(tmp_path / "mask.npz")
-    for name in ("solution", "saliency", "image"):
+    for name in ("solution", "saliency", "image", "picture"):
         np.testing.assert_array_equal(getattr(again, name), getattr(result, name))
     assert again.trace.keys() == result.trace.keys()
     assert (again.settings, again.n_queries, again.gradient) == (result.settings, result.n_queries, "queries")
@@ -145,8 +171,9 @@ def test_results_travel(tmp_path):
     assert again.heatmap.shape == (16, 16)
     assert result.plot().get_title().startswith("mask, queries")
     assert [line.get_label() for line in result.plot_trace().get_lines()] == ["score", "l1", "tv"]
-    with pytest.raises(ValueError, match=r"See \.mask"):
-        _ = result.picture
+    cells = np.repeat(np.repeat(1.0 - result.mask, 4, axis=0), 4, axis=1)
+    assert np.corrcoef(cells.ravel(), (IMAGE - result.picture)[0].ravel())[0, 1] > 0.9  # black where it is hidden
+    np.testing.assert_allclose(result.energy, np.mean((1.0 - result.mask) ** 2), rtol=1e-15)
     with pytest.raises(ValueError, match="read-only"):
         result.saliency[0, 0] = 1.0
 
@@ -183,22 +210,30 @@ def test_queries_alone_raise_the_target_too():
     np.testing.assert_array_equal(found.solution, again.solution)
 
 
-def test_it_is_the_authors_optimiser_step_by_step():
+@pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")  # the reference's, with torch 2
+@pytest.mark.parametrize("c", [1.0, 2.0])
+@pytest.mark.parametrize("ball", ["l1", "l2"])
+def test_it_is_the_authors_optimiser_step_by_step(ball, c):
     """`rai-toolbox`, whose q, signs and ball are those of the paper's experiments."""
     torch = pytest.importorskip("torch", reason="the reference is written with torch")
     optimisers = pytest.importorskip("rai_toolbox.optim", reason="the reference: rai-toolbox, by the paper's authors")
-    response = torch_twin()
     image = np.random.default_rng(0).random((1, 16, 16)).astype(np.float32)
-    found = l1q(response, image.astype(np.float64), epsilon=2.0, q=0.9, iterations=6, c=1.0)
+    response = ls.torch_response(layered(5), output_kind="logits", target=1)
     bound, _ = response.bind(image.astype(np.float64))
     delta = torch.zeros((1, 1, 16, 16), requires_grad=True)
-    optimiser = optimisers.L1qFrankWolfe([delta], lr=1.0, epsilon=2.0, q=0.9, dq=0.0, use_default_lr_schedule=True)
-    for _ in range(6):
+    how = {"lr": c, "epsilon": 2.0, "use_default_lr_schedule": True}
+    if ball == "l1":
+        optimiser = optimisers.L1qFrankWolfe([delta], q=0.9, dq=0.0, **how)
+    else:
+        optimiser = optimisers.L2FrankWolfe([delta], **how)
+    for steps in range(1, 7):
         optimiser.zero_grad()
         loss = -bound.scores_with_history(torch.from_numpy(image)[None] + delta).sum()
         loss.backward()
         optimiser.step()
-    np.testing.assert_allclose(found.solution, delta.detach().numpy()[0], rtol=0.0, atol=1e-6, err_msg="float32")
+        found = l1q(response, image.astype(np.float64), epsilon=2.0, q=0.9, ball=ball, iterations=steps, c=c)
+        reference = delta.detach().numpy()[0]
+        np.testing.assert_allclose(found.solution, reference, rtol=0.0, atol=1e-6, err_msg=f"float32, step {steps}")
 
 
 # -- what cannot be right -------------------------------------------------------------------------------------------
@@ -238,11 +273,22 @@ def counted():
         (l1q, {"q": 0.9999}, ValueError, "at least one of 256 entries is moved"),
         (l1q, {"c": 0.5}, ValueError, "`c` must be >= 1"),
         (l1q, {"ball": "linf"}, ValueError, "`ball` must be one of 'l1', 'l2'"),
+        (adversarial, {"epsilon": 8.0}, ValueError, r"`epsilon` must be in \(0, 1\]. .* pass epsilon / 255"),
+        (adversarial, {"epsilon": -0.1}, ValueError, "`epsilon` must be a finite number > 0"),
+        (adversarial, {"attack": "pgd"}, ValueError, "`attack` must be one of 'ifgsm', 'mifgsm'"),
+        (adversarial, {"iterations": 0}, ValueError, "`iterations`"),
+        (adversarial, {"step": 0.0}, ValueError, "`step`"),
+        (adversarial, {"decay": -1.0}, ValueError, "`decay`"),
+        (adversarial, {"gradient": "exact"}, TypeError, 'gradient="queries"'),
+        (mask, {"first": 0}, ValueError, "`first`"),
     ],
 )
 def test_bad_input_before_anything_is_evaluated(method, options, fault, text):
     f, seen = counted()
-    start = {"gradient": "queries", **({"epsilon": 1.0} if method is l1q else {"shape": (4, 4), "baseline": "black"})}
+    start = {
+        "gradient": "queries",
+        **({"epsilon": 1.0} if method in (l1q, adversarial) else {"shape": (4, 4), "baseline": "black"}),
+    }
     with pytest.raises(fault, match=text):
         method(f, IMAGE, **{**start, **options})
     assert not seen
@@ -267,3 +313,157 @@ def test_a_score_below_a_hundredth_is_told():
     response = ls.torch_response(net, target=0, output_kind="logits")
     with pytest.warns(ls.LegstatWarning, match="below 0.01"):
         igos(response, IMAGE, shape=(4, 4), baseline="black", rng=0, iterations=1)
+
+
+# -- layers ---------------------------------------------------------------------------------------------------------
+
+
+def layered(seed: int = 0):
+    torch = pytest.importorskip("torch", reason="layers are a module's")
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        parts = [torch.nn.Conv2d(1, 3, 3, padding=1), torch.nn.ReLU(), torch.nn.AvgPool2d(4)]
+        net = torch.nn.Sequential(*parts, torch.nn.Flatten(), torch.nn.Linear(48, 4))
+        for weight in net.parameters():
+            torch.nn.init.normal_(weight)
+    return net
+
+
+@pytest.mark.parametrize("layer", ["1", "2"])
+def test_a_layers_mask_multiplies_its_activations(layer, rng):
+    """The score under a mask against the two halves of the network run by hand."""
+    torch = pytest.importorskip("torch", reason="layers are a module's")
+    net, image = layered(), rng.random((1, 16, 16))
+    response = ls.torch_response(net, output_kind="logits", score="logit", target=2)
+    masks, shape = response.of_layer(image, layer)
+    assert shape == {"1": (16, 16), "2": (4, 4)}[layer]
+    some = rng.random((3, 1, *shape))
+    bound, value = masks.bind(np.ones((1, *shape)))
+    with torch.no_grad():
+        at = int(layer) + 1
+        activations = net[:at](torch.from_numpy(image[None]).float())
+        whole = net[at:](activations)[0, 2]
+        reference = net[at:](activations * torch.from_numpy(some).float())[:, 2].numpy()
+    np.testing.assert_allclose(value, whole, rtol=1e-5)
+    np.testing.assert_allclose(bound(some.astype(np.float32)), reference, rtol=0.0, atol=1e-4, err_msg="float32")
+    assert not any(part._forward_hooks for part in net.modules())
+
+
+def test_a_layers_mask_is_the_papers_optimum_by_torch_alone(rng):
+    """The supplement's program (6.4), written out with torch: the same mask after as many iterations."""
+    torch = pytest.importorskip("torch", reason="layers are a module's")
+    net, image = layered(), rng.random((1, 16, 16))
+    response = ls.torch_response(net, output_kind="logits", target=2)
+    found = ls.baselines.layer_mask(response, image, "2", l1=0.01, tv=0.02, iterations=25)
+    assert (found.method, found.settings["layer"], found.mask.shape) == ("layer_mask", "2", (4, 4))
+    np.testing.assert_array_equal(found.picture, image)
+    start = ls.baselines.layer_mask(response, image, "2", l1=0.01, tv=0.02, iterations=1, rate=1e-12).mask
+    mask = torch.from_numpy(start.copy()).requires_grad_()
+    optimiser = torch.optim.Adam([mask], lr=0.1)
+    activations = net[:3](torch.from_numpy(image[None]).float()).detach()
+    for _ in range(25):
+        optimiser.zero_grad()
+        down, across = torch.zeros(4, 4, dtype=torch.double), torch.zeros(4, 4, dtype=torch.double)
+        down[:-1], across[:, :-1] = mask[1:] - mask[:-1], mask[:, 1:] - mask[:, :-1]
+        lengths = (down**2 + across**2 + 1e-24).sqrt()
+        chance = net[3:](activations * mask.float()).double().softmax(dim=1)[0, 2]
+        (0.01 * (1.0 - mask).sum() + 0.02 * (lengths**3).sum() + chance).backward()
+        optimiser.step()
+        with torch.no_grad():
+            mask.clamp_(0.0, 1.0)
+    np.testing.assert_allclose(found.mask, mask.detach().numpy(), rtol=0.0, atol=2e-3, err_msg="float32, 25 steps")
+    queried = ls.baselines.layer_mask(response, image, "2", gradient="queries", n_queries=300, rng=0, iterations=25)
+    assert queried.n_queries <= 300
+
+
+def test_layers_that_are_none():
+    response = ls.torch_response(layered(), output_kind="logits", target=2)
+    with pytest.raises(ValueError, match=r"`layer` must be the name of a part of the module .*'4'.*Got 'conv'"):
+        ls.baselines.layer_mask(response, IMAGE, "conv")
+    with pytest.raises(ValueError, match=r"\(n, K, rows, columns\) once in a pass.*Got '4, which gives \(1, 4\)'"):
+        ls.baselines.layer_mask(response, IMAGE, "4")
+    with pytest.raises(TypeError, match="torch_response"):
+        ls.baselines.layer_mask(ls.as_response(logistic), IMAGE, "1")
+
+
+# -- adversarial pictures -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raising", [False, True])
+@pytest.mark.parametrize("attack", ["ifgsm", "mifgsm"])
+def test_adversarial_pictures_are_the_papers_by_torch_alone(attack, raising, rng):
+    """Dong et al.'s Algorithm 1 and Kurakin et al.'s eq. 2, with cross-entropy, step by step in torch."""
+    torch = pytest.importorskip("torch", reason="the reference is written with torch")
+    net, image, epsilon, steps = layered(3), rng.random((1, 16, 16)), 0.06, 7
+    response = ls.torch_response(net, output_kind="logits", target=1)
+    found = ls.baselines.adversarial(response, image, epsilon=epsilon, attack=attack, iterations=steps, raising=raising)
+    x0 = torch.from_numpy(image[None]).float()
+    x, g = x0.clone(), torch.zeros_like(x0)
+    step = epsilon / steps * (1.0 if attack == "mifgsm" else 1.25)
+    for _ in range(steps):
+        x.requires_grad_()
+        loss = torch.nn.functional.cross_entropy(net(x), torch.tensor([1]))
+        (slope,) = torch.autograd.grad(-loss if raising else loss, x)
+        g = slope if attack == "ifgsm" else g + slope / slope.abs().sum()
+        x = (x.detach() + step * g.sign()).clamp(x0 - epsilon, x0 + epsilon).clamp(0.0, 1.0)
+    np.testing.assert_allclose(found.picture, x.numpy()[0], rtol=0.0, atol=1e-6, err_msg="float32")
+    assert np.abs(found.solution).max() <= epsilon * (1.0 + 1e-12)
+    assert (found.source["score"] > found.source["f_x0"]) == raising
+    assert found.n_queries == 1 + steps + 1
+    assert found.method == attack
+
+
+def test_a_class_that_is_the_first_choice_cannot_be_reached(rng):
+    image = rng.random((1, 16, 16))
+    response = ls.torch_response(layered(3), output_kind="logits")
+    first = response.bind(image)[0].target
+    for target in ("top", first):
+        with pytest.raises(ValueError, match=rf"`target` must be another class than the first choice.*Got {first}"):
+            ls.baselines.adversarial(response.rescored("log_odds", target), image, epsilon=0.1, raising=True)
+
+
+def test_adversarial_pictures_by_queries_alone():
+    design = ls.IsotropicGaussian((4, 4), 0.05)
+    how = {"epsilon": 0.2, "gradient": "queries", "n_queries": 400, "rng": 0, "directions": design}
+    found = ls.baselines.adversarial(logistic, 0.9 * IMAGE, **how)
+    assert found.source["score"] < found.source["f_x0"] - 0.1
+    assert found.n_queries <= 400
+    again = ls.baselines.adversarial(ls.as_response(logistic).with_batch_size(3), 0.9 * IMAGE, **how)
+    np.testing.assert_array_equal(found.solution, again.solution)
+    few = ls.baselines.adversarial(logistic, 0.9 * IMAGE, **{**how, "n_queries": 10})
+    assert few.settings["iterations"] == 2
+
+
+def test_detection_is_the_area_under_the_roc_curve(rng):
+    import scipy
+
+    clean, attacked = np.round(rng.random(40), 1), np.round(rng.random(40) + 0.2, 1)
+    found = ls.baselines.detection(clean, attacked)
+    reference = scipy.stats.mannwhitneyu(attacked, clean).statistic / 1600
+    np.testing.assert_allclose(found.auc, reference, rtol=1e-12)
+    # bootstrap over pictures, whose two numbers stay together
+    areas = []
+    for _ in range(400):
+        some = rng.integers(0, 40, 40)
+        areas.append(scipy.stats.mannwhitneyu(attacked[some], clean[some]).statistic / 1600)
+    np.testing.assert_allclose(found.std_error, np.std(areas), rtol=0.25, err_msg="400 draws, 40 pictures")
+    for wrong in ([0.1], [[0.1, 0.2]], [0.1, np.nan, *clean[2:]]):
+        with pytest.raises(ValueError, match="`attacked` must be as many finite numbers"):
+            ls.baselines.detection(clean, wrong)
+
+
+def test_what_a_mask_brings_back(rng):
+    """The attack puts evidence for class 1 beside that of class 0; hiding it brings class 0 back."""
+    response, image = six_classes(), np.full((1, 16, 16), 0.5)
+    attacked = ls.baselines.adversarial(response, image, epsilon=0.3)
+    how = {"shape": (4, 4), "baseline": 0.5 * np.ones((1, 16, 16)), "start": "ones", "iterations": 60, "jitter": 1}
+    deleted = mask(response, attacked.picture, **how)
+    found = ls.baselines.recovery(response, attacked, deleted)
+    pictures = [attacked.image, attacked.picture, deleted.picture]
+    bound, _ = response.bind(image)
+    chosen = [int(bound.top_classes(one[None].astype(np.float32))[0]) for one in pictures]
+    assert [found.original, found.adversarial, found.after] == chosen
+    assert found.original != found.adversarial
+    assert found.recovered == (found.after == found.original)
+    with pytest.raises(ValueError, match="the mask of the adversarial picture"):
+        ls.baselines.recovery(response, attacked, mask(response, image, **{**how, "baseline": "black"}))

@@ -54,6 +54,7 @@ def differences(source, family, points, weights, step=1e-5):
         ("log_odds", 1, "logits", None),
         ("logit", 1, "logits", None),
         ("difference", (1, 2), "logits", None),
+        ("probability", (1, 2, 0), "logits", None),
         ("log_odds", 1, "probabilities", torch.nn.Softmax(dim=1)),
         ("probability", 1, "probabilities", torch.nn.Softmax(dim=1)),
         ("log_odds", 1, "log_probabilities", torch.nn.LogSoftmax(dim=1)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from legstat.data import digits_model_path, load_digit
@@ -61,3 +62,42 @@ def test_a_byte_order_mark_is_no_part_of_a_rule(tmp_path: Path) -> None:
     path = tmp_path / "rule.toml"
     path.write_text("scale = 255.0\n", encoding="utf-8-sig")
     assert Preprocessing.from_toml(path).scale == 255.0
+
+
+def test_several_classes_have_the_sum_of_their_probabilities() -> None:
+    image = np.random.default_rng(0).random((1, 8, 8))
+    names = [*"abcdefghij"]
+    whole, _ = onnx_response(digits_model_path(), labels=names, score="probability", target=0).bind(image)
+    chances = np.array([whole.rescored("probability", k)(image[None].astype(np.float32))[0] for k in range(10)])
+    order = np.argsort(-chances)
+    settled, value = onnx_response(digits_model_path(), labels=names, score="probability", target="top:3").bind(image)
+    assert settled.target == tuple(order[:3])
+    assert settled.describe()["target_label"] == " + ".join(names[k] for k in order[:3])
+    np.testing.assert_allclose(value, chances[order[:3]].sum(), rtol=1e-12)
+    again = onnx_response(digits_model_path(), labels=names, score="probability", target="top:3")
+    assert again.resolved(settled.describe()).target == settled.target
+    pair, both = onnx_response(digits_model_path(), labels=names, score="probability", target=("c", 7)).bind(image)
+    np.testing.assert_allclose(both, chances[2] + chances[7], rtol=1e-12)
+    assert pair.bounded
+
+
+@pytest.mark.parametrize(
+    ("target", "score", "text"),
+    [
+        ("top:10", "probability", r"'top:1' to 'top:9' of 10 classes.*Got 'top:10'.*always have probability 1"),
+        ("top:0", "probability", r"`target` must be 'top:1'"),
+        ("top:3", "log_odds", r"one class for score='log_odds'.*p_a \+ p_b score='probability'"),
+        ((3, 3), "probability", r"one class or several different ones"),
+        ((), "probability", r"one class or several different ones"),
+        ((1, 10), "probability", r"class index in 0\.\.9"),
+    ],
+)
+def test_several_classes_that_cannot_be(target: object, score: str, text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        onnx_response(digits_model_path(), score=score, target=target)  # type: ignore[arg-type]
+
+
+def test_a_difference_has_no_probability_of_its_own() -> None:
+    response = onnx_response(digits_model_path(), score="difference", target=(3, 4))
+    with pytest.raises(ValueError, match=r"`target` must be given for score='probability'"):
+        response.as_probability()

@@ -114,6 +114,7 @@ def test_score_and_target_must_fit() -> None:
         check_score("f", "difference", 3)
     with pytest.raises(ValueError, match=r"one class for score='log_odds'.*score='difference'"):
         check_score("f", "log_odds", (1, 2))
+    assert check_score("f", "probability", (1, 2, 5)) == "probability"
 
 
 @pytest.mark.parametrize("kind", OUTPUT_KINDS)
