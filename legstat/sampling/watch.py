@@ -49,12 +49,17 @@ def warn_if_not_reached(sample: QuerySample, experiment: Experiment) -> None:
         )
 
 
+def movement(sample: QuerySample, dtype: np.dtype[np.floating]) -> float:
+    """Range of the scores, in units of what a network of that type resolves: some 1e-7 of a float32 score's size."""
+    y = sample.responses
+    resolution = np.finfo(dtype).eps * max(abs(sample.f_base), float(np.abs(y).max(initial=0.0)))
+    return 0.0 if resolution == 0.0 else float(np.ptp(y) / resolution)
+
+
 def warn_if_constant(sample: QuerySample, response: Response) -> None:
     """Say so where the score does not move, or only within its rounding."""
     y = sample.responses
-    # a score that only moves by its own rounding: float32 networks resolve some 1e-7 of the score's size
-    resolution = np.finfo(response.dtype).eps * max(abs(sample.f_base), float(np.abs(y).max(initial=0.0)))
-    if y.size > 1 and np.ptp(y) <= 4.0 * resolution:
+    if y.size > 1 and movement(sample, response.dtype) <= 4.0:  # only by its own rounding
         advice = (
             "ask for score='log_odds'" if sample.response.get("score") in ("probability", "difference") else "check f"
         )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import copy
-import threading
 from abc import abstractmethod
-from dataclasses import replace
 from typing import Any, Literal, Self
 
 from legstat._core.typing import JSON
@@ -25,6 +22,11 @@ class ComposingResponse(NetworkResponse):
     def _inside_scorer(self, recipe: Recipe) -> Scorer:
         """What scores pictures that are made where the network runs."""
 
+    @property
+    @abstractmethod
+    def network(self) -> Any:
+        """What `with_weights` takes the place of: the file, or the module."""
+
     @abstractmethod
     def with_weights(self, network: Any) -> Self:
         """The same question to a network of the same inputs and outputs: same target, score and preprocessing.
@@ -39,15 +41,6 @@ class ComposingResponse(NetworkResponse):
         Response
             Settled if this one is; nothing that was measured at a picture stays.
         """
-
-    def _before_x0(self) -> Self:
-        """A copy that asks the same and has seen no picture yet."""
-        other = copy.copy(self)
-        if self._score is not None:
-            other._choices, other._prior = replace(self._choices, target=self._score.target), self._decision
-        other._x0, other._company, other._tried, other.saturated = {}, None, {}, 0
-        other._local = threading.local()
-        return other
 
     @property
     def _place(self) -> Literal["outside", "inside"]:

@@ -33,7 +33,7 @@ from legstat.responses.network.outputs import (
     decide,
     for_one_class,
 )
-from legstat.responses.network.preprocessing import Preprocessing
+from legstat.responses.network.preprocessing import Preprocessing, as_preprocessing
 from legstat.responses.network.scores import OutputKind, Score, check_score
 from legstat.responses.network.target import Choices
 
@@ -255,6 +255,41 @@ class NetworkResponse(NetworkEvaluation):
         if self._decision is not None and settled is not None:
             other._score = Score(name, self._decision.kind, settled)
         other._x0, other.saturated, other._local = {}, 0, threading.local()
+        return other
+
+    def with_preprocessing(self, preprocessing: Preprocessing | str) -> Self:
+        """The same network with another preprocessing in front; shares the session, spends nothing.
+
+        Parameters
+        ----------
+        preprocessing : Preprocessing or str
+            The thing itself, or a preset's name. How files become pictures stays as it was.
+
+        Returns
+        -------
+        NetworkResponse
+            Settled if this one is; nothing that was measured at a picture stays.
+
+        Raises
+        ------
+        ValueError
+            Means or deviations for another number of channels.
+        """
+        mine, rule = self.preprocessing, as_preprocessing(preprocessing)
+        rule = replace(mine, channel_order=rule.channel_order, scale=rule.scale, mean=rule.mean, std=rule.std)
+        if self.input_shape is not None:
+            rule.affine(self.input_shape[0] or 3)
+        other = self._before_x0()
+        other.preprocessing, other._preprocessing_given = rule, True
+        return other
+
+    def _before_x0(self) -> Self:
+        """A copy that asks the same and has seen no picture yet."""
+        other = copy.copy(self)
+        if self._score is not None:
+            other._choices, other._prior = replace(self._choices, target=self._score.target), self._decision
+        other._x0, other._company, other._tried, other.saturated = {}, None, {}, 0
+        other._local = threading.local()
         return other
 
     has_classes = True

@@ -75,6 +75,11 @@ class OnnxResponse(ComposingResponse):
         on_cpu = self._runner.session.memory == "cpu"
         return usual_batch_size(shape) * (1 if on_cpu else _MORE_ON_A_DEVICE)
 
+    @property
+    def network(self) -> Path:
+        """The model's file."""
+        return self._runner.facts.path
+
     def with_weights(self, network: str | Path) -> Self:
         """The same question to another file of the same inputs and outputs; see `ComposingResponse`."""
         other, mine = self._before_x0(), self._runner

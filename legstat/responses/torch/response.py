@@ -167,6 +167,11 @@ class TorchResponse(ComposingResponse):
         other._keep(network)
         return other
 
+    @property
+    def network(self) -> torch.nn.Module:
+        """The module, as `module`."""
+        return self.module
+
     def score_module(self) -> torch.nn.Module:
         """The score as a torch module: pictures (n, C, H, W) in [0, 1] to scores (n,), as `scores_with_history`.
 
