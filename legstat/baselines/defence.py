@@ -125,6 +125,17 @@ def recovery(response: NetworkResponse, attacked: BaselineResult, deleted: Basel
     ------
     ValueError
         The mask is of another picture.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> from legstat.data import digits_model_path, load_digit
+    >>> f = ls.onnx_response(digits_model_path(), preprocessing="unit")
+    >>> how = {"gradient": "queries", "n_queries": 300, "rng": 0, "iterations": 2}
+    >>> attacked = ls.baselines.adversarial(f, load_digit(0)[0], epsilon=0.3, **how)
+    >>> deleted = ls.baselines.mask(f, attacked.picture, baseline="black", **how)
+    >>> recovery(f, attacked, deleted).original == load_digit(0)[1]
+    True
     """
     if not np.array_equal(deleted.image, attacked.picture):
         raise ValueError(invalid("recovery", "deleted", deleted, "the mask of the adversarial picture"))

@@ -49,7 +49,7 @@ def layer_mask(
         x0 in [0, 1].
     layer : str
         Name of the part whose output is masked, as ``module.named_modules()`` has it. It runs once in a forward pass.
-    gradient, n_queries, rng
+    gradient, n_queries, rng : optional
         As for `mask`.
     l1, tv, beta : float
         lambda_1, lambda_2 and beta. The smaller the activations, the larger l1 and the smaller tv: in the paper
