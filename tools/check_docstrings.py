@@ -23,7 +23,15 @@ from numpydoc.docscrape import NumpyDocString
 from numpydoc.validate import validate
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMESPACES = ("legstat", "legstat.baselines", "legstat.metrics", "legstat.simulate", "legstat.studies", "legstat.data")
+NAMESPACES = (
+    "legstat",
+    "legstat.baselines",
+    "legstat.checks",
+    "legstat.metrics",
+    "legstat.simulate",
+    "legstat.studies",
+    "legstat.data",
+)
 MEMBERS = (FunctionType, staticmethod, classmethod, property, cached_property)
 
 

@@ -123,6 +123,15 @@ def cascade(
     -----
     Costs `n_queries` evaluations and a linear program for each number of layers, and twice that for the network as it
     is. No cross-validation.
+
+    Examples
+    --------
+    >>> import legstat as ls
+    >>> from legstat.data import digits_model_path, load_digit
+    >>> f, design = ls.onnx_response(digits_model_path()), ls.MultiscaleBlocks(grid=(8, 8))
+    >>> sample = ls.query(f, load_digit(0)[0], design, perturbation=ls.Blend("blur", at=0.5), n_queries=50, rng=0)
+    >>> cascade(f, sample, layers=[3], n_queries=100, rng=0).legtv.shape
+    (3, 8, 8)
     """
     where = "checks.cascade"
     check_type(where, "f", f, ComposingResponse, "a network that runs here, from onnx_response or torch_response")
@@ -184,7 +193,7 @@ def cascading_randomisation(
 
     Parameters
     ----------
-    f, sample, layers, law, n_queries, L_ratio, progress : optional
+    f, sample, layers, law, n_queries, L_ratio : optional
         As for `cascade`.
     n_surrogates : int, default 199
         See `resemblance`.
@@ -193,6 +202,8 @@ def cascading_randomisation(
         picture is one, and only some of its cells have anything to delete (docs/studies/checks has how often).
     rng : int or anything `numpy.random.default_rng` takes
         Source of weights, draws and surrogates.
+    progress : bool, default False
+        Show the bars of the queries.
 
     Returns
     -------
