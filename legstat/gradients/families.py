@@ -82,12 +82,19 @@ class Masked:
 
     def pictures(self, thetas: FloatArray, which: IntArray) -> FloatArray:
         """See `Family`."""
-        lifted = self._lift.up(thetas)[:, None]
-        return np.asarray(self._baselines[which] + lifted * self._contrasts[which], dtype=np.float64)
+        # one new array, written once more in place: most of the time goes into memory
+        pictures = self._lift.up(thetas)[:, None] * self._of(self._contrasts, which)
+        pictures += self._of(self._baselines, which)
+        return np.asarray(pictures, dtype=np.float64)
 
     def pullback(self, thetas: FloatArray, gradients: FloatArray, which: IntArray) -> FloatArray:
         """See `Family`."""
-        return self._lift.down(np.einsum("nchw,nchw->nhw", gradients, self._contrasts[which]))
+        contrasts = np.broadcast_to(self._of(self._contrasts, which), gradients.shape)
+        return self._lift.down(np.einsum("nchw,nchw->nhw", gradients, contrasts))
+
+    def _of(self, pictures: FloatArray, which: IntArray) -> FloatArray:
+        """The members' pictures; of the only one no copies."""
+        return pictures if self.members == 1 else pictures[which]
 
     def spread(self, directions: FloatArray) -> FloatArray:
         """The one plane."""
