@@ -12,6 +12,7 @@ import legstat as ls
 from legstat.audit import AuditedPicture, AuditRun, AuditStopped, Plan, PlanError, audit
 from legstat.audit import auditing as module
 from legstat.audit.pictures import chosen_items
+from legstat.audit.run import FACTS, PLAN
 from legstat.audit.unit import audit_picture, key_for
 from legstat.data import digits_model_path, load_digit
 from tests.unit.audit.world import QUICK, a_plan, a_store, digests, network
@@ -157,6 +158,14 @@ def test_a_failed_picture_is_listed_and_tried_again(tmp_path, black_box):
     (home / "p1.png").write_bytes(good)
     run = audit(black_box, plan, tmp_path / "run", retry_failed=True, progress=False)
     assert "the file that it was when the run began" in run.failures[0]["reason"]
+
+
+def test_a_run_that_was_killed_before_it_was_begun(whole, black_box, tmp_path):
+    """The facts are written last: without them the folder is begun anew."""
+    shutil.copytree(whole.folder, tmp_path / "run")
+    (tmp_path / "run" / FACTS).unlink()
+    (tmp_path / "run" / PLAN).write_text("[que")
+    assert digests(again(whole, tmp_path / "run", black_box)) == digests(whole)
 
 
 class Flaky:
