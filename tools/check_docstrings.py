@@ -25,6 +25,7 @@ from numpydoc.validate import validate
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACES = (
     "legstat",
+    "legstat.audit",
     "legstat.baselines",
     "legstat.checks",
     "legstat.metrics",

@@ -39,7 +39,8 @@ class AuditedPicture(Portable):
         ``file`` and its ``sha256``, ``array_sha256`` of x0, ``label``, ``label_name``, ``group``, ``boxes`` (lists
         [x0, y0, x1, y1] in pixels of `picture`), ``target``, ``target_label``, ``probability`` of the target,
         ``right`` (or None), ``f_x0``, ``mean_shift``, ``sd``, ``ledger``, ``key``, ``L``, ``L_max``, ``L_ratio``,
-        ``n_regions`` of LEG-TV, ``r2_heldout`` of "leg" and "legtv", ``certificate`` ("passed", "gap"),
+        ``n_regions`` of LEG-TV, ``r2_heldout`` of "leg" and "legtv", ``certificate`` ("passed", "gap"), ``object``
+        (LEG's mean inside less that outside: ``estimate``, ``std_error``, ``low``, ``high``, ``pvalue``; or None),
         ``fdr_thresholds`` (rate to the largest p-value that is significant at it, None where none is), ``seconds``.
     picture : ndarray of uint8, shape (H, W, C)
         As the network saw it, for the eye.
@@ -58,6 +59,8 @@ class AuditedPicture(Portable):
     regions : ndarray of int, shape (p1, p2)
         Regions that one part of the draws found, numbered from 0; -1 where one was too small. Of a picture without a
         table: LEG-TV's own.
+    inside : ndarray of shape (p1, p2) or None
+        Share of each cell that belongs to the object, where boxes or a mask were given.
     regions_table : sequence of dict
         A row a region, from the other part of the draws: ``sign``, ``cells``, ``mean``, ``sum``, ``std_error`` (of the
         sum), ``low`` and ``high`` (95 %), ``pvalue``, ``pvalue_adjusted`` (Benjamini and Hochberg).
@@ -91,6 +94,7 @@ class AuditedPicture(Portable):
     responses: FloatArray
     regions: IntArray
     path_r2: FloatArray | None = None
+    inside: FloatArray | None = None
     regions_table: Sequence[JSON] = ()
     curves: JSON | None = None
     checks: Sequence[JSON] = ()

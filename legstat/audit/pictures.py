@@ -16,7 +16,7 @@ import numpy as np
 from legstat._core.digests import file_sha256
 from legstat._core.errors import invalid
 from legstat._core.picture_files import picture_files, read_truth
-from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.typing import JSON, AnyArray, BoolArray, FloatArray
 from legstat.audit.plan import Plan
 from legstat.responses.base import Response
 
@@ -48,6 +48,8 @@ class Item:
         Its group.
     boxes : list of list of float
         x0, y0, x1, y1 in pixels of the file's picture.
+    mask : str or None
+        Picture file of the same size, white where the object is.
     sha256 : str
         Of the file, as it was when the run began; empty until the picture is chosen.
     unit : str
@@ -60,6 +62,7 @@ class Item:
     label: int | str | None = None
     group: str | None = None
     boxes: list[list[float]] = field(default_factory=list)
+    mask: str | None = None
     sha256: str = ""
     unit: str = ""
 
@@ -107,6 +110,18 @@ class Item:
             remedy = "Put the picture back, or begin a run of its own in another folder."
             raise ValueError(invalid(_WHERE, "pictures", f"{self.file} of SHA-256 {now[:12]}...", valid, remedy))
         return response.load_image(self.file), response.load_boxes(self.file, self.boxes) if self.boxes else []
+
+
+def object_on(
+    response: Response, item: Item, shape: tuple[int, int], boxes: Sequence[Sequence[float]]
+) -> BoolArray | None:
+    """Pixels (H, W) of the object, by its mask or its boxes; None where neither is given, or nothing of it is shown."""
+    inside = np.zeros(shape, dtype=np.bool_)
+    if item.mask is not None:
+        inside = response.load_image(item.mask).mean(axis=0) > 0.5
+    for x0, y0, x1, y1 in boxes:
+        inside[round(y0) : round(y1), round(x0) : round(x1)] = True
+    return inside if inside.any() and not inside.all() else None
 
 
 def chosen_items(plan: Plan) -> list[Item]:
@@ -181,7 +196,7 @@ def first_readable(response: Response, items: Sequence[Item]) -> tuple[Item, Flo
 def _of_table(file: Path) -> list[Item]:
     frame = _frame(file)
     if "file" not in frame:
-        valid = "a table with a column file (and label, group, boxes where there are such)"
+        valid = "a table with a column file (and label, group, boxes, mask where there are such)"
         raise ValueError(invalid(_WHERE, "pictures.places", f"{file} with the columns {list(frame)}", valid))
     found: dict[str, Item] = {}
     missing = []
@@ -195,8 +210,12 @@ def _of_table(file: Path) -> list[Item]:
         if name in found:  # a row for each box of a picture
             found[name].boxes.extend(boxes)
             continue
-        label, group = _known(row.get("label")), _known(row.get("group"))
-        found[name] = Item(name=name, file=str(path), label=_whole(label), group=_text(group), boxes=boxes)
+        label, group, mask = (_known(row.get(column)) for column in ("label", "group", "mask"))
+        if mask is not None and not (file.parent / str(mask)).is_file():
+            missing.append(str(mask))
+            continue
+        found[name] = Item(name=name, file=str(path), label=_whole(label), group=_text(group), boxes=boxes,
+                           mask=None if mask is None else str(file.parent / str(mask)))  # fmt: skip
     if missing:
         got = f"{file} with {', '.join(missing[:3])}{' ...' if len(missing) > 3 else ''}"
         remedy = f"{len(missing)} are missing. Files are looked for from the table's folder."
@@ -209,7 +228,7 @@ def _frame(file: Path) -> pd.DataFrame:
 
     try:
         if file.suffix.lower() == ".csv":
-            return pd.read_csv(file, dtype={"file": str, "group": str, "label": object, "boxes": str})
+            return pd.read_csv(file, dtype={"file": str, "group": str, "label": object, "boxes": str, "mask": str})
         from legstat._core.optional import optional_module
 
         optional_module("pyarrow", "pyarrow", "audit", "A table in parquet")

@@ -124,7 +124,7 @@ class Plan(Portable):
     ----------
     places : sequence of str
         Where the pictures are: folders, files, patterns; tables (.csv, .parquet) with a column ``file`` and, where
-        there are such, ``label``, ``group``, ``boxes``; array stores (.npz, .npy).
+        there are such, ``label``, ``group``, ``boxes``, ``mask``; array stores (.npz, .npy).
     model : dict
         The black box, by the names in `MODEL`.
     question, purpose, author : str

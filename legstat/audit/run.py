@@ -23,7 +23,7 @@ PLAN, FACTS, PICTURES, UNITS, FAILURES, CHECKS = (
     "plan.toml", "run.json", "pictures.json", "units", "failures", "checks.json",
 )  # fmt: skip
 """Names of what lies in the folder of a run."""
-_NO_ROW = ("ledger", "key", "certificate", "r2_heldout", "fdr_thresholds", "seconds", "boxes", "curves")
+_NO_ROW = ("ledger", "key", "certificate", "r2_heldout", "fdr_thresholds", "object", "seconds", "boxes", "curves")
 """Facts that are no single entry of a table; `_row` says what of them is one."""
 
 
@@ -197,6 +197,7 @@ def _row(header: JSON) -> JSON:
     return row | {
         **{f"r2_heldout_{kind}": value for kind, value in (facts.get("r2_heldout") or {}).items()},
         **{f"certificate_{kind}": value for kind, value in (facts.get("certificate") or {}).items()},
+        **{f"object_{kind}": value for kind, value in (facts.get("object") or {}).items()},
         **{f"area_{kind}": curve["area"] for kind, curve in curves.items()},
         "checks_failed": statuses.count("failed"),
         "n_queries": sum(ledger.get(kind, 0) for kind in ("spent", "cached")),

@@ -7,11 +7,12 @@ import io
 
 from legstat._core.files import replacing, write_text
 from legstat._core.typing import JSON
+from legstat.audit.across import findings
 from legstat.audit.run import AuditRun
 
 
 def write_table(run: AuditRun) -> JSON:
-    """Write pictures.parquet, or pictures.csv where pyarrow is missing, whole or not at all.
+    """Write pictures.parquet, or pictures.csv where pyarrow is missing, and findings.csv, each whole or not at all.
 
     Parameters
     ----------
@@ -31,4 +32,5 @@ def write_table(run: AuditRun) -> JSON:
         frame.to_parquet(whole, index=False)
         with replacing(run.folder / "pictures.parquet") as stream:
             stream.write(whole.getvalue())
+    write_text(run.folder / "findings.csv", findings(run).to_csv(index=False))
     return run.ledger

@@ -12,7 +12,7 @@ from legstat._core.digests import array_sha256
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.typing import JSON, FloatArray, IntArray
 from legstat.audit.picture import RATES, AuditedPicture
-from legstat.audit.pictures import Item
+from legstat.audit.pictures import Item, object_on
 from legstat.audit.plan import Plan
 from legstat.designs.blocks import Key
 from legstat.estimators.leg_results import LEGResults
@@ -68,6 +68,7 @@ def audit_picture(response: Response, item: Item, plan: Plan, cache: Path | None
     found = Explanation.of(sample, **plan.rule, relaxed=plan.relaxed, progress=False)
     estimated = time.perf_counter()
     regions, table = _regions(found)
+    inside = _inside(aimed, item, found, boxes)
     tested = time.perf_counter()
     curves = _curves(aimed.resolved(sample.response), image, found, plan)
     ledger = {**vars(sample.ledger), "spent": sample.ledger.spent, "curves": sum(c.n_queries for c in curves.values())}
@@ -109,6 +110,7 @@ def audit_picture(response: Response, item: Item, plan: Plan, cache: Path | None
         "r2_heldout": {"leg": found.leg.r2_heldout, "legtv": tv.r2_heldout},
         "certificate": {"passed": all(one.certificate.passed for one in found.path) and tv.certificate.passed,
                         "gap": tv.certificate.gap},
+        "object": _object(found.leg, inside),
         "fdr_thresholds": _thresholds(found.leg),
         "ledger": ledger,
         "seconds": {name: round(value, 4) for name, value in seconds.items()},
@@ -127,6 +129,7 @@ def audit_picture(response: Response, item: Item, plan: Plan, cache: Path | None
         path_r2=np.array(found.path.heldout.r2) if "heldout" in vars(found.path) else None,
         responses=sample.responses.copy(),
         regions=regions,
+        inside=inside,
         regions_table=table,
         curves={name: _curve(one) for name, one in curves.items()} or None,
         checks=(),
@@ -200,6 +203,24 @@ def _regions(found: Explanation) -> tuple[IntArray, list[JSON]]:
         for row, adjusted in zip(frame.to_dict("records"), test.pvalues_adjusted, strict=True)
     ]
     return np.array(told.labels[0]), rows
+
+
+def _inside(response: Response, item: Item, found: Explanation, boxes: list[list[float]]) -> FloatArray | None:
+    """Share of each cell that belongs to the object."""
+    height, width = found.sample.image.shape[-2:]
+    pixels = object_on(response, item, (height, width), boxes)
+    return None if pixels is None else found.sample.design.grid.cell_means(pixels.astype(np.float64))
+
+
+def _object(leg: LEGResults, inside: FloatArray | None) -> JSON | None:
+    """LEG's mean over the object less that over what surrounds it, with its 95 % interval."""
+    if inside is None or not leg.has_intervals:
+        return None
+    weights = inside / inside.sum() - (1.0 - inside) / (1.0 - inside).sum()
+    told = leg.contrasts(weights.ravel(), ("object",))
+    (low, high), (pvalue,) = told.conf_int()[0].tolist(), told.pvalues.tolist()
+    estimate, error = float(told.estimates[0]), float(told.std_errors[0])
+    return {"estimate": estimate, "std_error": error, "low": low, "high": high, "pvalue": pvalue}
 
 
 def _curves(response: Response, image: FloatArray, found: Explanation, plan: Plan) -> dict[str, Curve]:

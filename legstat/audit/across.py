@@ -1,0 +1,580 @@
+r"""What pictures say together: where the class lives on average, by group, and whether groups differ.
+
+With :math:`m_i \ge 0` the positive part of a picture's map and :math:`o_i` the share of each cell that belongs to the
+object, the share inside is :math:`s_i = \sum_c m_{ic} o_{ic} / \sum_c m_{ic}`, and its excess what that is above the
+object's share of the cells. Pictures are the observations: intervals are over pictures like these, by the sandwich
+with clusters where pictures come in clusters (Liang and Zeger, 1986), with Student's law of one degree less than there
+are clusters. The maps' own errors are part of the pictures' spread.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from legstat._core.checks import check_choice, check_flag, check_level, check_rng
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.frozen import Portable
+from legstat._core.typing import FloatArray
+from legstat._core.values import read_only
+from legstat.audit.run import AuditRun
+from legstat.inference.covariance import SEED
+from legstat.inference.intervals import (
+    joint_quantile,
+    max_t_draws,
+    normal_quantile,
+    symmetric,
+    t_quantiles,
+    two_sided_pvalues,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MapName = Literal["legtv", "leg"]
+EVERYONE = "all"
+"""Name of the group of all pictures."""
+MINIMUM_CLUSTERS = 10
+"""Clusters from which intervals over pictures are offered."""
+_FDR = 0.1
+"""Of the pictures in which the object is said to matter."""
+_CORRECTIONS = {"Holm": "holm", "BH": "fdr_bh", "BY": "fdr_by", "Bonferroni": "bonferroni"}
+
+
+def shares_inside(run: AuditRun, *, map: MapName = "legtv") -> pd.DataFrame:
+    """How much of each picture's map lies on the object.
+
+    Parameters
+    ----------
+    run : AuditRun
+        The run; pictures without boxes and mask are left out.
+    map : {"legtv", "leg"}, default "legtv"
+        Which map; its positive part counts.
+
+    Returns
+    -------
+    DataFrame
+        A row a picture: ``name``, ``group``, ``label``, ``target``, ``right``, ``share`` (NaN for a map without
+        positive values), ``area`` (the object's share of the cells), ``excess`` (share - area).
+
+    Raises
+    ------
+    ValueError
+        No picture has boxes or a mask.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import legstat as ls
+    >>> from legstat.data import digits_model_path, load_digit
+    >>> f = ls.onnx_response(digits_model_path(), preprocessing="unit")
+    >>> digits = np.stack([load_digit(i)[0] for i in range(2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = f"{folder}/digits.npz"
+    ...     np.savez(store, images=digits, boxes=[[1, 0, 7, 8]] * 2, groups=["a", "b"])
+    ...     plan = ls.audit.Plan(places=(store,), model={"model": "digits"}, n_queries=250, steps=0, L_ratio=0.1)
+    ...     run = ls.audit.audit(f, plan, f"{folder}/run", progress=False)
+    ...     shares_inside(run)[["name", "area"]]
+            name  area
+    0  digits[0]  0.75
+    1  digits[1]  0.75
+    """
+    import pandas as pd
+
+    check_choice("shares_inside", "map", map, ("legtv", "leg"))
+    rows = []
+    for one in run:
+        if one.inside is None:
+            continue
+        mass = np.maximum(one.legtv if map == "legtv" else one.leg, 0.0)
+        share = float((mass * one.inside).sum() / mass.sum()) if mass.any() else float("nan")
+        area = float(one.inside.mean())
+        facts = {name: one.facts.get(name) for name in ("group", "label", "target", "right")}
+        rows.append({"name": one.name, **facts, "share": share, "area": area, "excess": share - area})
+    if not rows:
+        remedy = "Give a table with a column boxes or mask."
+        raise ValueError(invalid("shares_inside", "run", run, "of pictures with boxes or masks", remedy))
+    return pd.DataFrame(rows)
+
+
+def mean_shares(shares: pd.DataFrame, *, by: str = "group", cluster: str = "name", level: float = 0.95) -> pd.DataFrame:
+    """Mean share of saliency inside the object, of all pictures and by group, with cluster-robust intervals.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        From `shares_inside`; columns may be added.
+    by : str, default "group"
+        Column that says the group; pictures without one belong to all only.
+    cluster : str, default "name"
+        Column of what pictures share that makes them alike (a patient, a camera): errors within are taken as one.
+    level : float, default 0.95
+        Of each interval.
+
+    Returns
+    -------
+    DataFrame
+        A row a group, ``all`` first: ``pictures``, ``clusters``, ``share``, ``share_low``, ``share_high``, ``area``,
+        ``excess``, ``excess_low``, ``excess_high``, ``pvalue`` (of no excess). Intervals and p-values are NaN below
+        10 clusters.
+
+    Raises
+    ------
+    ValueError
+        No such column.
+
+    Notes
+    -----
+    statsmodels' OLS on a constant with ``cov_type="cluster"``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> shares = pd.DataFrame({"name": range(40), "group": ["photo", "x-ray"] * 20, "share": rng.uniform(0.5, 0.9, 40)})
+    >>> shares = shares.assign(area=0.25, excess=shares["share"] - 0.25)
+    >>> mean_shares(shares)[["group", "pictures", "share_low", "share_high"]].round(2)
+       group  pictures  share_low  share_high
+    0    all        40       0.68        0.75
+    1  photo        20       0.69        0.79
+    2  x-ray        20       0.63        0.75
+    """
+    import pandas as pd
+
+    where = "mean_shares"
+    _check_columns(where, shares, {"by": by, "cluster": cluster})
+    check_level(where, "level", level)
+    known = shares.dropna(subset=["share"])
+    rows = []
+    for name, some in [(EVERYONE, known), *known.groupby(by, sort=True)]:
+        share, excess = (_ols(some[column], np.ones(len(some)), some[cluster], level) for column in ("share", "excess"))
+        rows.append(
+            {
+                by: name,
+                "pictures": len(some),
+                "clusters": some[cluster].nunique(),
+                "share": share["estimate"],
+                "share_low": share["low"],
+                "share_high": share["high"],
+                "area": float(some["area"].mean()),
+                "excess": excess["estimate"],
+                "excess_low": excess["low"],
+                "excess_high": excess["high"],
+                "pvalue": excess["pvalue"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def compare_groups(
+    shares: pd.DataFrame,
+    *,
+    by: str = "group",
+    cluster: str = "name",
+    value: str = "excess",
+    level: float = 0.95,
+    method: str = "Holm",
+) -> pd.DataFrame:
+    """Whether groups of pictures differ in their mean: each pair, with multiplicity over the pairs.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        From `shares_inside`, or any table with a row a picture.
+    by, cluster : str
+        As for `mean_shares`.
+    value : str, default "excess"
+        Column whose means are compared.
+    level : float, default 0.95
+        Of each interval.
+    method : {"Holm", "BH", "BY", "Bonferroni"}, default "Holm"
+        Of the adjusted p-values.
+
+    Returns
+    -------
+    DataFrame
+        A row a pair: ``a``, ``b``, ``difference`` (a - b), ``low``, ``high``, ``pvalue``, ``pvalue_adjusted``; NaN
+        where one of the two has fewer than 10 clusters.
+
+    Raises
+    ------
+    ValueError
+        No such column, fewer than two groups, or an unknown method.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rng = np.random.default_rng(0)
+    >>> shares = pd.DataFrame({"name": range(40), "group": ["photo", "x-ray"] * 20, "share": rng.uniform(0.5, 0.9, 40)})
+    >>> shares = shares.assign(area=0.25, excess=shares["share"] - 0.25)
+    >>> compare_groups(shares)[["a", "b", "difference", "pvalue_adjusted"]].round(2)
+           a      b  difference  pvalue_adjusted
+    0  photo  x-ray        0.05              0.2
+    """
+    import pandas as pd
+
+    where = "compare_groups"
+    _check_columns(where, shares, {"by": by, "cluster": cluster, "value": value})
+    check_level(where, "level", level)
+    check_choice(where, "method", method, _CORRECTIONS)
+    known = shares.dropna(subset=[value, by])
+    names = sorted(known[by].unique(), key=str)
+    if len(names) < 2:
+        raise ValueError(invalid(where, "by", by, "a column of two groups or more", f"There are {names}."))
+    rows = []
+    for a, b in itertools.combinations(names, 2):
+        two = known[known[by].isin([a, b])]
+        columns = np.column_stack([two[by] == a, np.ones(len(two))]).astype(np.float64)
+        fewest = min(known.loc[known[by] == one, cluster].nunique() for one in (a, b))
+        told = _ols(two[value], columns, two[cluster], level, fewest)
+        rows.append({"a": a, "b": b, "difference": told.pop("estimate"), **told})
+    frame = pd.DataFrame(rows)
+    frame["pvalue_adjusted"] = _adjusted(frame["pvalue"].to_numpy(), method)
+    return frame
+
+
+def object_tests(run: AuditRun, *, method: str = "BH") -> pd.DataFrame:
+    """In which pictures the model responds to the object otherwise than to what surrounds it.
+
+    Each picture by itself: LEG's mean over the object less its mean over the rest, from that picture's own queries.
+
+    Parameters
+    ----------
+    run : AuditRun
+        The run; pictures without object or without intervals are left out.
+    method : {"BH", "BY", "Holm", "Bonferroni"}, default "BH"
+        Of the p-values adjusted over the pictures. Pictures are queried independently, so BH controls the rate of false
+        discoveries.
+
+    Returns
+    -------
+    DataFrame
+        A row a picture: ``name``, ``group``, ``estimate``, ``low``, ``high`` (95 %), ``pvalue``, ``pvalue_adjusted``.
+
+    Raises
+    ------
+    ValueError
+        An unknown method.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import legstat as ls
+    >>> from legstat.data import digits_model_path, load_digit
+    >>> f = ls.onnx_response(digits_model_path(), preprocessing="unit")
+    >>> digits = np.stack([load_digit(i)[0] for i in range(2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = f"{folder}/digits.npz"
+    ...     np.savez(store, images=digits, boxes=[[1, 0, 7, 8]] * 2, groups=["a", "b"])
+    ...     plan = ls.audit.Plan(places=(store,), model={"model": "digits"}, n_queries=250, steps=0, L_ratio=0.1)
+    ...     run = ls.audit.audit(f, plan, f"{folder}/run", progress=False)
+    ...     list(object_tests(run).columns[:4])
+    ['name', 'group', 'estimate', 'low']
+    """
+    import pandas as pd
+
+    check_choice("object_tests", "method", method, _CORRECTIONS)
+    rows = []
+    for header in run.headers():
+        facts = header["facts"]
+        if facts.get("object") is not None:
+            told = {kind: facts["object"][kind] for kind in ("estimate", "low", "high", "pvalue")}
+            rows.append({"name": header["name"], "group": facts.get("group"), **told})
+    columns = ["name", "group", "estimate", "low", "high", "pvalue"]
+    frame = pd.DataFrame(rows, columns=columns)
+    frame["pvalue_adjusted"] = _adjusted(frame["pvalue"].to_numpy(dtype=np.float64), method)
+    return frame
+
+
+# ---------------------------------------------------------------- mean maps
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MeanMap(Portable):
+    """Mean map of a group of pictures, each map divided by the sum of its absolute values.
+
+    Attributes
+    ----------
+    group : str
+        Which.
+    pictures : int
+        How many.
+    mean : ndarray of shape (p1, p2)
+        Each cell's mean share of the saliency, signed.
+    deviations : ndarray of shape (clusters, p1 p2)
+        Sums over each cluster of what its maps differ from the mean, over the number of pictures.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> one = MeanMap.of("all", rng.normal(1.0, 1.0, (40, 2, 2)), np.arange(40))
+    >>> one
+    <MeanMap 'all' 2x2 of 40 pictures in 40 clusters>
+    >>> bool((one.conf_int(simultaneous=True)[..., 0] < one.conf_int()[..., 0]).all())
+    True
+    """
+
+    group: str
+    pictures: int
+    mean: FloatArray
+    deviations: FloatArray
+
+    def __post_init__(self) -> None:
+        for array in (self.mean, self.deviations):
+            read_only(array)
+
+    @classmethod
+    def of(cls, group: str, maps: FloatArray, clusters: Any) -> MeanMap:
+        """The mean of maps (n, p1, p2) whose clusters are told one by one."""
+        flat = maps.reshape(len(maps), -1)
+        mean = flat.mean(axis=0)
+        codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
+        sums = np.zeros((codes.max() + 1, flat.shape[1]))
+        np.add.at(sums, codes, (flat - mean) / len(maps))
+        return cls(group=group, pictures=len(maps), mean=mean.reshape(maps.shape[1:]), deviations=sums)
+
+    @property
+    def clusters(self) -> int:
+        """How many clusters."""
+        return len(self.deviations)
+
+    @property
+    def std_errors(self) -> FloatArray:
+        """Cluster-robust standard errors, shape (p1, p2): the sandwich times clusters / (clusters - 1)."""
+        scale = self.clusters / max(self.clusters - 1, 1)
+        errors: FloatArray = np.sqrt(scale * np.square(self.deviations).sum(axis=0))
+        return errors.reshape(self.mean.shape)
+
+    @property
+    def pvalues(self) -> FloatArray:
+        """Two-sided p-values of each cell by itself, shape (p1, p2)."""
+        self._check("pvalues")
+        errors = self.std_errors
+        t = np.divide(self.mean, errors, out=np.zeros_like(errors), where=errors > 0)
+        return two_sided_pvalues(t, np.full(self.mean.shape, self.clusters - 1.0))
+
+    def conf_int(self, *, level: float = 0.95, simultaneous: bool = False, n_draws: int = 2000) -> FloatArray:
+        """Intervals of the cells, each by itself or all at once.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Coverage.
+        simultaneous : bool, default False
+            Whether all cells hold at once: by the largest |t| over the cells, with multipliers for the clusters.
+        n_draws : int, default 2000
+            Draws of it.
+
+        Returns
+        -------
+        ndarray of shape (p1, p2, 2)
+            Lower and upper ends.
+
+        Raises
+        ------
+        InferenceUnavailableError
+            Below 10 clusters.
+        """
+        where = "MeanMap.conf_int"
+        quantile = normal_quantile(check_level(where, "level", level))
+        joint = check_flag(where, "simultaneous", simultaneous)
+        self._check("conf_int")
+        errors = self.std_errors.ravel()
+        if joint:
+            quantile = joint_quantile(max_t_draws(self, errors, n_draws), level)
+        df = np.full(errors.shape, self.clusters - 1.0)
+        flat = symmetric(self.mean.ravel(), t_quantiles(quantile, df) * errors)
+        return flat.reshape(*self.mean.shape, 2)
+
+    def draws(self, n_draws: int, rng: Any = SEED) -> list[FloatArray]:
+        """Draws of the mean's error, shape (n_draws, p1 p2): a standard normal for each cluster."""
+        scale = np.sqrt(self.clusters / max(self.clusters - 1, 1))
+        drawn = check_rng("MeanMap.draws", rng).standard_normal((n_draws, self.clusters))
+        return [scale * drawn @ self.deviations]
+
+    def _check(self, method: str) -> None:
+        if self.clusters < MINIMUM_CLUSTERS:
+            raise InferenceUnavailableError(
+                f"legstat.MeanMap.{method}: {self.clusters} clusters of pictures are too few for intervals; "
+                f"{MINIMUM_CLUSTERS} are the least. Audit more pictures."
+            )
+
+    def __repr__(self) -> str:
+        shape = "x".join(map(str, self.mean.shape))
+        return f"<MeanMap {self.group!r} {shape} of {self.pictures} pictures in {self.clusters} clusters>"
+
+
+def mean_maps(run: AuditRun, *, map: MapName = "legtv", cluster: str = "name") -> list[MeanMap]:
+    """Mean map of all pictures, and of each group.
+
+    Parameters
+    ----------
+    run : AuditRun
+        The run.
+    map : {"legtv", "leg"}, default "legtv"
+        Which map.
+    cluster : str, default "name"
+        Fact that says the cluster: "label", "group", or any other of `AuditRun.to_frame`.
+
+    Returns
+    -------
+    list of MeanMap
+        All pictures first; flat maps are left out, and groups of one picture.
+
+    Raises
+    ------
+    ValueError
+        No picture has a map that is not flat, or none has that fact.
+
+    Notes
+    -----
+    Holds a map a picture: 6 kB at 28 x 28.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import legstat as ls
+    >>> from legstat.data import digits_model_path, load_digit
+    >>> f = ls.onnx_response(digits_model_path(), preprocessing="unit")
+    >>> digits = np.stack([load_digit(i)[0] for i in range(2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = f"{folder}/digits.npz"
+    ...     np.savez(store, images=digits, boxes=[[1, 0, 7, 8]] * 2, groups=["a", "b"])
+    ...     plan = ls.audit.Plan(places=(store,), model={"model": "digits"}, n_queries=250, steps=0, L_ratio=0.1)
+    ...     run = ls.audit.audit(f, plan, f"{folder}/run", progress=False)
+    ...     mean_maps(run)
+    [<MeanMap 'all' 8x8 of 2 pictures in 2 clusters>]
+    """
+    check_choice("mean_maps", "map", map, ("legtv", "leg"))
+    rows = list(_scaled(run, map, cluster))
+    if len(rows) < 2:
+        raise ValueError(invalid("mean_maps", "run", run, "of at least two pictures whose maps are not flat"))
+    found = []
+    for group in [EVERYONE, *sorted({row[0] for row in rows if row[0] is not None})]:
+        some = [row for row in rows if group in (EVERYONE, row[0])]
+        if len(some) > 1:
+            found.append(MeanMap.of(group, np.stack([row[2] for row in some]), np.array([row[1] for row in some])))
+    return found
+
+
+def _scaled(run: AuditRun, map_: MapName, cluster: str) -> Iterator[tuple[str | None, str, FloatArray]]:
+    """(group, cluster, map over the sum of its absolute values) of each picture."""
+    for one in run:
+        facts = {"name": one.name, **one.facts}
+        if cluster not in facts:
+            raise ValueError(invalid("mean_maps", "cluster", cluster, f"one of {list(facts)[:8]} ..."))
+        values = one.legtv if map_ == "legtv" else one.leg
+        total = np.abs(values).sum()
+        if total > 0:
+            yield one.facts.get("group"), str(facts[cluster]), values / total
+
+
+def findings(run: AuditRun, *, map: MapName = "legtv", cluster: str = "name", level: float = 0.95) -> pd.DataFrame:
+    """What can be said across the pictures of a run, a row each.
+
+    Parameters
+    ----------
+    run : AuditRun
+        The run.
+    map, cluster, level : optional
+        As for `shares_inside` and `mean_shares`.
+
+    Returns
+    -------
+    DataFrame
+        ``finding``: "share inside" (mean share of saliency inside the object; the p-value is of no excess over the
+        object's share of the cells), "groups differ" (difference in excess, adjusted by Holm) and "object matters"
+        (number of pictures where LEG differs between object and surroundings at FDR 10 %); ``group``, ``pictures``,
+        ``estimate``, ``low``, ``high``, ``pvalue``, ``pvalue_adjusted``. Empty for a run without objects.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import legstat as ls
+    >>> from legstat.data import digits_model_path, load_digit
+    >>> f = ls.onnx_response(digits_model_path(), preprocessing="unit")
+    >>> digits = np.stack([load_digit(i)[0] for i in range(2)])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = f"{folder}/digits.npz"
+    ...     np.savez(store, images=digits, boxes=[[1, 0, 7, 8]] * 2, groups=["a", "b"])
+    ...     plan = ls.audit.Plan(places=(store,), model={"model": "digits"}, n_queries=250, steps=0, L_ratio=0.1)
+    ...     run = ls.audit.audit(f, plan, f"{folder}/run", progress=False)
+    ...     findings(run)["finding"].tolist()
+    ['share inside', 'share inside', 'share inside', 'groups differ', 'object matters']
+    """
+    import pandas as pd
+
+    columns = ["finding", "group", "pictures", "estimate", "low", "high", "pvalue", "pvalue_adjusted"]
+    if not any(header["facts"].get("boxes") or header["facts"].get("object") for header in run.headers()):
+        return pd.DataFrame(columns=columns)
+    shares = shares_inside(run, map=map)
+    rows: list[dict[str, Any]] = [
+        {
+            "finding": "share inside",
+            "group": row["group"],
+            "pictures": row["pictures"],
+            "estimate": row["share"],
+            "low": row["share_low"],
+            "high": row["share_high"],
+            "pvalue": row["pvalue"],
+        }
+        for row in mean_shares(shares, cluster=cluster, level=level).to_dict("records")
+    ]
+    if shares["group"].nunique() > 1:
+        sizes = shares.dropna(subset=["share"])["group"].value_counts()
+        rows += [
+            {
+                "finding": "groups differ",
+                "group": f"{row['a']} - {row['b']}",
+                "pictures": int(sizes.get(row["a"], 0) + sizes.get(row["b"], 0)),
+                "estimate": row["difference"],
+                **{kind: row[kind] for kind in ("low", "high", "pvalue", "pvalue_adjusted")},
+            }
+            for row in compare_groups(shares, cluster=cluster, level=level).to_dict("records")
+        ]
+    tests = object_tests(run)
+    if len(tests):
+        count = int((tests["pvalue_adjusted"] <= _FDR).sum())
+        rows.append({"finding": "object matters", "group": EVERYONE, "pictures": len(tests), "estimate": count})
+    return pd.DataFrame(rows, columns=columns)
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _ols(
+    y: pd.Series[float], x: FloatArray, clusters: pd.Series[Any], level: float, fewest: int | None = None
+) -> dict[str, float]:
+    """The first coefficient with its cluster-robust interval and p-value; NaN of too few clusters."""
+    from statsmodels.regression.linear_model import OLS
+
+    nothing = dict.fromkeys(("low", "high", "pvalue"), float("nan"))
+    codes = np.unique(clusters.astype(str), return_inverse=True)[1]
+    if (codes.max(initial=-1) + 1 if fewest is None else fewest) < MINIMUM_CLUSTERS:
+        found = np.linalg.lstsq(x.reshape(len(y), -1), y.to_numpy(), rcond=None)[0][0] if len(y) else np.nan
+        return {"estimate": float(found), **nothing}
+    fitted = OLS(y.to_numpy(), x).fit(cov_type="cluster", cov_kwds={"groups": codes}, use_t=True)
+    low, high = np.asarray(fitted.conf_int(1.0 - level))[0]
+    return {"estimate": float(fitted.params[0]), "low": float(low), "high": float(high),
+            "pvalue": float(fitted.pvalues[0])}  # fmt: skip
+
+
+def _adjusted(pvalues: FloatArray, method: str) -> FloatArray:
+    """Adjusted p-values; NaN where there is none, and these do not count."""
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.full(pvalues.shape, np.nan)
+    known = ~np.isnan(pvalues)
+    if known.any():
+        adjusted[known] = multipletests(pvalues[known], method=_CORRECTIONS[method])[1]
+    return adjusted
+
+
+def _check_columns(where: str, frame: pd.DataFrame, columns: dict[str, str]) -> None:
+    for argument, name in columns.items():
+        if name not in frame:
+            raise ValueError(invalid(where, argument, name, f"a column of the table, one of {list(frame)}"))

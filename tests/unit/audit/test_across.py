@@ -1,0 +1,201 @@
+"""What pictures say together: shares inside objects, groups, mean maps, and intervals that cover."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy
+import statsmodels.api as sm
+from PIL import Image
+
+import legstat as ls
+from legstat.audit import AuditedPicture, AuditRun, Plan, audit
+from legstat.audit.across import MeanMap, compare_groups, findings, mean_maps, mean_shares, object_tests, shares_inside
+from legstat.metrics import mass_inside
+from tests.unit.audit.test_values import a_picture
+from tests.unit.audit.world import QUICK
+
+
+def a_table(n=60, clusters=20, shift=0.0, seed=0, within=0.0):
+    rng = np.random.default_rng(seed)
+    cluster = np.arange(n) % clusters
+    group = np.where(cluster % 2 == 0, "a", "b")
+    y = rng.normal(size=n) + within * rng.normal(size=clusters)[cluster] + shift * (group == "a")
+    return pd.DataFrame({"name": [f"{i}" for i in range(n)], "group": group, "patient": cluster, "share": y,
+                         "area": 0.25, "excess": y - 0.25})  # fmt: skip
+
+
+def test_the_mean_share_is_a_mean_with_its_cluster_robust_error():
+    """By the formula of the sandwich for a mean: sums within clusters, squared."""
+    table = a_table(within=1.0)
+    row = mean_shares(table, cluster="patient", level=0.9).iloc[0]
+    y, code = table["share"].to_numpy(), table["patient"].to_numpy()
+    sums = np.array([(y - y.mean())[code == c].sum() for c in range(20)])
+    error = np.sqrt(20 / 19 * np.sum(sums**2)) / 60
+    half = scipy.stats.t.ppf(0.95, 19) * error
+    np.testing.assert_allclose([row["share"], row["share_low"]], [y.mean(), y.mean() - half], rtol=1e-10)
+    np.testing.assert_allclose(row["pvalue"], 2 * scipy.stats.t.sf(abs((y.mean() - 0.25) / error), 19), rtol=1e-8)
+    assert (row["group"], row["pictures"], row["clusters"]) == ("all", 60, 20)
+    # each picture by itself: the usual standard error of a mean
+    alone = mean_shares(table).iloc[0]
+    half = scipy.stats.t.ppf(0.975, 59) * y.std(ddof=1) / np.sqrt(60)
+    np.testing.assert_allclose(alone["share_high"] - alone["share"], half, rtol=1e-10)
+
+
+def test_two_groups_are_compared_as_statsmodels_does():
+    table = a_table(shift=1.0, within=0.5)
+    row = compare_groups(table, cluster="patient").iloc[0]
+    x = sm.add_constant((table["group"] == "a").astype(float))
+    fitted = sm.OLS(table["excess"], x).fit(cov_type="cluster", cov_kwds={"groups": table["patient"]}, use_t=True)
+    assert (row["a"], row["b"]) == ("a", "b")
+    np.testing.assert_allclose([row["difference"], row["pvalue"]], [fitted.params.iloc[1], fitted.pvalues.iloc[1]],
+                               rtol=1e-8)  # fmt: skip
+    np.testing.assert_allclose([row["low"], row["high"]], fitted.conf_int().iloc[1], rtol=1e-8)
+
+
+def test_pairs_of_groups_are_corrected_together():
+    table = a_table(n=120, clusters=120, shift=0.4)
+    table.loc[::3, "group"] = "c"
+    frame = compare_groups(table)
+    assert list(zip(frame["a"], frame["b"], strict=True)) == [("a", "b"), ("a", "c"), ("b", "c")]
+    order = np.argsort(frame["pvalue"])
+    holm = np.maximum.accumulate(frame["pvalue"].to_numpy()[order] * [3, 2, 1]).clip(max=1)
+    np.testing.assert_allclose(frame["pvalue_adjusted"].to_numpy()[order], holm, rtol=1e-12)
+
+
+def test_too_few_clusters_have_no_intervals():
+    few = a_table(n=40, clusters=9)
+    row = mean_shares(few, cluster="patient").iloc[0]
+    assert np.isfinite(row["share"])
+    assert np.isnan([row["share_low"], row["pvalue"]]).all()
+    pair = compare_groups(a_table(n=60, clusters=15), cluster="patient").iloc[0]
+    assert np.isfinite(pair["difference"])
+    assert np.isnan([pair["pvalue"], pair["pvalue_adjusted"]]).all()
+    for frame, wrong in ((few.assign(group="a"), "two groups"), (few.drop(columns="patient"), "a column of the table")):
+        with pytest.raises(ValueError, match=wrong):
+            compare_groups(frame, cluster="patient")
+
+
+def test_a_mean_map_is_a_mean_in_each_cell():
+    rng = np.random.default_rng(1)
+    maps, cluster = rng.normal(size=(48, 3, 2)), np.arange(48) % 16
+    one = MeanMap.of("g", maps, cluster)
+    for cell in ((0, 0), (2, 1)):
+        table = pd.DataFrame({"name": np.arange(48), "group": "g", "share": maps[:, *cell], "area": 0.0, "c": cluster,
+                              "excess": maps[:, *cell]})  # fmt: skip
+        row = mean_shares(table, cluster="c").iloc[0]
+        np.testing.assert_allclose(one.conf_int()[cell], [row["share_low"], row["share_high"]], rtol=1e-9)
+        np.testing.assert_allclose(one.pvalues[cell], row["pvalue"], rtol=1e-8)
+    joint = one.conf_int(simultaneous=True)
+    bonferroni = scipy.stats.t.ppf(1 - 0.025 / 6, 15) * one.std_errors
+    width = (joint[..., 1] - joint[..., 0]) / 2
+    assert (width > (one.conf_int()[..., 1] - one.mean)).all()
+    np.testing.assert_allclose(width, bonferroni, rtol=0.05)  # independent cells: nearly Bonferroni's
+    with pytest.raises(ls.InferenceUnavailableError, match="9 clusters"):
+        MeanMap.of("g", maps[:9], np.arange(9)).conf_int()
+
+
+@pytest.mark.parametrize("replicates", [400, pytest.param(4000, marks=pytest.mark.slow)])
+def test_bands_and_intervals_over_pictures_cover(replicates):
+    """Skewed cells, dependent within clusters: 30 clusters of two pictures, 36 cells."""
+    rng = np.random.default_rng(5)
+    cells = whole = 0
+    for _ in range(replicates):
+        common = rng.exponential(size=(30, 1, 6, 6)) + rng.normal(size=(30, 1, 1, 1))
+        common = common + rng.exponential(size=(30, 2, 6, 6))
+        one = MeanMap.of("g", common.reshape(60, 6, 6), np.repeat(np.arange(30), 2))
+        low, high = np.moveaxis(one.conf_int(simultaneous=True, n_draws=500), -1, 0)
+        whole += bool(((low <= 2.0) & (high >= 2.0)).all())
+        low, high = np.moveaxis(one.conf_int(), -1, 0)
+        cells += float(((low <= 2.0) & (high >= 2.0)).mean())
+    # 95 % within 4 Monte Carlo errors, and a skewed mean of 30 clusters costs its t interval some 1 %
+    error = 4 * np.sqrt(0.95 * 0.05 / replicates)
+    assert cells / replicates > 0.935 - error / 2
+    assert whole / replicates > 0.93 - error
+
+
+# ---------------------------------------------------------------- from pictures on
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A score that sees a corner: in group "seen" it is the object's, in group "beside" it is not."""
+    home = tmp_path_factory.mktemp("across")
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(24):
+        Image.fromarray(rng.integers(60, 200, (8, 8)).astype(np.uint8)).save(home / f"p{i}.png")
+        group = "seen" if i % 2 == 0 else "beside"
+        rows.append({"file": f"p{i}.png", "group": group, "boxes": "0 0 4 4" if group == "seen" else "4 4 8 8"})
+    rows[0] = {**rows[0], "boxes": None, "mask": "mask.png"}
+    mask = np.zeros((8, 8), dtype=np.uint8)
+    mask[:4, :4] = 255
+    Image.fromarray(mask).save(home / "mask.png")
+    pd.DataFrame(rows).to_csv(home / "t.csv", index=False)
+    plan = Plan(places=(str(home / "t.csv"),), model={"model": "f"}, operator="black", **{**QUICK, "grid": (4, 4)})
+    return audit(ls.as_response(_corner), plan, home / "run", progress=False)
+
+
+def _corner(images):
+    return np.tanh(images[:, :, :4, :4].mean(axis=(1, 2, 3)))
+
+
+def test_the_share_inside_is_the_metric_s(run):
+    shares = shares_inside(run)
+    assert len(shares) == 24
+    one = run.picture("p3.png")
+    box = np.zeros((4, 4), dtype=bool)
+    box[2:, 2:] = True
+    np.testing.assert_allclose(shares["share"][3], mass_inside(one.legtv, box), rtol=1e-12)
+    np.testing.assert_array_equal(run.picture("p0.png").inside, np.flip(box))  # by its mask
+    assert (shares["area"] == 0.25).all()
+    found = mean_shares(shares).set_index("group")
+    assert found.loc["seen", "excess_low"] > 0.5  # of at most .75
+    assert found.loc["beside", "excess_high"] < -0.15  # of at least -.25
+    differ = compare_groups(shares).iloc[0]
+    assert differ["difference"] < -0.7
+    assert differ["pvalue"] < 1e-6
+
+
+def test_the_object_is_tested_in_each_picture(run):
+    tests = object_tests(run)
+    one = run.picture("p3.png")
+    weights = np.where(one.inside > 0.5, 1 / 4, -1 / 12)
+    np.testing.assert_allclose(tests["estimate"][3], (weights * one.leg).sum(), rtol=1e-10)
+    assert (tests["pvalue_adjusted"] >= tests["pvalue"]).all()
+    assert (np.sign(tests["estimate"]) == np.where(tests["group"] == "seen", 1, -1)).all()
+    assert (tests["pvalue_adjusted"] < 0.05).all()
+
+
+def test_mean_maps_by_group(run):
+    found = {one.group: one for one in mean_maps(run)}
+    assert list(found) == ["all", "beside", "seen"]
+    expected = np.mean([p.legtv / np.abs(p.legtv).sum() for p in run if p.facts["group"] == "seen"], axis=0)
+    np.testing.assert_allclose(found["seen"].mean, expected, rtol=1e-12)
+    low = found["all"].conf_int(simultaneous=True)[..., 0]
+    assert (low[:2, :2] > 0).all()
+    assert not (low[2:, 2:] > 0).any()
+    with pytest.raises(ValueError, match="`cluster` must be one of"):
+        mean_maps(run, cluster="patient")
+
+
+def test_findings_in_one_table(run):
+    frame = pd.read_csv(run.folder / "findings.csv")
+    assert frame["finding"].tolist() == ["share inside"] * 3 + ["groups differ", "object matters"]
+    assert frame["group"].tolist() == ["all", "beside", "seen", "beside - seen", "all"]
+    assert frame["estimate"].iloc[-1] == frame["pictures"].iloc[-1] == 24
+    shares = mean_shares(shares_inside(run)).set_index("group")
+    np.testing.assert_allclose(frame["low"][:3], shares["share_low"], rtol=1e-12)
+
+
+def test_without_objects_there_is_no_share(tmp_path):
+    for folder in ("units", "failures"):
+        (tmp_path / folder).mkdir()
+    a_picture().save(tmp_path / "units" / "a.npz")
+    for name, text in (("plan.toml", ""), ("run.json", "{}"), ("pictures.json", '[{"name": "a.png", "unit": "a"}]')):
+        (tmp_path / name).write_text(text)
+    run = AuditRun.open(tmp_path)
+    assert isinstance(run.picture("a.png"), AuditedPicture)
+    with pytest.raises(ValueError, match="of pictures with boxes or masks"):
+        shares_inside(run)
+    assert object_tests(run).empty
+    assert findings(run).empty
