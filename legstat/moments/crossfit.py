@@ -12,23 +12,26 @@ from legstat.designs.dense import DENSE_LIMIT
 from legstat.designs.design import Design
 from legstat.designs.grid import Grid
 from legstat.moments.influence import Estimate, Influence, PowerSums, degrees_of_freedom
-from legstat.moments.ridge import SMOOTHNESS, gcv_ridge
+from legstat.moments.pilot import MOST_LEVERAGE, PENALTIES, Piloting
+from legstat.moments.ridge import SMALL, SMOOTHNESS, gcv_ridge
 from legstat.moments.sums import Sums, summed
 from legstat.moments.units import Units
-
-MOST_LEVERAGE = 0.65
-"""Largest mean leverage of the pilot. Close to as many observations as unknowns a pilot that nearly interpolates
-changes with every observation that is left out; the residuals are then correlated across observations, and 95 %
-intervals that take them for uncorrelated covered 90 to 93 % of the truths. Held at 0.65 they cover 94 to 96 %
-(docs/studies/coverage.md); from 1.6 observations an unknown on it changes nothing."""
 
 
 def crossfit(units: Units, design: Design, leave_out: tuple[int, int] | None) -> Estimate:
     """Each observation's pilot is the ridge map of all the others; all of them follow from one decomposition."""
     if units.n_unknowns > DENSE_LIMIT:
         return _halves(units, leave_out)
-    (sums,) = summed(units, leave_out, gram=True)
-    if design.smooth_pilot:
+    many = units.n_unknowns > SMALL
+    if many and leave_out is not None:
+        return Piloting.of(units, design).without(leave_out), None, None
+    (sums,) = summed(units, leave_out, gram=not many)
+    if many:
+        piloting = Piloting.of(units, design)
+        found = piloting.pilot(None)
+        pilot, hat = piloting.prior.out(found.map[None])[0], piloting.hat(found)
+        moves = _moves(units, design.grid, hat, found.penalty) if design.smooth_pilot else hat
+    elif design.smooth_pilot:
         pilot, hat, moves = smooth_pilot(units, sums, design.grid)
     else:
         pilot, hat = ridge_pilot(units, sums)
@@ -136,8 +139,7 @@ def ridge_pilot(units: Units, sums: Sums) -> tuple[FloatArray, FloatArray]:
     b, gram, yy = sums.centred(units.paired)
     lower = np.linalg.cholesky(units.law.matrix())
     whitening = np.asarray(scipy.linalg.solve_triangular(lower, np.eye(len(b)), lower=True, trans="T"))
-    penalties = np.geomspace(1e-3, 1e3, 25)
-    pilot, hat, _ = gcv_ridge(b, gram, yy, sums.n, whitening, penalties, or_nothing=True, most_leverage=MOST_LEVERAGE)
+    pilot, hat, _ = gcv_ridge(b, gram, yy, sums.n, whitening, PENALTIES, or_nothing=True, most_leverage=MOST_LEVERAGE)
     return pilot, hat
 
 
@@ -148,21 +150,23 @@ def smooth_pilot(units: Units, sums: Sums, grid: Grid) -> tuple[FloatArray, Floa
     with the prior N(0, P^{-1} / lambda), P = D^T D + epsilon I. Without a pilot all three are 0.
     """
     b, gram, yy = sums.centred(units.paired)
-    free, q = Grid(grid.shape), b.size
-
-    def apply(power: float, v: FloatArray) -> FloatArray:
-        planes = v.reshape(-1, *units.law.mean.shape)
-        return free.apply_spectrum(lambda e: (e + SMOOTHNESS) ** power, planes).reshape(v.shape)
-
-    factor = apply(-0.5, np.eye(q))
-    unit = float(np.einsum("ij,ij->", factor, gram @ factor)) / q  # the mean eigenvalue of F^T G F
-    penalties = unit * np.geomspace(1e-3, 1e3, 25)
+    factor = _smoothed(units, grid, -0.5, np.eye(b.size))
+    unit = float(np.einsum("ij,ij->", factor, gram @ factor)) / b.size  # the mean eigenvalue of F^T G F
     pilot, hat, penalty = gcv_ridge(
-        b, gram, yy, sums.n, factor, penalties, or_nothing=True, most_leverage=MOST_LEVERAGE
+        b, gram, yy, sums.n, factor, unit * PENALTIES, or_nothing=True, most_leverage=MOST_LEVERAGE
     )
-    if not np.isfinite(penalty):
-        return pilot, hat, hat
-    return pilot, hat, hat + penalty * units.solve(apply(1.0, hat))
+    return pilot, hat, _moves(units, grid, hat, penalty)
+
+
+def _smoothed(units: Units, grid: Grid, power: float, v: FloatArray) -> FloatArray:
+    """P^power v."""
+    planes = v.reshape(-1, *units.law.mean.shape)
+    return Grid(grid.shape).apply_spectrum(lambda e: (e + SMOOTHNESS) ** power, planes).reshape(v.shape)
+
+
+def _moves(units: Units, grid: Grid, hat: FloatArray, penalty: float) -> FloatArray:
+    """H + lambda H P S^{-1}."""
+    return hat + penalty * units.solve(_smoothed(units, grid, 1.0, hat)) if np.isfinite(penalty) else hat
 
 
 def _shrunken_pilot(units: Units, sums: Sums) -> FloatArray:

@@ -142,7 +142,8 @@ def estimate_moments(
         gamma, influence, spread = estimate
         gammas.append(gamma)
         spreads.append(spread)
-        influences.append(influence)
+        if influence is not None:
+            influences.append(influence)
     p = design.grid.n_cells
     # an exactly linear response leaves residuals of rounding alone, which say nothing of the rounding in gamma
     floors = [np.square(ROUNDING * np.abs(g).max()) for g in gammas]

@@ -132,5 +132,5 @@ def degrees_of_freedom(second: FloatArray, fourth: FloatArray, n: float) -> Floa
 
 
 Spread = tuple[FloatArray, FloatArray]
-Estimate = tuple[FloatArray, Influence, Spread | None]
-"""gamma-hat, how the observations moved it, its variances with their degrees of freedom."""
+Estimate = tuple[FloatArray, Influence | None, Spread | None]
+"""gamma-hat, how the observations moved it (not asked of a fold's), its variances with their degrees of freedom."""

@@ -53,21 +53,23 @@ def adaptive(units: Units, grid: Grid, leave_out: tuple[int, int] | None) -> Est
     check_dense("QuerySample.moments", "kind", "adaptive", units.n_unknowns)
     (sums,) = summed(units, leave_out, gram=True)
     b, gram, yy = sums.centred(units.paired)
-    gamma, hat = adaptive_ridge(b, gram, yy, sums.n, grid, len(units.law.mean))
+    found = adaptive_ridge(b, gram, yy, sums.n, grid, len(units.law.mean))
+    if leave_out is not None:  # a fold's map is only used to predict
+        return found.gamma, None, None
     centre, mean_y, base = sums.centre(units.paired)
     # as for "regression", given the prior that the sample chose
     influence = Influence(
         centre=centre,
-        maps=gamma[None],
-        means=(hat @ (b - gram @ gamma))[None],
+        maps=found.gamma[None],
+        means=(found.hat @ (b - gram @ found.gamma))[None],
         shifts=np.array([mean_y]),
         weights=np.ones(1),
-        matrix=hat,
-        hat=hat,
+        matrix=found.hat,
+        hat=found.hat,
         power=1.0,
         base=base,
     )
-    return gamma, influence, None
+    return found.gamma, influence, None
 
 
 def least_squares(units: Units, cov_type: str, leave_out: tuple[int, int] | None) -> Estimate:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from legstat._core.typing import FloatArray
 from legstat.perturbations.clipped_law import ClippedLaw
 
+Made = TypeVar("Made")
 _KEEP_BYTES = 512 * 2**20  # realised draws below this size are kept between passes, else drawn again
 
 
@@ -40,7 +41,8 @@ class Units:
     keep: bool = True
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_kept"}  # drawn again where it is needed
+        # draws and what was made of them are made again where they are needed
+        return {name: value for name, value in vars(self).items() if name not in ("_kept", "_made")}
 
     @property
     def called(self) -> str:
@@ -59,6 +61,16 @@ class Units:
     @cached_property
     def _kept(self) -> list[tuple[FloatArray, FloatArray]] | None:
         return list(self.chunks()) if self.keep and 8 * self.n * self.n_unknowns <= _KEEP_BYTES else None
+
+    @cached_property
+    def _made(self) -> dict[str, Any]:
+        return {}
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What the estimates of a sample and of its folds share, made by the first of them that asks for it."""
+        if name not in self._made:
+            self._made[name] = make()
+        return cast("Made", self._made[name])
 
     def rows(
         self, leave_out: tuple[int, int] | None = None, *, only: bool = False
