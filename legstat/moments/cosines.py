@@ -57,7 +57,7 @@ class Cosines(Portable):
 
     def _both(self, left: FloatArray, right: FloatArray, v: FloatArray) -> FloatArray:
         rows = v.reshape(-1, self.shape[1]) @ right
-        return np.matmul(left, rows.reshape(-1, *self.shape)).reshape(v.shape)
+        return np.asarray(np.matmul(left, rows.reshape(-1, *self.shape)), dtype=np.float64).reshape(v.shape)
 
     def __repr__(self) -> str:
         return f"<Cosines {self.planes} of {self.shape[0]}x{self.shape[1]}>"

@@ -62,7 +62,7 @@ class OwnPrior:
 
     def solve(self, row: FloatArray) -> FloatArray:
         """S^{-1} L x = L^{-T} x."""
-        return self.out(row[None])[0]
+        return np.asarray(self.out(row[None])[0], dtype=np.float64)
 
     def unit(self, inner: FloatArray) -> float:
         """1."""
@@ -78,7 +78,7 @@ class SmoothPrior:
 
     def into(self, rows: FloatArray) -> FloatArray:
         """F^T z for each row."""
-        return self._cosines.of(rows) * self._sizes
+        return np.asarray(self._cosines.of(rows) * self._sizes)
 
     def out(self, rows: FloatArray) -> FloatArray:
         """F x for each row."""
@@ -122,7 +122,7 @@ class Pilot(Portable):
         if self.lower is None:
             return np.zeros(len(spread))
         half = _solved(self.lower, spread)
-        return np.einsum("ij,ij->i", half, half) / self.sums.n
+        return np.asarray(np.einsum("ij,ij->i", half, half) / self.sums.n)
 
     def moved(self, v: FloatArray) -> FloatArray:
         """(F^T G F + lambda I)^{-1} v / n."""
@@ -177,7 +177,7 @@ class Piloting:
         return Pilot(sums, x, penalty, scipy.linalg.cholesky(inner, lower=True, overwrite_a=True, check_finite=False))
 
     def without(self, leave_out: tuple[int, int]) -> FloatArray:
-        """Cross-fitted gamma without a fold: the pilot, plus S^{-1} times the mean of z r, r each one's own residual."""
+        """Cross-fitted gamma without a fold: the pilots' mean, plus S^{-1} times the mean of z r."""
         pilot = self.pilot(leave_out)
         centre, mean_y, base = pilot.sums.centre(self.units.paired)
         shift = 0.0 if self.units.paired else mean_y - float(pilot.map @ centre)
@@ -188,7 +188,8 @@ class Piloting:
             product += residual @ rows
             along += residual @ spread
         n = float(pilot.sums.n)
-        return self.prior.out((pilot.map - pilot.moved(along) / n)[None])[0] + self.prior.solve(product) / n
+        pilots = self.prior.out((pilot.map - pilot.moved(along) / n)[None])[0]
+        return np.asarray(pilots + self.prior.solve(product) / n)
 
     def hat(self, pilot: Pilot) -> FloatArray:
         """H of the leverages of draws as they are, z^T H z: F (F^T G F + lambda I)^{-1} F^T / n."""
@@ -197,7 +198,7 @@ class Piloting:
             return np.zeros((q, q))
         half, _ = scipy.linalg.lapack.dtrtri(pilot.lower, lower=1)
         root = self.prior.out(half)  # F L^{-T} as rows
-        return root.T @ root / pilot.sums.n
+        return np.asarray(root.T @ root / pilot.sums.n)
 
 
 def _solved(lower: FloatArray, rows: FloatArray) -> FloatArray:

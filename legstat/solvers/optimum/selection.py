@@ -23,7 +23,7 @@ import scipy
 from legstat._core.errors import SolverError
 from legstat._core.typing import FloatArray, IntArray
 from legstat.solvers.optimum.face import Regions
-from legstat.solvers.programs.graph import components, incidence, times
+from legstat.solvers.programs.graph import components, times
 from legstat.solvers.programs.scale import power_of_two
 
 _TOLERANCE = 1e-13  # asked of Clarabel; near rounding it may say that it fell short, and `error` tells by how much
@@ -55,19 +55,16 @@ def closest(regions: Regions) -> Selected:
     cl: Any = clarabel  # not annotated
 
     kept = _unknowns(regions)
-    D, n = _difference(regions, kept), regions.count
+    n = regions.count
     unit = power_of_two(float((regions.high - regions.low).max()))  # Clarabel's tolerances are absolute too
-    linear = -times(D.T, n * regions.target) / unit
-    rows: Any = scipy.sparse.vstack([D, -D])
     bounds = np.concatenate([regions.high, -regions.low]) / unit
     settings = cl.DefaultSettings.default()
     settings.verbose, settings.max_threads = False, 1
     settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = _TOLERANCE
-    upper, cones = (
-        scipy.sparse.csc_matrix(scipy.sparse.triu(_laplacian(regions, kept, n))),
-        [cl.NonnegativeConeT(bounds.size)],
-    )
-    found = cl.DefaultSolver(upper, linear, scipy.sparse.csc_matrix(rows), bounds, cones, settings).solve()
+    upper, rows = _upper_laplacian(regions, kept, n), _bounded(regions, kept)
+    linear = -times(rows.T, np.concatenate([n * regions.target, np.zeros(n.size)])) / unit
+    cones = [cl.NonnegativeConeT(bounds.size)]
+    found = cl.DefaultSolver(upper, linear, rows, bounds, cones, settings).solve()
     x, push = np.zeros(regions.n_regions), unit * np.array(found.z)
     x[kept] = unit * np.array(found.x)
     if not (np.isfinite(x).all() and np.isfinite(push).all()):
@@ -148,19 +145,43 @@ def _unknowns(regions: Regions) -> IntArray:
     return np.setdiff1d(np.arange(regions.n_regions), roots)
 
 
-def _difference(regions: Regions, kept: IntArray) -> Any:
-    """d = D x[kept]."""
-    return incidence(regions.tail, regions.head, regions.n_regions).tocsc()[:, kept]
+def _places(regions: Regions, kept: IntArray) -> tuple[IntArray, IntArray]:
+    """Unknown at the tail and at the head of each edge, -1 for a region that is none."""
+    place = np.full(regions.n_regions, -1)
+    place[kept] = np.arange(kept.size)
+    return place[regions.tail], place[regions.head]
+
+
+def _columns(entries: FloatArray, rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> Any:
+    """Different entries by columns, without the detour over coordinate format, which takes as long as the solve."""
+    order = np.argsort(columns * np.int64(shape[0]) + rows)
+    starts = np.searchsorted(columns[order], np.arange(shape[1] + 1))
+    return scipy.sparse.csc_matrix((entries[order], rows[order], starts), shape=shape)
+
+
+def _bounded(regions: Regions, kept: IntArray) -> Any:
+    """D and -D, D x[kept] = d, one above the other."""
+    a, b = _places(regions, kept)
+    k, (at_tail, at_head) = a.size, (np.flatnonzero(a >= 0), np.flatnonzero(b >= 0))
+    signs = np.repeat([-1.0, 1.0], [at_tail.size, at_head.size])
+    rows, columns = np.concatenate([at_tail, at_head]), np.concatenate([a[at_tail], b[at_head]])
+    return _columns(
+        np.concatenate([signs, -signs]), np.concatenate([rows, rows + k]), np.tile(columns, 2), (2 * k, kept.size)
+    )
+
+
+def _upper_laplacian(regions: Regions, kept: IntArray, weight: FloatArray) -> Any:
+    """The upper triangle of D^T diag(weight) D."""
+    n, (a, b) = regions.n_regions, _places(regions, kept)
+    inner = (a >= 0) & (b >= 0)
+    diagonal = (np.bincount(regions.tail, weight, n) + np.bincount(regions.head, weight, n))[kept]
+    own = np.arange(kept.size)
+    rows = np.concatenate([own, np.minimum(a, b)[inner]])
+    columns = np.concatenate([own, np.maximum(a, b)[inner]])
+    return _columns(np.concatenate([diagonal, -weight[inner]]), rows, columns, (kept.size, kept.size))
 
 
 def _laplacian(regions: Regions, kept: IntArray, weight: FloatArray) -> Any:
-    """D^T diag(weight) D by columns, from the ends of its edges: half the time of the two products."""
-    n, tail, head = regions.n_regions, regions.tail, regions.head
-    diagonal = np.bincount(tail, weight, n) + np.bincount(head, weight, n)
-    place = np.full(n, -1)
-    place[kept] = np.arange(kept.size)
-    inner = (place[tail] >= 0) & (place[head] >= 0)
-    a, b, between = place[tail[inner]], place[head[inner]], -weight[inner]
-    rows, columns = np.concatenate([place[kept], a, b]), np.concatenate([place[kept], b, a])
-    entries = np.concatenate([diagonal[kept], between, between])
-    return scipy.sparse.coo_array((entries, (rows, columns)), shape=(kept.size, kept.size)).tocsc()
+    """D^T diag(weight) D by columns."""
+    upper = _upper_laplacian(regions, kept, weight)
+    return (upper + scipy.sparse.triu(upper, 1).T).tocsc()

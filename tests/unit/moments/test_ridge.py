@@ -64,23 +64,23 @@ def test_noise_alone_leaves_nothing_where_that_is_allowed(rng: np.random.Generat
 def test_a_score_that_never_moved() -> None:
     z = np.random.default_rng(0).normal(size=(30, 12))
     for rows, y in ((z, np.zeros(30)), (np.zeros_like(z), np.zeros(30))):
-        gamma, hat = adaptive_ridge(*moments_of(rows, y), Grid((3, 4)), 1)
-        assert not gamma.any()
-        assert np.isfinite(hat).all()
+        found = adaptive_ridge(*moments_of(rows, y), Grid((3, 4)), 1)
+        assert not found.gamma.any()
+        assert np.isfinite(found.hat).all()
 
 
 def test_fewer_units_than_unknowns(rng: np.random.Generator) -> None:
     z = rng.normal(size=(20, 36))
     truth = np.zeros((6, 6))
     truth[1:4, 2:5] = 1.0
-    gamma, _ = adaptive_ridge(*moments_of(z, z @ truth.ravel()), Grid((6, 6)), 1)
+    gamma = adaptive_ridge(*moments_of(z, z @ truth.ravel()), Grid((6, 6)), 1).gamma
     assert np.corrcoef(gamma, truth.ravel())[0, 1] > 0.5  # 20 equations for 36 unknowns: the prior does the rest
 
 
 def test_units_of_y_and_z_do_not_matter(noisy: tuple[np.ndarray, np.ndarray]) -> None:
     z, y = noisy
-    one, _ = adaptive_ridge(*moments_of(z, y), Grid((3, 4)), 1)
-    other, _ = adaptive_ridge(*moments_of(1e-3 * z, 50.0 * y), Grid((3, 4)), 1)
+    one = adaptive_ridge(*moments_of(z, y), Grid((3, 4)), 1).gamma
+    other = adaptive_ridge(*moments_of(1e-3 * z, 50.0 * y), Grid((3, 4)), 1).gamma
     np.testing.assert_allclose(other, 5e4 * one, rtol=1e-9)  # powers of ten round
 
 
@@ -89,7 +89,7 @@ def test_planes_are_smoothed_apart(rng: np.random.Generator) -> None:
     z = rng.normal(size=(400, 72))
     truth = np.zeros(72)
     truth[:36] = 1.0
-    gamma, _ = adaptive_ridge(*moments_of(z, z @ truth + 2.0 * rng.normal(size=400)), Grid((6, 6)), 2)
+    gamma = adaptive_ridge(*moments_of(z, z @ truth + 2.0 * rng.normal(size=400)), Grid((6, 6)), 2).gamma
     # the floor leaves the empty plane 5 % of the mean energy: its noise is far below least squares' 2 / sqrt(328) = .11
     assert np.sqrt(np.mean(gamma[36:] ** 2)) < 0.05
     assert np.abs(gamma[:36].mean() - 1.0) < 0.05
@@ -165,8 +165,8 @@ def test_adaptive_by_its_definition(rng: np.random.Generator) -> None:
         gamma, hat = fit(np.diag(np.sqrt(energy.ravel() + 0.05 * energy.mean())) @ smooth)
     found = adaptive_ridge(*moments_of(z, y), Grid(shape), 1)
     # the same numbers by inverses in place of decompositions
-    np.testing.assert_allclose(found[0], gamma, rtol=0, atol=1e-9 * np.abs(gamma).max())
-    np.testing.assert_allclose(found[1], hat, rtol=0, atol=1e-9 * np.abs(hat).max())
+    np.testing.assert_allclose(found.gamma, gamma, rtol=0, atol=1e-9 * np.abs(gamma).max())
+    np.testing.assert_allclose(found.hat, hat, rtol=0, atol=1e-9 * np.abs(hat).max())
 
 
 def test_the_pilot_of_crossfit_by_its_definition(rng: np.random.Generator) -> None:
