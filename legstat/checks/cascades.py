@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from legstat._core.checks import check_count, check_level, check_rng, check_type
-from legstat._core.errors import LegstatWarning
+from legstat._core.checks import check_choice, check_count, check_level, check_rng, check_type, check_within
+from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.frozen import Portable
 from legstat._core.typing import JSON, FloatArray
 from legstat.checks.layers import WeightLaw
@@ -137,15 +137,19 @@ def cascade(
     check_type(where, "f", f, ComposingResponse, "a network that runs here, from onnx_response or torch_response")
     check_type(where, "sample", sample, QuerySample, "of the picture, such as `explanation.sample`")
     assert isinstance(f, ComposingResponse)
-    settled, _ = f.bind(sample.image)
-    model = settled.network
+    check_choice(where, "law", law, get_args(WeightLaw))
+    model = f.network
     there = weight_layers(model)
     if layers is None:
         layers = np.unique(np.round(np.geomspace(1, len(there), min(6, len(there)))).astype(int)).tolist()
     counts = [check_count(where, "layers", k, 1, len(there), what=" layers") for k in layers]
     check_count(where, "n_queries", n_queries, 3)
+    ratio = check_within(where, "L_ratio", L_ratio, 0.0, 1.0)
+    if ratio == 0.0:
+        raise ValueError(invalid(where, "L_ratio", L_ratio, "> 0", "LEG itself is the map at L = 0: see `.leg`."))
     seed, *keys = check_rng(where, rng).integers(2**63, size=3 + len(counts)).tolist()
     total = sum(layer.n_parameters for layer in there)
+    settled, _ = f.bind(sample.image)
     maps, facts, evaluations = [], [], settled.trials + 1
     with tempfile.TemporaryDirectory() as folder:
         for k, key in zip([0, 0, *counts], keys, strict=True):
@@ -228,8 +232,11 @@ def cascading_randomisation(
     >>> ls.checks.cascading_randomisation(f, sample, n_queries=600, rng=0).status
     'passed'
     """
-    check_level("checks.cascading_randomisation", "alpha", alpha)
-    generator = check_rng("checks.cascading_randomisation", rng)
+    where = "checks.cascading_randomisation"
+    level = check_level(where, "alpha", alpha)
+    remedy = f"Fewer cannot be significant at {level:g}."
+    check_count(where, "n_surrogates", n_surrogates, int(np.ceil(1.0 / level - 1e-9)) - 1, remedy=remedy)
+    generator = check_rng(where, rng)
     run = cascade(
         f, sample, layers=layers, law=law, n_queries=n_queries, L_ratio=L_ratio, rng=generator, progress=progress
     )

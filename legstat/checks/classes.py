@@ -79,6 +79,8 @@ def other_target(
     check_level(where, "alpha", alpha)
     check_type(where, "sample", sample, QuerySample, "of the picture, such as `explanation.sample`")
     generator = check_rng(where, rng)
+    if target is not None and isinstance(f, NetworkResponse):
+        f.rescored(f.score_name, target)  # an unknown one is told before anything is evaluated
     if not isinstance(f, NetworkResponse) or isinstance(sample.response.get("target"), list | None):
         return CheckResult(name, "not_applicable", None, valid, "The score is not that of one class among several.")
     settled, _ = f.bind(sample.image)

@@ -85,6 +85,8 @@ def preprocessing(
         return CheckResult(name, "not_applicable", None, valid, meaning)
     if labels is not None and len(labels) != len(pictures):
         raise ValueError(invalid(where, "labels", f"{len(labels)} labels", f"one for each of {len(pictures)} pictures"))
+    if labels is not None:
+        _indices(where, f, labels, f.describe()["n_classes"])
     if not len(pictures):
         return CheckResult(name, "not_applicable", None, valid, "There are no pictures.")
     images = [f.load_image(x) if isinstance(x, str | Path) else f.check_image(x, where) for x in pictures]
@@ -271,14 +273,16 @@ def _probabilities(f: NetworkResponse, images: Sequence[FloatArray]) -> FloatArr
     return np.concatenate(parts)
 
 
-def _indices(where: str, f: NetworkResponse, labels: Sequence[int | str], n_classes: int) -> IntArray:
+def _indices(where: str, f: NetworkResponse, labels: Sequence[int | str], n_classes: int | None) -> IntArray:
+    """Classes by index; the number of classes may not be known before the network has run."""
     known = {} if f.labels is None else {label: i for i, label in enumerate(f.labels)}
     found = [known.get(label, -1) if isinstance(label, str) else int(label) for label in labels]
     for label, index in zip(labels, found, strict=True):
-        if not 0 <= index < n_classes:
-            valid = f"indices from 0 to {n_classes - 1}" + (", or names of the classes" if known else "")
+        if not 0 <= index < (np.inf if n_classes is None else n_classes):
+            valid = "indices >= 0" if n_classes is None else f"indices from 0 to {n_classes - 1}"
+            remedy = "" if known else "Names need `labels=` of the model."
             raise ValueError(
-                invalid(where, "labels", label, valid, "" if known else "Names need `labels=` of the model.")
+                invalid(where, "labels", label, valid + (", or names of the classes" * bool(known)), remedy)
             )
     return np.array(found, dtype=np.int64)
 
