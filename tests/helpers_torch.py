@@ -16,7 +16,8 @@ Tensors = list[torch.Tensor]
 class OnnxModule(torch.nn.Module):
     """Follows an ONNX graph node by node; `output` names the tensor that is returned, by default the first output.
 
-    Every node's output goes through an identity that is a part of its name (dots become underscores), for hooks.
+    Every node's output goes through an identity that is a part of its name (dots become underscores), for hooks; that
+    of a ReLU is torch's own.
     """
 
     def __init__(self, path: str | Path, output: str | None = None) -> None:
@@ -26,7 +27,9 @@ class OnnxModule(torch.nn.Module):
             (n.op_type, list(n.input), n.output[0], {a.name: onnx.helper.get_attribute_value(a) for a in n.attribute})
             for n in graph.node
         ]
-        self.layers = torch.nn.ModuleDict({_part(made): torch.nn.Identity() for _, _, made, _ in self._nodes})
+        self.layers = torch.nn.ModuleDict(
+            {_part(made): torch.nn.ReLU() if kind == "Relu" else torch.nn.Identity() for kind, _, made, _ in self._nodes}
+        )
         self._names = {}
         for i, tensor in enumerate(graph.initializer):
             self._names[tensor.name] = f"w{i}"
@@ -42,6 +45,10 @@ class OnnxModule(torch.nn.Module):
             if output == self._output:
                 break
         return known[self._output]
+
+    def layer(self, output: str) -> str:
+        """Name of the part whose output is that tensor of the graph."""
+        return f"layers.{_part(output)}"
 
 
 def _part(tensor: str) -> str:
@@ -137,7 +144,7 @@ _OPERATIONS = {
     "MatMul": lambda x, _: x[0] @ x[1],
     "MaxPool": _max_pool,
     "Pad": _pad,
-    "Relu": lambda x, _: x[0].relu(),
+    "Relu": lambda x, _: x[0],  # its part is one
     "Reshape": _reshape,
     "Slice": _slice,
     "Softmax": _softmax,
