@@ -57,7 +57,7 @@ class Asking:
         """Evaluations that are left."""
         return self.n_queries - self.spent
 
-    def scores(self, keep: FloatArray) -> FloatArray:
+    def scores(self, keep: AnyArray) -> FloatArray:
         """Scores of ``reference + keep (x0 - reference)``, shape (n,).
 
         Parameters
