@@ -75,15 +75,19 @@ SMALL: dict[str, dict[str, Any]] = {
 """Networks for small pictures: the one that comes with the package, and CIFAR's."""
 
 
-def small(name: str, count: int, *, right: bool = True) -> tuple[ls.Response, ls.Response, dict[str, Labelled]]:
-    """A small network by ONNX Runtime and with torch; the first pictures that it gets right, or wrong, with labels."""
+def small_network(name: str, target: Any = "top", score: str = "log_odds") -> tuple[ls.Response, ls.Response]:
+    """A small network by ONNX Runtime, and with torch for gradients."""
     from tests.helpers_torch import OnnxModule
 
     path = digits_model_path() if name == "digits" else DATA / "models" / f"{name}.onnx"
-    how = SMALL[name]
-    asked = ls.onnx_response(path, threads=1, preprocessing=how["preprocessing"])
-    module = OnnxModule(path, "logits" if name == "cifar10_resnet20" else None)
-    exact = ls.torch_response(module, output_kind="logits", **how)
+    module, how = OnnxModule(path, "logits" if name == "cifar10_resnet20" else None), SMALL[name]
+    asked = ls.onnx_response(path, threads=1, target=target, score=score, preprocessing=how["preprocessing"])
+    return asked, ls.torch_response(module, output_kind="logits", target=target, score=score, **how)
+
+
+def small(name: str, count: int, *, right: bool = True) -> tuple[ls.Response, ls.Response, dict[str, Labelled]]:
+    """Both responses, and the first pictures that the network gets right, or wrong, with their labels."""
+    asked, exact = small_network(name)
     found: dict[str, Labelled] = {}
     for number, (picture, label) in enumerate(labelled(name)):
         if (asked.bind(picture)[0].describe()["target"] == label) == right:

@@ -14,13 +14,13 @@ channel maps predict what a shift shared by the channels does by their sum; they
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from paper_style import figure, save, show_map, show_picture
+from photographs import data_folder
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
@@ -32,13 +32,6 @@ CLAIM = (
 SUBJECTS = ("n02099601_golden_retriever", "n07614500_ice_cream")
 DIGITS = (0, 11)
 Array = NDArray[np.float64]
-
-
-def data_folder() -> Path | None:
-    """The folder of real models and pictures, if there is one."""
-    named = os.environ.get("LEGSTAT_DATA")
-    folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data"
-    return folder if (folder / "models" / "mobilenet_v2_1.0_224.onnx").is_file() else None
 
 
 def subjects(source: str) -> list[tuple[str, Any, Array, tuple[int, int], float]]:

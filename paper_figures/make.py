@@ -32,6 +32,22 @@ def manifest() -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in entries}
 
 
+def rows() -> list[dict[str, Any]]:
+    """Every figure and table of the papers: what it claims, and what draws it, makes it, or stands in the way."""
+    found: list[dict[str, Any]] = tomllib.loads((HOME / "manifest.toml").read_text(encoding="utf-8"))["row"]
+    return found
+
+
+def table() -> str:
+    """The rows as a table of markdown, as docs/figures.md has it."""
+    lines = ["| of | here | the paper's claim | found here | what differs |", "|---|---|---|---|---|"]
+    for row in rows():
+        command = f"`{row['command']}`" if "command" in row else f"not here: {row.get('reason')}"
+        here = f"`{row['by']}`" if "by" in row else command
+        lines.append(f"| {row['of']} | {here} | {row['claim']} | {row['ours']} | {row['differs']} |")
+    return "\n".join(lines) + "\n"
+
+
 def load(name: str) -> ModuleType:
     """The module of one figure."""
     if str(HOME) not in sys.path:
@@ -136,7 +152,11 @@ def main() -> int:
     parser.add_argument("figures", nargs="*", metavar="figNN", help="which; all if left out")
     parser.add_argument("--fresh", action="store_true", help="compute even where the data are there")
     parser.add_argument("--write-expected", action="store_true", help="store the numbers as the expected ones")
+    parser.add_argument("--table", action="store_true", help="print every figure and table of the papers, draw nothing")
     options = parser.parse_args()
+    if options.table:
+        print(table(), end="")
+        return 0
     unknown = sorted(set(options.figures) - set(manifest()))
     if unknown:
         parser.error(f"no figure {', '.join(unknown)}: there are {', '.join(manifest())}")

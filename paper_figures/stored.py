@@ -11,12 +11,40 @@ import importlib
 import json
 import math
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from legstat.studies import SampleSizeStudy, StudyResults
 
 HOME = Path(__file__).resolve().parent
+STUDIES = HOME.parent / "benchmarks" / "results"
 FULL_SIZE = ("fig05", "fig06")
+
+
+def study(name: str) -> dict[str, Any]:
+    """What a script of `benchmarks` found, as it is stored there."""
+    found: dict[str, Any] = json.loads((STUDIES / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def maps_of(name: str) -> dict[str, NDArray[np.uint8]]:
+    """The maps that a script of `benchmarks` kept, in 256 steps; none where it has not run."""
+    file = STUDIES / f"{name}.npz"
+    return dict(np.load(file)) if file.is_file() else {}
+
+
+def averages(rows: Iterable[dict[str, Any]], keys: Sequence[str], values: Sequence[str]) -> dict[str, float]:
+    """Means of some columns over the rows that agree in others: "key, key: column"."""
+    groups: dict[str, list[float]] = {}
+    for row in rows:
+        for value in values:
+            if row.get(value) is not None:
+                groups.setdefault(", ".join(str(row[key]) for key in keys) + f": {value}", []).append(float(row[value]))
+    return {name: float(np.mean(found)) for name, found in groups.items()}
 
 
 def results_of(name: str, study: SampleSizeStudy) -> StudyResults:

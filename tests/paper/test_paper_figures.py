@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,20 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig09": {},  # reads a table
     "fig10": {},  # reads a table
     "fig11": {},  # reads a table
+    "fig13": {},  # reads a table
+    "fig17": {},  # reads a table
     "tab01": {},  # reads a table
+    "tab02": {},  # reads a table
+    "tab03": {},  # reads a table
 }
+PAPERS = {
+    "LEG": (7, 1),
+    "mask": (10, 2),
+    "mask supplement": (11, 1),
+    "I-GOS": (15, 6),
+    "l1-q": (3, 0),
+}
+"""Figures and tables of each paper."""
 
 
 @pytest.fixture
@@ -44,6 +58,26 @@ def test_every_script_is_in_the_manifest_and_has_expected_numbers(maker):
     assert set(entries) == set(SMALL)
     for name in entries:
         assert json.loads((HOME / "expected" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_every_figure_and_table_of_the_papers_has_a_row(maker):
+    entries, named = maker.manifest(), Counter()
+    for row in maker.rows():
+        assert len({"by", "command", "reason"} & set(row)) == 1, row
+        assert row.get("by", "fig01") in entries, row
+        assert all(row[name] for name in ("claim", "ours", "differs"))
+        paper, _, items = row["of"].partition(", ")
+        for kind, first, last in re.findall(r"(Fig\.|Table) (\d+)(?: (?:to|and) (\d+))?", items):
+            named.update((paper, kind, number) for number in range(int(first), int(last or first) + 1))
+    wanted = {
+        (paper, kind, number)
+        for paper, counts in PAPERS.items()
+        for kind, most in zip(("Fig.", "Table"), counts, strict=True)
+        for number in range(1, most + 1)
+    }
+    assert set(named) == wanted
+    assert max(named.values()) == 1
+    assert maker.table() in (HOME.parent / "docs" / "figures.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -115,6 +149,21 @@ def test_masking_figures_notice_other_curves(maker):
     data = figure.compute()
     with pytest.raises(AssertionError, match="insertion minus deletion"):
         figure.check({**data, "numbers": dict.fromkeys(data["numbers"], 0.5)})
+
+
+def test_figures_of_the_baselines_notice_other_numbers(maker):
+    wrong = {
+        "fig13": ("label, l1: reached", 0.5, "not every target"),
+        "fig17": ("digits, mask: box, 0.9", 0.9, "of a random map"),
+        "tab02": ("digits, 8, igos: insertion", 0.3, "cells a side"),
+        "tab03": ("8, no total variation: insertion", 0.9, "lower"),
+    }
+    for name, (key, value, told) in wrong.items():
+        figure = maker.load(name)
+        data = figure.compute()
+        assert key in data["numbers"]
+        with pytest.raises(AssertionError, match=told):
+            figure.check({**data, "numbers": data["numbers"] | {key: value}})
 
 
 def test_table_1_is_what_the_authors_files_say(maker, data_dir, monkeypatch):
