@@ -7,7 +7,8 @@ number of counted evaluations, with draws of its own.
 Signed maps are judged by their absolute values, as in XAI-TRIS: what is missing tells the class as well. Maps whose
 zero means nothing (RISE, the centre, chance) are counted from their smallest value.
 
-Run: python benchmarks/study_ground_truth.py FOLDER (networks and finished pictures are kept there; a run goes on)
+Run: python benchmarks/study_ground_truth.py FOLDER [--run mlp 500] [--pictures 20] (networks and finished pictures are
+kept there; a run goes on). Stored numbers of networks and budgets that were not asked for stay as they are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import get_args
 
 import numpy as np
 from tetromino_networks import train, write
-from timing import save
+from timing import RESULTS, save
 
 import legstat as ls
 from legstat._core.digests import value_sha256
@@ -40,7 +41,7 @@ MEASURES = ("precision", "mass", "emd")
 
 
 def prepared(
-    folder: Path, scenario: str, background: str, kind: str
+    folder: Path, scenario: str, background: str, kind: str, pictures: int
 ) -> tuple[ls.Response, ls.simulate.Tetrominoes, float]:
     """The trained network, the held-out pictures that it gets right, and its share of right answers."""
     drawn = ls.simulate.tetrominoes(scenario, background, TRAINED + HELD_OUT, rng=SEED)  # type: ignore[arg-type]
@@ -51,7 +52,7 @@ def prepared(
     f = ls.onnx_response(path, preprocessing="unit", score="log_odds", threads=1)
     held = slice(TRAINED, None)
     right = f.class_outputs(drawn.images[held]).argmax(axis=1) == drawn.labels[held]
-    kept = np.flatnonzero(right)[:PICTURES] + TRAINED
+    kept = np.flatnonzero(right)[:pictures] + TRAINED
     return f, ls.simulate.Tetrominoes(drawn.images[kept], drawn.labels[kept], drawn.truths[kept]), float(right.mean())
 
 
@@ -66,9 +67,11 @@ def measured(name: str, values: FloatArray, truth: FloatArray, seed: int) -> lis
     return [precision, ls.metrics.mass_inside(judged, truth), 1.0 - ls.metrics.earth_mover(judged, truth)]
 
 
-def explained(folder: Path, scenario: str, background: str, kind: str, budget: int) -> list[dict[str, object]]:
+def explained(
+    folder: Path, scenario: str, background: str, kind: str, budget: int, pictures: int = PICTURES
+) -> list[dict[str, object]]:
     """A row for each method and picture."""
-    f, found, accuracy = prepared(folder, scenario, background, kind)
+    f, found, accuracy = prepared(folder, scenario, background, kind, pictures)
     facts = {"scenario": scenario, "background": background, "network": kind, "accuracy": accuracy, "n_queries": budget}
     rows: list[dict[str, object]] = []
     for number, (image, truth) in enumerate(zip(found.images, found.truths, strict=True)):
@@ -101,10 +104,10 @@ def averages(rows: list[dict[str, object]], method: str, measure: str) -> FloatA
     return np.array([np.mean(values[number]) for number in sorted(values, key=str)])
 
 
-def summarised(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+def summarised(rows: list[dict[str, object]], runs: list[tuple[str, int]]) -> list[dict[str, object]]:
     """Means with standard errors, and paired differences to RISE and to LEG-TV, over the settings of a network."""
     table: list[dict[str, object]] = []
-    for kind, budget in RUNS:
+    for kind, budget in runs:
         mine = [row for row in rows if row["network"] == kind and row["n_queries"] == budget]
         groups = [("all", None), *((s, s) for s in get_args(Scenario)), *((b, b) for b in get_args(Background))]
         for label, wanted in groups:
@@ -143,19 +146,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where networks and finished pictures are kept")
     parser.add_argument("--summary", action="store_true", help="only the runs that are finished")
+    parser.add_argument("--run", nargs=2, metavar=("NETWORK", "EVALUATIONS"), help="only that one")
+    parser.add_argument("--pictures", type=int, default=PICTURES, help="of each setting")
     options = parser.parse_args()
+    runs = RUNS if options.run is None else [(options.run[0], int(options.run[1]))]
     options.folder.mkdir(parents=True, exist_ok=True)
     rows: list[dict[str, object]] = []
-    for kind, budget in RUNS:
+    for kind, budget in runs:
         settings = [one for one in SETTINGS if kind != "linear" or one[0] == "linear"]
-        last = [options.folder / f"{s}-{b}-{kind}-{budget}-{PICTURES - 1}.json" for s, b in settings]
+        last = [options.folder / f"{s}-{b}-{kind}-{budget}-{options.pictures - 1}.json" for s, b in settings]
         if options.summary and not all(path.is_file() for path in last):
             continue
         for scenario, background in settings:
-            rows += explained(options.folder, scenario, background, kind, budget)
+            rows += explained(options.folder, scenario, background, kind, budget, options.pictures)
             print(kind, budget, scenario, background, f"{rows[-1]['accuracy']:.3f}", flush=True)
     accuracies = {f"{r['network']} {r['scenario']} {r['background']}": r["accuracy"] for r in rows}
-    save("ground_truth", summarised(rows), pictures=PICTURES, accuracies=accuracies, settings=SETTINGS)
+    file = RESULTS / "ground_truth.json"
+    stored = json.loads(file.read_text()) if file.is_file() else {"rows": [], "accuracies": {}}
+    others = [row for row in stored["rows"] if (row["network"], row["n_queries"]) not in runs]
+    table = [*others, *summarised(rows, runs)]
+    save("ground_truth", table, accuracies=stored["accuracies"] | accuracies, settings=SETTINGS)
 
 
 if __name__ == "__main__":
