@@ -30,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig11": {},  # reads a table
     "fig13": {},  # reads a table
     "fig17": {},  # reads a table
+    "fig18": {},  # reads a table
     "tab01": {},  # reads a table
     "tab02": {},  # reads a table
     "tab03": {},  # reads a table
@@ -155,6 +156,7 @@ def test_figures_of_the_baselines_notice_other_numbers(maker):
     wrong = {
         "fig13": ("label, l1: reached", 0.5, "not every target"),
         "fig17": ("digits, mask: box, 0.9", 0.9, "of a random map"),
+        "fig18": ("without penalties: roughness", 0.1, "without penalties"),
         "tab02": ("digits, 8, igos: insertion", 0.3, "cells a side"),
         "tab03": ("8, no total variation: insertion", 0.9, "lower"),
     }
