@@ -256,8 +256,13 @@ def filled_in(image: FloatArray, gone: BoolArray, noise: float, rng: np.random.G
     # at the border the weights of the neighbours that are there are rescaled to 1
     system = scipy.sparse.diags_array(rows.sum(axis=1)) - rows[:, unknown]
     # a symmetric pattern whose diagonal dominates needs no pivots; its order is that of the pixels
-    how = {"permc_spec": "NATURAL", "diag_pivot_thresh": 0.0, "options": {"SymmetricMode": True}}
-    solved = splu(scipy.sparse.csc_matrix(system), **how).solve(rows[:, ~unknown] @ pixels[:, order[~unknown]].T)
+    factors = splu(
+        scipy.sparse.csc_matrix(system),
+        permc_spec="NATURAL",
+        diag_pivot_thresh=0.0,
+        options={"SymmetricMode": True},
+    )
+    solved = factors.solve(rows[:, ~unknown] @ pixels[:, order[~unknown]].T)
     picture = image.copy()
     picture.reshape(pixels.shape)[:, order[unknown]] = solved.T
     picture[:, gone] = np.clip(picture[:, gone] + noise * rng.standard_normal(solved.T.shape), 0.0, 1.0)
@@ -268,9 +273,8 @@ def filled_in(image: FloatArray, gone: BoolArray, noise: float, rng: np.random.G
 def _neighbours(height: int, width: int) -> tuple[IntArray, Any]:
     """Pixels in the order of nested dissection, and the weights of each one's neighbours, in that order (CSR)."""
     order = _dissected(np.arange(height * width).reshape(height, width))
-    place = np.empty(order.size, dtype=np.int64)
-    place[order] = np.arange(order.size)
-    place = place.reshape(height, width)
+    place = np.empty((height, width), dtype=np.int64)
+    place.flat[order] = np.arange(order.size)
     pairs = (
         (1 / 6, place[:, :-1], place[:, 1:]),
         (1 / 6, place[:-1], place[1:]),
