@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import scipy
+from legstat.gradients.lifts import Lift
 from pictures import DATA, in_bytes, network, small, small_network, torch_network
 from study_masked_pictures import LAYERS
 from timing import RESULTS, machine
@@ -33,7 +34,6 @@ from legstat.comparison.by_name import METHODS
 from legstat.comparison.measures import told_apart
 from legstat.comparison.methods.gradients import GradCamMap, GradientMap, GuidedBackpropMap
 from legstat.comparison.methods.masks import Occlusion, Rise
-from legstat.gradients.lifts import Lift
 from legstat.metrics.localisation import Box
 
 QUERIES = 500

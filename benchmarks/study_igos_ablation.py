@@ -15,13 +15,13 @@ import sys
 from typing import Any
 
 import numpy as np
+from legstat.gradients.lifts import Lift
 from pictures import small
 from timing import save
 
 import legstat as ls
 from legstat.baselines import BaselineResult, igos, mask
 from legstat.baselines.penalties import Penalty
-from legstat.gradients.lifts import Lift
 from legstat.metrics.references import reference_picture
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -28,7 +28,10 @@ class OnnxModule(torch.nn.Module):
             for n in graph.node
         ]
         self.layers = torch.nn.ModuleDict(
-            {_part(made): torch.nn.ReLU() if kind == "Relu" else torch.nn.Identity() for kind, _, made, _ in self._nodes}
+            {
+                _part(made): torch.nn.ReLU() if kind == "Relu" else torch.nn.Identity()
+                for kind, _, made, _ in self._nodes
+            }
         )
         self._names = {}
         for i, tensor in enumerate(graph.initializer):
