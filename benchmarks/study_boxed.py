@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import scipy
-from legstat.gradients.lifts import Lift
 from pictures import DATA, in_bytes, network, small, small_network, torch_network
 from study_masked_pictures import LAYERS
 from timing import RESULTS, machine
@@ -35,6 +34,7 @@ from legstat.comparison.measures import told_apart
 from legstat.comparison.methods.gradients import GradCamMap, GradientMap, GuidedBackpropMap
 from legstat.comparison.methods.masks import Occlusion, Rise
 from legstat.metrics.localisation import Box
+from legstat.perturbations.lifts import Lift
 
 QUERIES = 500
 PERTURBATIONS = {"squeezenet1.1": ("blur", "mean", "noise"), "digits": ("black", "mean", "noise")}

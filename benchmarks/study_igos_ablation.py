@@ -15,7 +15,6 @@ import sys
 from typing import Any
 
 import numpy as np
-from legstat.gradients.lifts import Lift
 from pictures import small
 from timing import save
 
@@ -23,6 +22,7 @@ import legstat as ls
 from legstat.baselines import BaselineResult, igos, mask
 from legstat.baselines.penalties import Penalty
 from legstat.metrics.references import reference_picture
+from legstat.perturbations.lifts import Lift
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "igos": {},
