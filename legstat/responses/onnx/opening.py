@@ -224,7 +224,7 @@ def reopen_onnx(
     target = description["target"] if description["target"] is not None else description["target_given"]
     return onnx_response(
         path,
-        target=(target[0], target[1]) if isinstance(target, list) else target,
+        target=tuple(target) if isinstance(target, list) else target,
         score=description["score"],
         preprocessing=description["preprocessing"],
         constants=recorded_constants(where, description["constants"], constants, constant_files or {}),

@@ -70,6 +70,19 @@ def test_the_same_seed_gives_the_same_bits_whatever_the_batch(name):
     assert not np.array_equal(found[0].mask, METHODS[name](logistic, IMAGE, **{**HOW, "rng": 1}).mask)
 
 
+@pytest.mark.parametrize("conventions", ["paper", "authors", "optimised"])
+def test_exact_gradients_give_the_same_bits_whatever_the_batch(conventions, rng):
+    """With a module that rounds each picture by itself: matrix products of torch round by the number of rows."""
+    image, found = rng.random((1, 16, 16)), []
+    for size in (1, 7):
+        response = torch_twin().with_batch_size(size)
+        how = {"shape": (4, 4), "baseline": "black", "rng": 5, "iterations": 3}
+        found.append(igos(response, image, conventions=conventions, **how))
+    np.testing.assert_array_equal(found[0].mask, found[1].mask)
+    for name, values in found[0].trace.items():
+        np.testing.assert_array_equal(values, found[1].trace[name], err_msg=name)
+
+
 def test_every_step_of_igos_satisfies_the_condition_or_is_the_least():
     result = igos(torch_twin(), IMAGE, shape=(4, 4), baseline="black", rng=0, conventions="paper", iterations=8)
     least = IGOS_SETTINGS["paper"].search.lower

@@ -10,7 +10,7 @@ import pytest
 from legstat.data import digits_model_path, load_digit
 from legstat.responses.network.labels import find_class, read_labels
 from legstat.responses.network.preprocessing import Preprocessing
-from legstat.responses.onnx.opening import onnx_response
+from legstat.responses.onnx.opening import onnx_response, reopen_onnx
 
 DIGITS = ("1", "2", "3", "4", "5", "6", "7", "8", "9", "0")
 
@@ -76,6 +76,8 @@ def test_several_classes_have_the_sum_of_their_probabilities() -> None:
     np.testing.assert_allclose(value, chances[order[:3]].sum(), rtol=1e-12)
     again = onnx_response(digits_model_path(), labels=names, score="probability", target="top:3")
     assert again.resolved(settled.describe()).target == settled.target
+    reopened = reopen_onnx(settled.describe(), digits_model_path(), labels=names)
+    assert reopened.resolved(settled.describe()).fingerprint == settled.fingerprint
     pair, both = onnx_response(digits_model_path(), labels=names, score="probability", target=("c", 7)).bind(image)
     np.testing.assert_allclose(both, chances[2] + chances[7], rtol=1e-12)
     assert pair.bounded
