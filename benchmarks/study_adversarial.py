@@ -14,6 +14,7 @@ Run: LEGSTAT_DATA=... PYTHONPATH=. python benchmarks/study_adversarial.py [--net
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def numbers(found: BaselineResult) -> dict[str, float]:
 
 
 def row_of(
-    image: FloatArray, exact: ls.TorchResponse, file: ls.OnnxResponse, queries: int, seed: int
+    image: FloatArray, exact: ls.TorchResponse, file: ls.OnnxResponse, queries: int, iterations: int, seed: int
 ) -> dict[str, Any]:
     """Everything that is measured on one picture."""
     attacks: dict[str, dict[str, Any]] = {
@@ -77,8 +78,8 @@ def row_of(
     }
     if queries:
         attacks["mifgsm, queries"] = {"attack": "mifgsm", "gradient": "queries", "n_queries": queries}
-    row: dict[str, Any] = {}
-    methods = {"mask": mask, "igos": igos}
+    row: dict[str, Any] = {"iterations": iterations}
+    methods: dict[str, Any] = {"mask": partial(mask, iterations=iterations), "igos": igos}
     clean = {name: method(exact, image, rng=seed) for name, method in methods.items()}
     row["clean"] = {name: numbers(found) for name, found in clean.items()}
     for name, how in attacks.items():
@@ -104,13 +105,14 @@ def main() -> None:
     parser.add_argument("--network", default=CIFAR)
     parser.add_argument("--pictures", type=int, default=32)
     parser.add_argument("--queries", type=int, default=0)
+    parser.add_argument("--iterations", type=int, default=300, help="of the mask")
     asked = parser.parse_args()
     exact, file = opened(asked.network)
     known: dict[str, Any] = json_value(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
     rows: dict[str, Any] = known.get(asked.network, {})
     for seed, (name, image) in enumerate(pictures(asked.network, asked.pictures, exact).items()):
         if name not in rows:
-            rows[name] = row_of(image, exact, file, asked.queries, seed)
+            rows[name] = row_of(image, exact, file, asked.queries, asked.iterations, seed)
             write_text(FILE, json_text({**known, "machine": machine(), asked.network: rows}) + "\n")
             print(name, rows[name], flush=True)
     _print(list(rows.values()))
@@ -122,7 +124,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         end="",
     )
     print("adversarial label gone | original first | in the first five |\n|---|---|---|---|---|---|---|---|---|")
-    for attack in dict.fromkeys(key for row in rows for key in row if key != "clean"):
+    for attack in dict.fromkeys(key for row in rows for key in row if key not in ("clean", "iterations")):
         made = [row for row in rows if row.get(attack, {}).get("fooled")]
         for method in [one for one in ("mask", "igos") if len(made) > 1 and one in made[0][attack]]:
             areas = []
