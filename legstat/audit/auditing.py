@@ -18,6 +18,7 @@ from legstat._core.checks import check_type
 from legstat._core.digests import file_sha256
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import JSON
+from legstat.audit.checking import check_whole
 from legstat.audit.cost import Cost, pilot
 from legstat.audit.folder import RunFolder
 from legstat.audit.pictures import Item, chosen_items, first_readable
@@ -208,6 +209,8 @@ def audit(
             warnings.warn(f"legstat.{_WHERE}: {text}.", LegstatWarning, stacklevel=2)
         run = AuditRun.open(out)
         if run.complete:
+            check_whole(carried.response, plan, folder, items, progress=progress)
+            run = AuditRun.open(out)
             facts |= {"ended": session["ended"], "ledger": write_table(run)}
             folder.write_facts(facts)
     return AuditRun.open(out)

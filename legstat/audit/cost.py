@@ -27,7 +27,7 @@ class Cost:
     pictures : int
         How many.
     evaluations : int
-        Model evaluations of all pictures, checks apart.
+        Model evaluations of all pictures; what the checks of the whole run ask for comes on top.
     hours : float
         On this machine as it was during the pilot, with the plan's workers.
     megabytes : float

@@ -86,9 +86,16 @@ class RunFolder:
         """Replace what the run says of itself."""
         write_text(self.home / FACTS, json_text(facts, indent=1) + "\n")
 
-    def write_checks(self, checks: list[JSON]) -> None:
-        """Write the checks of the whole run."""
-        write_text(self.home / CHECKS, json_text(checks, indent=1) + "\n")
+    def write_checks(self, pictures: int, checks: list[JSON]) -> None:
+        """Write the checks of the whole run, made when so many pictures were finished."""
+        write_text(self.home / CHECKS, json_text({"pictures": pictures, "checks": checks}, indent=1) + "\n")
+
+    def checked(self, pictures: int) -> bool:
+        """Whether there are checks of just so many pictures."""
+        try:
+            return bool(json_value((self.home / CHECKS).read_bytes())["pictures"] == pictures)
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
 
     # ---------------------------------------------------------------- one picture
 

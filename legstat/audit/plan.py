@@ -83,6 +83,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "checks": {
         "checks": "whether checks are made",
+        "placebos": "samples with signs at random, in each picture; 0: none",
+        "randomised": "pictures on which weights are randomised and other classes tried, at the end",
     },
     "work": {
         "workers": "pictures at a time; changes no number",
@@ -92,7 +94,7 @@ SECTIONS: dict[str, dict[str, str]] = {
 """Tables of a plan's file: what each may hold, and what that is."""
 _COUNTS = {
     "every": 1, "sample": 1, "sample_seed": 0, "n_queries": 1, "seed": 0, "batch_size": 1, "n_regions": 1, "steps": 0,
-    "workers": 1, "max_failures": 0,
+    "placebos": 0, "randomised": 0, "workers": 1, "max_failures": 0,
 }  # fmt: skip
 """Whole numbers, and the least that each may be."""
 
@@ -164,7 +166,12 @@ class Plan(Portable):
     baseline : str
         Of these curves.
     checks : bool
-        Whether checks are made.
+        Whether checks are made: of each picture, and at the end of model and run.
+    placebos : int
+        Of each picture; see `legstat.checks.placebo`.
+    randomised : int
+        Pictures on which weights are randomised and other classes tried at the end, at some ten times a map's
+        evaluations each; see `legstat.checks.check_run`.
     workers : int
         Pictures at a time.
     max_failures : int
@@ -213,6 +220,8 @@ class Plan(Portable):
     steps: int = 56
     baseline: str = "blur"
     checks: bool = True
+    placebos: int = 5
+    randomised: int = 1
     workers: int = 1
     max_failures: int = 10
 

@@ -95,7 +95,7 @@ class AuditRun(Portable):
         try:
             plan: JSON = tomllib.loads((home / PLAN).read_text(encoding="utf-8"))
             facts, chosen = _read(home / FACTS), _read(home / PICTURES)
-            checks = _read(home / CHECKS) if (home / CHECKS).is_file() else []
+            checks = _read(home / CHECKS)["checks"] if (home / CHECKS).is_file() else []
             failures = [_read(file) for file in sorted((home / FAILURES).glob("*.json"))]
         except (OSError, ValueError) as error:
             text = f"Reading it failed: {type(error).__name__}: {error}."
@@ -174,8 +174,9 @@ class AuditRun(Portable):
         for header in self.headers():
             ledger = header["facts"].get("ledger") or {}
             told["maps"] += ledger.get("spent", 0) + ledger.get("cached", 0)
-            for kind in ("curves", "checks", "trials"):
+            for kind in ("curves", "trials"):
                 told[kind] += ledger.get(kind, 0)
+        told["checks"] = sum(one["details"].get("evaluations", 0) for one in self.checks)
         told["failed"] = sum(one.get("spent", 0) for one in self.failures)
         return {**told, "total": sum(told.values()), "pilot": self.facts.get("pilot", {}).get("pilot", 0)}
 

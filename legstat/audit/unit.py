@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from legstat._core.typing import JSON, FloatArray, IntArray
 from legstat.audit.picture import RATES, AuditedPicture
 from legstat.audit.pictures import Item, object_on
 from legstat.audit.plan import Plan
+from legstat.checks import check_picture
 from legstat.designs.blocks import Key
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.regions import region_inference
@@ -23,6 +25,8 @@ from legstat.metrics import Curve, deletion, insertion
 from legstat.responses.base import Response
 from legstat.responses.network.labels import find_class
 from legstat.responses.network.response import NetworkResponse
+from legstat.samples.sample import QuerySample
+from legstat.samples.segments import Segment
 from legstat.sampling.experiment import Experiment, key_of
 from legstat.sampling.query import evaluate
 
@@ -71,13 +75,16 @@ def audit_picture(response: Response, item: Item, plan: Plan, cache: Path | None
     inside = _inside(aimed, item, found, boxes)
     tested = time.perf_counter()
     curves = _curves(aimed.resolved(sample.response), image, found, plan)
+    drawn = time.perf_counter()
+    checks = _checks(found, plan, sample.segments[0].key)
     ledger = {**vars(sample.ledger), "spent": sample.ledger.spent, "curves": sum(c.n_queries for c in curves.values())}
     seconds = {
         "read": read - began,
         "query": asked - read,
         **found.seconds,
         "regions": tested - estimated,
-        "curves": time.perf_counter() - tested,
+        "curves": drawn - tested,
+        "checks": time.perf_counter() - drawn,
     }
     about = sample.response
     top = about.get("top_x0")
@@ -132,7 +139,7 @@ def audit_picture(response: Response, item: Item, plan: Plan, cache: Path | None
         inside=inside,
         regions_table=table,
         curves={name: _curve(one) for name, one in curves.items()} or None,
-        checks=(),
+        checks=checks,
     )
 
 
@@ -228,6 +235,49 @@ def _curves(response: Response, image: FloatArray, found: Explanation, plan: Pla
         return {}
     how = {"baseline": plan.baseline, "steps": plan.steps, "rng": plan.seed}
     return {one.__name__: one(response, image, found.tv.saliency, **how) for one in (deletion, insertion)}  # type: ignore[arg-type]
+
+
+def _checks(found: Explanation, plan: Plan, key: Key) -> tuple[JSON, ...]:
+    """What the picture's own checks say; none of them spends an evaluation."""
+    if not plan.checks:
+        return ()
+    made = check_picture(found.sample, found.leg, found.tv, n_placebos=plan.placebos, rng=key)
+    return tuple(one.to_json() for one in made)
+
+
+def sample_again(response: Response, item: Item, plan: Plan, kept: AuditedPicture) -> QuerySample:
+    """The sample behind a finished picture, from the responses that it keeps: one evaluation, which settles the target.
+
+    Parameters
+    ----------
+    response, item, plan : Response, Item, Plan
+        As for `audit_picture`.
+    kept : AuditedPicture
+        What it found.
+
+    Returns
+    -------
+    QuerySample
+        To the bit that one.
+
+    Raises
+    ------
+    ValueError
+        The picture has changed.
+    """
+    image, _ = item.read(response)
+    aimed = aimed_at(response, plan, class_of(response, item))
+    experiment = experiment_of(aimed, image, plan)
+    settled, f_x0 = aimed.bind(image)
+    begun = experiment.begun(settled, f_x0, served=False)
+    per = experiment.budget.per_unit
+    answers = kept.responses.reshape(len(begun.segments), -1)
+    segments = tuple(
+        Segment.of_run(one.key, one.channel, one.first_block, row, per)
+        for one, row in zip(begun.segments, answers, strict=True)
+    )
+    ledger = replace(begun.ledger, cached=kept.responses.size)
+    return replace(begun, segments=segments, f_base=kept.facts["f_base"], ledger=ledger)
 
 
 def _curve(curve: Curve) -> JSON:

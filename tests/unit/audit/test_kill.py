@@ -40,7 +40,7 @@ class F:
 
 if __name__ == "__main__":
     plan = Plan(places=(store,), model={"model": "f"}, n_queries=250, grid=(4, 4), law="structured", operator="black",
-                L_ratio=0.1, steps=0, batch_size=8, workers=workers)
+                L_ratio=0.1, steps=0, checks=False, batch_size=8, workers=workers)
     audit(ls.as_response(F()), plan, out, progress=False)
 """
 

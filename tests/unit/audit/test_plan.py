@@ -50,6 +50,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
         steps = -1
         [checks]
         checks = "yes"
+        placebos = -1
         [work]
         workers = 0
         [extra]
@@ -61,7 +62,8 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path):
     told = "\n".join(caught.value.problems)
     keys = (
         "extra", "model.modle", "model.model", "pictures.places", "pictures.choice", "query.n_queries", "query.grid",
-        "query.at", "query.law", "query.n_querys", "L", "curves.steps", "checks.checks", "work.workers",
+        "query.at", "query.law", "query.n_querys", "L", "curves.steps", "checks.checks", "checks.placebos",
+        "work.workers",
     )  # fmt: skip
     missing = [key for key in keys if f"`{key}` must be" not in told]
     assert not missing, f"{missing} in\n{told}"

@@ -9,8 +9,8 @@ import legstat as ls
 from legstat.audit import AuditRun, Plan
 from legstat.data import digits_model_path, load_digit
 
-QUICK: dict[str, Any] = {"n_queries": 250, "law": "structured", "steps": 0, "L_ratio": 0.1}
-"""What makes a picture quick: no folds, no curves."""
+QUICK: dict[str, Any] = {"n_queries": 250, "law": "structured", "steps": 0, "L_ratio": 0.1, "checks": False}
+"""What makes a picture quick: no folds, no curves, no checks."""
 
 
 def a_store(folder: Path, count: int = 4, **more: Any) -> Path:

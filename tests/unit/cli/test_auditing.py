@@ -14,7 +14,19 @@ from legstat.cli import app
 from legstat.data import digits_model_path, load_digit
 from tests.unit.audit.world import digests
 
-QUICK = ("--preprocessing", "unit", "--n-queries", 250, "--law", "structured", "--L-ratio", 0.1, "--steps", 0)
+QUICK = (
+    "--preprocessing",
+    "unit",
+    "--n-queries",
+    250,
+    "--law",
+    "structured",
+    "--L-ratio",
+    0.1,
+    "--steps",
+    0,
+    "--no-checks",
+)
 
 
 def said(*words):
