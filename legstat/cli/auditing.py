@@ -146,6 +146,12 @@ def audit_command(
         int, typer.Option(help="Steps of the curves of deletion and insertion; 0: none.", rich_help_panel=_MAP)
     ] = 56,
     checks: Annotated[bool, typer.Option("--checks/--no-checks", help="Make checks.", rich_help_panel=_MAP)] = True,
+    placebos: Annotated[
+        int, typer.Option(help="Samples of each picture with signs at random; 0: none.", rich_help_panel=_MAP)
+    ] = 5,
+    randomised: Annotated[
+        int, typer.Option(help="Pictures on which weights are randomised at the end.", rich_help_panel=_MAP)
+    ] = 1,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per call.", rich_help_panel=_WORK)] = None,
     workers: Annotated[int, typer.Option("--workers", "-j", help="Pictures at a time.", rich_help_panel=_WORK)] = 1,
     max_failures: Annotated[
@@ -225,6 +231,8 @@ def audit_command(
                 relaxed=relaxed,
                 steps=steps,
                 checks=checks,
+                placebos=placebos,
+                randomised=randomised,
                 workers=workers,
                 max_failures=max_failures,
             )
