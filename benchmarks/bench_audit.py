@@ -3,8 +3,9 @@
 Digits of 8 x 8 pixels before the network that comes along, one thread a session, in processor seconds, which a busy
 machine does not add to. "bare" asks for as many pictures, ready made, through the same session in batches of the same
 size, and estimates LEG, LEG-TV and the regions that are tested from the samples that the audit drew: what no audit can
-do without. "whole" has curves and the checks of each picture besides. The row of two workers has the time on the clock over that of
-one. The memory is that of a run of all the pictures, with a given L: after a tenth of them, and at its end.
+do without. "whole" has curves and the checks of each picture besides. The row of two workers has the time on the clock
+over that of one. The memory is that of a run of all the pictures, with a given L: after a tenth of them, and at its
+end.
 
 Run: python benchmarks/bench_audit.py [pictures] [pictures that are timed]
 """
