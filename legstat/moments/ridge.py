@@ -236,7 +236,9 @@ def _spectral_fit(grid: Grid, planes: int) -> _Fit:
         x, penalty = least_gcv(inner, smooth * cosines.of(width * b), yy, n, unit * PENALTIES, or_nothing=False)
 
         def hat() -> FloatArray:
-            inverse = np.linalg.inv(inner + penalty * np.eye(len(b))) / n
+            factor = scipy.linalg.cholesky(inner + penalty * np.eye(len(b)), lower=True)
+            half, _ = scipy.linalg.lapack.dtrtri(factor, lower=1)
+            inverse = half.T @ half / n
             return width[:, None] * cosines.back(cosines.back(smooth[:, None] * inverse * smooth).T) * width
 
         return RidgeMap(width * cosines.back(smooth * x), hat)
