@@ -8,6 +8,7 @@ before). Differences are those of the two ways, relative to the largest entry; t
 Processor seconds, the best of the repeats; packages are loaded before, and no repeat has anything of the one before it.
 
 Run: OMP_NUM_THREADS=1 LEGSTAT_DATA=... python benchmarks/bench_estimation.py [--repeats 3]
+(--law LAW and --evaluations N measure some cases; the rows of the others stay as they were)
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 from pictures import DATA, network
-from timing import save
+from timing import RESULTS, machine, save
 
 import legstat as ls
 from legstat._core.typing import FloatArray
@@ -31,6 +33,8 @@ LAWS: dict[str, Callable[[], ls.Design]] = {
     "structured": lambda: ls.StructuredGaussian(grid=(28, 28), scale=0.25),
     "blocks": lambda: ls.MultiscaleBlocks(grid=(28, 28)),
 }
+
+EVALUATIONS = (500, 2000)
 
 
 @contextlib.contextmanager
@@ -69,7 +73,7 @@ def estimated(sample: ls.QuerySample) -> tuple[dict[str, float], dict[str, Float
     assert leg.r2_heldout is not None
     found = {
         "LEG": leg.params,
-        "its errors": leg.bse,
+        "its errors": leg.std_errors,
         "LEG-TV": path.params,
         "R2": np.append(path.heldout.r2, leg.r2_heldout),
         "L": np.array([chosen.L]),
@@ -94,21 +98,36 @@ def measured(law: str, n: int, repeats: int) -> list[dict[str, Any]]:
     apart = {name: float(np.abs(after[name] - before[name]).max() / np.abs(before[name]).max()) for name in after}
     rows: list[dict[str, Any]] = []
     for way, seconds in (("few unknowns'", then), ("many unknowns'", now)):
-        rows.append({"law": law, "evaluations": n, "way": way, **{f"{k}, cpu s": v for k, v in seconds.items()}})
+        load = machine()["load"]
+        rows.append(
+            {"law": law, "evaluations": n, "way": way, "load": load, **{f"{k}, cpu s": v for k, v in seconds.items()}}
+        )
     rows[0] |= {f"{name}: difference": "" for name in apart}
     rows[1] |= {f"{name}: difference": value for name, value in apart.items()}
     return rows
+
+
+def kept(law: str | None, n: int | None) -> list[dict[str, Any]]:
+    """Rows of the last run whose case is not measured now."""
+    file = RESULTS / "estimation.json"
+    rows = json.loads(file.read_text())["rows"] if file.exists() else []
+    return [row for row in rows if law not in (None, row["law"]) or n not in (None, row["evaluations"])]
 
 
 def main() -> None:
     """Measure, print, save."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--repeats", type=int, default=3)
-    repeats = parser.parse_args().repeats
-    small = ls.query(ls.simulate.linear(np.eye(6)), np.full((1, 6, 6), 0.5), n_queries=100, rng=0, progress=False)
-    estimated(small)  # packages are loaded
-    rows = [row for law in LAWS for n in (500, 2000) for row in measured(law, n, repeats)]
-    save("estimation", rows)
+    parser.add_argument("--law", choices=list(LAWS))
+    parser.add_argument("--evaluations", type=int, choices=EVALUATIONS)
+    asked = parser.parse_args()
+    score, design = ls.simulate.linear(np.eye(6)), ls.StructuredGaussian(grid=(6, 6), scale=0.05)
+    estimated(ls.query(score, np.full((1, 6, 6), 0.5), design, n_queries=100, rng=0, progress=False))  # loads packages
+    rows = kept(asked.law, asked.evaluations)
+    for law in LAWS if asked.law is None else [asked.law]:
+        for n in EVALUATIONS if asked.evaluations is None else [asked.evaluations]:
+            rows += measured(law, n, asked.repeats)
+    save("estimation", sorted(rows, key=lambda row: (list(LAWS).index(row["law"]), row["evaluations"])))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,11 @@ from legstat.moments.units import Units
 
 
 def crossfit(units: Units, design: Design, leave_out: tuple[int, int] | None) -> Estimate:
-    """Each observation's pilot is the ridge map of all the others; all of them follow from one decomposition."""
+    """Each observation's pilot is the ridge map of all the others; all of them follow from one decomposition.
+
+    `SMALL` unknowns and fewer take an eigendecomposition and dense products (their bits are those of every record so
+    far), more the way of `legstat.moments.pilot`: the same numbers but for their last digits.
+    """
     if units.n_unknowns > DENSE_LIMIT:
         return _halves(units, leave_out)
     many = units.n_unknowns > SMALL

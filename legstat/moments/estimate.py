@@ -101,7 +101,9 @@ def estimate_moments(
 
     Notes
     -----
-    Costs O(n p) for "printed" and "centred", O(n p^2 + p^3) for the others.
+    Costs O(n p) for "printed" and "centred", O(n p^2 + p^3) for the others. What folds share with the sample (draws in
+    the pilot's coordinates, the Gram matrix, some 20 p^2 bytes) is kept with the sample's observations: at 28 x 28 and
+    2,000 evaluations a fold of "crossfit" takes 0.05 s of one core, one of "adaptive" 0.1 s.
 
     Variances of "crossfit": with the pilot's prior N(0, P^{-1} / a), an observation moves the estimate to first order
     along S^{-1} (S + a P) (Z^T Z / n + a P)^{-1} z_u by its residual from the map of the others; one factor for all
