@@ -161,11 +161,11 @@ class _Model:
 
     def free_directions(self) -> int:
         """How many columns and inequality rows could move from the vertex at no cost: an upper bound on how many do."""
-        import highspy
-
-        found, basis, lp = self.highs.getSolution(), self.highs.getBasis(), self.highs.getLp()
-        basic = highspy.HighsBasisStatus.kBasic
-        states = np.array([status == basic for status in (*basis.col_status, *basis.row_status)])
+        found, lp = self.highs.getSolution(), self.highs.getLp()
+        _, basic = self.highs.getBasicVariables()
+        which = np.asarray(basic)
+        states = np.zeros(lp.num_col_ + lp.num_row_, dtype=bool)
+        states[np.where(which >= 0, which, lp.num_col_ - 1 - which)] = True
         costs = np.abs(np.concatenate([found.col_dual, found.row_dual]))
         low, high = (
             np.concatenate([a, b]) for a, b in ((lp.col_lower_, lp.row_lower_), (lp.col_upper_, lp.row_upper_))
