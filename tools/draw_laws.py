@@ -1,8 +1,8 @@
-"""Draws of each law of z side by side, and the table of their spectra, for docs/laws.md.
+"""Draws of each law of z side by side, their spectra, and the table of these, for docs/laws.md.
 
     python tools/draw_laws.py
 
-writes docs/_static/laws.png and prints the table.
+writes docs/_static/laws.png and laws_spectrum.png and prints the table.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import scipy
 
 import legstat as ls
 from legstat.inference.bounds import kappa
@@ -28,7 +29,16 @@ LAWS: dict[str, ls.Design] = {
     "MultiscaleBlocks, levels 0.2 to 0.8": ls.MultiscaleBlocks(GRID, levels=(0.2, 0.8)),
 }
 DRAWS = 6
-PICTURE = Path(__file__).resolve().parents[1] / "docs" / "_static" / "laws.png"
+STATIC = Path(__file__).resolve().parents[1] / "docs" / "_static"
+LINES = {
+    "StructuredGaussian, scale 0.25": ("#2463a8", "-"),
+    "BernoulliCells": ("#707070", "-"),
+    "SpectralGaussian, power -1": ("#2c8a4b", "-"),
+    "SpectralBinary, power -1": ("#2c8a4b", "--"),
+    "MultiscaleBlocks, 1, 2, 4, 7": ("#d1661c", "-"),
+    "MultiscaleBlocks, 2, 4, 7": ("#d1661c", ":"),
+}
+"""Colours of the laws in the figure of spectra."""
 
 
 def draw(path: Path) -> None:
@@ -43,6 +53,27 @@ def draw(path: Path) -> None:
     figure.savefig(path, dpi=72)
 
 
+def spectra(path: Path) -> None:
+    """Variance of z along each cosine of the grid against how often it changes sign, averaged over directions."""
+    cosines = scipy.fft.dct(np.eye(GRID[0]), axis=0, norm="ortho")
+    basis = np.kron(cosines, cosines)
+    rows, columns = np.indices(GRID)
+    # cells from one change of sign to the next, of the faster of the two directions
+    turns = np.maximum(rows, columns)
+    figure, axis = plt.subplots(figsize=(7.6, 3.4), layout="constrained")
+    for name, (colour, style) in LINES.items():
+        along = np.einsum("ij,jk,ik->i", basis, LAWS[name].covariance_matrix(), basis, optimize=True).reshape(GRID)
+        counts = np.arange(1, GRID[0])  # constants left out: they never change sign
+        means = [float(along[turns == k].mean()) for k in counts]
+        axis.plot(GRID[0] / counts, means, style, color=colour, lw=1.4, label=name)
+    axis.set(xscale="log", yscale="log", xlabel="width of a half wave, in cells", ylabel="variance of z along it")
+    axis.set_xticks([1, 2, 4, 7, 14, 28], ["1", "2", "4", "7", "14", "28"])
+    axis.minorticks_off()
+    axis.grid(True, lw=0.3, color="#cccccc")
+    axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    figure.savefig(path, dpi=100)
+
+
 def table() -> list[str]:
     """Markdown: ends of the spectrum, condition and kappa of Assumption 1."""
     lines = ["| law | smallest | largest | condition | kappa |", "|---|---|---|---|---|"]
@@ -54,5 +85,6 @@ def table() -> list[str]:
 
 
 if __name__ == "__main__":
-    draw(PICTURE)
+    draw(STATIC / "laws.png")
+    spectra(STATIC / "laws_spectrum.png")
     print("\n".join(table()))

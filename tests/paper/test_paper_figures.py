@@ -31,6 +31,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig13": {},  # reads a table
     "fig17": {},  # reads a table
     "fig18": {},  # reads a table
+    "fig14": {},  # reads a table
+    "fig15": {},  # reads stored maps
     "tab01": {},  # reads a table
     "tab02": {},  # reads a table
     "tab03": {},  # reads a table

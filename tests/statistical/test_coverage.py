@@ -55,8 +55,12 @@ def test_the_check_sees_too_many_false_ones() -> None:
     assert check([{**row, "fdr_bh": 0.9, "wald_4": 0.6}], 4.0)
 
 
-def test_a_network_s_regions_with_few_units_an_unknown() -> None:
-    shares = network.coverage(160, 60)
+NEWER = [pytest.param(law, marks=pytest.mark.slow) for law in regions.LAWS if law != "structured"]
+
+
+@pytest.mark.parametrize("law", ["structured", *NEWER])
+def test_a_network_s_regions_with_few_units_an_unknown(law: str) -> None:
+    shares = network.coverage(160, 60, law)
     errors = np.sqrt(0.95 * 0.05 / (60 * np.array([8.0, 1.0, 1.0, 1.0])))  # neighbouring cells are not independent
     assert (shares >= 0.95 - 4.0 * errors - 0.005).all()
     assert shares[0] <= 0.95 + 4.0 * errors[0]
@@ -71,12 +75,23 @@ def test_sets_hold_gamma(design: str) -> None:
             assert row[f"theorem_{level:g}"] == 1.0  # at this scale far too large
 
 
-def test_regions_on_draws_of_their_own() -> None:
-    other, same = regions.run("null", 640, 60)
+@pytest.mark.parametrize("law", [None, *NEWER])
+def test_regions_on_draws_of_their_own(law: str | None) -> None:
+    other, same = regions.run("null", 640, 60, law=law)
     error = float(np.sqrt(0.05 * 0.95 / 60))
     assert other["fwer"] <= 0.05 + 4.0 * error
     assert other["region_0.95"] >= 0.95 - 4.0 * error / 2.0  # several regions in each sample
     assert same["samples"] == other["samples"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law", regions.LAWS)
+def test_regions_of_a_bent_score_under_each_law(law: str) -> None:
+    other, _ = regions.run("logistic", 640, 60, law=law)
+    error = float(np.sqrt(0.05 * 0.95 / 60))
+    # a sample has several regions; bands over them hold all at once
+    assert other["region_0.95"] >= 0.95 - 4.0 * error / 2.0
+    assert other["all_0.95"] >= 0.95 - 4.0 * error
 
 
 @pytest.mark.slow
