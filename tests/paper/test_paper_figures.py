@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig10": {},  # reads a table
     "fig11": {},  # reads a table
     "fig13": {},  # reads a table
+    "fig16": {},  # reads a table
     "fig17": {},  # reads a table
     "fig18": {},  # reads a table
     "fig14": {},  # reads a table
@@ -157,6 +158,7 @@ def test_masking_figures_notice_other_curves(maker):
 def test_figures_of_the_baselines_notice_other_numbers(maker):
     wrong = {
         "fig13": ("label, l1: reached", 0.5, "not every target"),
+        "fig16": ("legtv: black", 0.99, "leaves"),
         "fig17": ("digits, mask: box, 0.9", 0.9, "of a random map"),
         "fig18": ("without penalties: roughness", 0.1, "without penalties"),
         "tab02": ("digits, 8, igos: insertion", 0.3, "cells a side"),
