@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from legstat._core.typing import JSON, FloatArray
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.results import Results
 from legstat.inference.cells import Cells
 from legstat.report.summary import leg_summary
@@ -42,7 +42,7 @@ class LEGResults(Cells, Results):
     sample: QuerySample | None = None
     use_t: bool = True
 
-    def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
+    def _extra(self) -> tuple[JSON, dict[str, AnyArray]]:
         return {"use_t": self.use_t}, {}
 
     @classmethod

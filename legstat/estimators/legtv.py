@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -315,15 +315,49 @@ class LEGTV:
         ValueError
             If the estimator was made from moments alone, or the sample is too small.
         """
+        return self._heldout("LEGTV.heldout", results, solving, lambda fitted: np.stack([r.params for r in fitted]))
+
+    def heldout_merged(self, result: LEGTVResults, counts: list[int], solving: Solving | None = None) -> HeldOut:
+        """K-fold R^2 of the result with its regions merged to so many.
+
+        Parameters
+        ----------
+        result : LEGTVResults
+            Which L to solve at without each fold.
+        counts : list of int
+            Numbers of regions; of a fold that has fewer, the map that it has.
+        solving : Solving, optional
+            As for `heldout`.
+
+        Returns
+        -------
+        HeldOut
+            One R^2 for each number of regions.
+
+        Raises
+        ------
+        ValueError
+            As for `heldout`.
+        """
+        return self._heldout("LEGTV.heldout_merged", [result], solving, lambda one: one[0].merging.maps(counts))
+
+    def _heldout(
+        self,
+        where: str,
+        results: Sequence[LEGTVResults],
+        solving: Solving | None,
+        maps: Callable[[list[LEGTVResults]], FloatArray],
+    ) -> HeldOut:
+        """K-fold R^2 of what `maps` makes, shape (models, P p), of the solutions without each fold."""
         sample = self._data
         if isinstance(sample, Moments):
             remedy = "Held-out observations need the responses."
-            raise ValueError(invalid("LEGTV.heldout", "data", "a Moments", "a QuerySample", remedy))
+            raise ValueError(invalid(where, "data", "a Moments", "a QuerySample", remedy))
 
         def fit(fold: tuple[int, int]) -> FloatArray:
             part = LEGTV(sample.moments(self._kind, leave_out=fold), relaxed=self._relaxed)
-            fitted = part._channels.along([r.L_per_row for r in results], solving or Solving())
-            return np.stack([r.params.reshape(-1, sample.design.grid.n_cells) for r in fitted])
+            found = maps(list(part._channels.along([r.L_per_row for r in results], solving or Solving())))
+            return found.reshape(len(found), -1, sample.design.grid.n_cells)
 
         return heldout_r2(sample, fit, FOLDS)
 

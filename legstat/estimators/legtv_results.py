@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import numpy as np
 import scipy
 
-from legstat._core.errors import InferenceUnavailableError
-from legstat._core.typing import JSON, FloatArray, IntArray
+from legstat._core.checks import check_count
+from legstat._core.errors import InferenceUnavailableError, invalid
+from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
 from legstat._core.values import read_only
 from legstat.designs.grid import Grid
+from legstat.estimators.merging import MOST_REGIONS, Merging
 from legstat.estimators.programs import program_for
 from legstat.estimators.relaxed import refitted
 from legstat.estimators.results import Results
@@ -56,6 +58,8 @@ class LEGTVResults(Results):
     solution : ndarray of shape (P p,) or None
         Of a relaxed result the map that solves the program, with the regions on which `params` has its levels refitted;
         None where that is `params` itself.
+    merged : ndarray of int, shape (P, p1, p2), or None
+        Regions of a relaxed result of which some were merged (`merge`); None where they are those of the program.
 
     Examples
     --------
@@ -74,11 +78,14 @@ class LEGTVResults(Results):
     duals: tuple[Dual, ...] = ()
     known_face_width: float | None = None
     solution: FloatArray | None = None
+    merged: IntArray | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.solution is not None:
             object.__setattr__(self, "solution", read_only(np.array(self.solution, dtype=np.float64)))
+        if self.merged is not None:
+            object.__setattr__(self, "merged", read_only(np.array(self.merged, dtype=np.int64)))
 
     @property
     def relaxed(self) -> bool:
@@ -132,8 +139,11 @@ class LEGTVResults(Results):
     def regions(self) -> IntArray:
         """Connected regions of constant estimate, shape (P, p1, p2): numbered from 0 over all channels.
 
-        Those of the map that solves the program, whose levels a relaxed result has refitted.
+        Those of the map that solves the program, whose levels a relaxed result has refitted, or what they were merged
+        to.
         """
+        if self.merged is not None:
+            return self.merged
         from scipy.sparse.csgraph import connected_components  # slow to load
 
         grid = Grid(self.grid_shape)  # neighbours within the grid, whatever the design's boundary
@@ -167,6 +177,44 @@ class LEGTVResults(Results):
         levels = np.concatenate([refitted(self.moments.design, b, labels) for b, labels in parts])
         return self.replace(params=levels, solution=self._solved.ravel(), r2_heldout=None)
 
+    def merge(self, n_regions: int) -> Self:
+        """Neighbouring regions merged to so many, with refitted levels.
+
+        Those two first whose merging raises the squared error under the law of z least; see `Merging`.
+
+        Parameters
+        ----------
+        n_regions : int
+            How many are left, over all channels.
+
+        Returns
+        -------
+        LEGTVResults
+            A relaxed result, with `regions` that are unions of these. Certificate and L are those of `solution`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there are fewer regions, or more channels, or more than 1,024 regions to begin with.
+        """
+        where = "LEGTVResults.merge"
+        if self.n_regions > MOST_REGIONS:
+            valid = f"of a map of at most {MOST_REGIONS} regions"
+            raise ValueError(invalid(where, "n_regions", f"a map of {self.n_regions}", valid, "Take a larger L."))
+        wanted = check_count(where, "n_regions", n_regions, len(self.moments.b), self.n_regions)
+        merging = self.merging
+        return self.replace(
+            params=merging.maps([wanted])[0],
+            solution=self._solved.ravel(),
+            merged=merging.labels(wanted),
+            r2_heldout=None,
+        )
+
+    @property
+    def merging(self) -> Merging:
+        """The sequence of partitions that merging neighbours leads through."""
+        return Merging.of(self.moments.design, self.moments.b, self.regions)
+
     def replace(self, **changes: Any) -> Self:
         """The same result with some attributes changed."""
         return dataclasses.replace(self, **changes)
@@ -179,19 +227,21 @@ class LEGTVResults(Results):
                 raise _NotForLEGTV(f"{_NO_INFERENCE} So there is no `{name}`.")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
+    def _extra(self) -> tuple[JSON, dict[str, AnyArray]]:
         certificates = [dataclasses.asdict(c) for c in self.certificates]
         header: JSON = {name: getattr(self, name) for name in ("engine", "selection", "face_width")}
         header["certificates"] = certificates
-        arrays = {"L_per_row": self.L_per_row, "L_max_per_row": self.L_max_per_row}
-        return header, arrays if self.solution is None else {**arrays, "solution": self.solution}
+        arrays: dict[str, AnyArray] = {"L_per_row": self.L_per_row, "L_max_per_row": self.L_max_per_row}
+        more = {"solution": self.solution, "merged": self.merged}
+        arrays |= {name: array for name, array in more.items() if array is not None}
+        return header, arrays
 
     @classmethod
     def _from_extra(cls, header: JSON, arrays: dict[str, FloatArray]) -> dict[str, Any]:
         extra: dict[str, Any] = {name: header[name] for name in ("engine", "selection")}
         extra["known_face_width"] = header["face_width"]
         extra["certificates"] = tuple(Certificate(**c) for c in header["certificates"])
-        extra["solution"] = arrays.get("solution")
+        extra |= {"solution": arrays.get("solution"), "merged": arrays.get("merged")}
         return {**extra, "L_per_row": arrays["L_per_row"], "L_max_per_row": arrays["L_max_per_row"]}
 
     def summary(self) -> Summary:

@@ -15,6 +15,7 @@ from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.channels import ExactMaps, Solving
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.legtv_results import LEGTVResults
+from legstat.estimators.merging import MOST_REGIONS
 from legstat.estimators.radius import check_rule
 from legstat.inference.covariance import SEED
 
@@ -36,6 +37,9 @@ class Refit(Protocol):
 
     def heldout(self, results: Sequence[LEGTVResults], solving: Solving | None = None) -> HeldOut:
         """K-fold R^2 at the results' L."""
+
+    def heldout_merged(self, result: LEGTVResults, counts: list[int], solving: Solving | None = None) -> HeldOut:
+        """K-fold R^2 of the result with its regions merged to so many."""
 
     def L_bootstrap(self, *, level: float = 0.95, rng: Any = SEED) -> float:
         """L of "bootstrap"."""
@@ -154,7 +158,8 @@ class LEGTVPath(Sequence[LEGTVResults]):
         ----------
         L : float or {"simplest", "heldout", "bootstrap", "theory"}, optional
             A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
-            "simplest", the largest L whose squared error is within one standard error of that, for fewer regions;
+            "simplest", the largest L whose squared error is within one standard error of that, for fewer regions (of
+            a relaxed map they are then merged, `LEGTVResults.merge`, as far as the squared error does not rise);
             "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
         L_ratio : float, optional
             A given fraction of L_max, solved exactly there.
@@ -182,7 +187,8 @@ class LEGTVPath(Sequence[LEGTVResults]):
         if L in ("heldout", "simplest"):
             measured = self.heldout
             chosen = measured.best if L == "heldout" else measured.simplest
-            return self[chosen].replace(r2_heldout=float(measured.r2[chosen]))
+            found = self[chosen].replace(r2_heldout=float(measured.r2[chosen]))
+            return found if L == "heldout" else self._merged(found)
         if n_regions is not None:
             counts = np.array([r.n_regions for r in self])
             if not (counts <= n_regions).any():
@@ -194,6 +200,16 @@ class LEGTVPath(Sequence[LEGTVResults]):
         elif L == "theory":
             L = self._estimator.L_theory(probability=probability)
         return self._fit(L=L, L_ratio=L_ratio)
+
+    def _merged(self, found: LEGTVResults) -> LEGTVResults:
+        """A relaxed map, its regions merged as far as its held-out squared error does not rise."""
+        fewest = len(found.moments.b)
+        if not found.relaxed or not fewest < found.n_regions <= MOST_REGIONS:
+            return found
+        counts = list(range(fewest, found.n_regions + 1))
+        r2 = self._estimator.heldout_merged(found, counts, self._solving).r2
+        k = int(np.flatnonzero(r2 >= r2[-1])[0])
+        return found if counts[k] == found.n_regions else found.merge(counts[k]).replace(r2_heldout=float(r2[k]))
 
     def _fit(self, *, L: float | str | None, L_ratio: float | None = None) -> LEGTVResults:
         return self._estimator.fit(L, L_ratio=L_ratio, **dataclasses.asdict(self._solving))

@@ -15,7 +15,7 @@ from legstat._core.conventions import Conventions, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
 from legstat._core.npz import loading_arrays, save_arrays
-from legstat._core.typing import JSON, FloatArray
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat._core.values import read_only
 from legstat.designs.by_name import design_from_parameters
 from legstat.moments.moments import Moments
@@ -169,7 +169,7 @@ class Results(Portable):
         more_header, more_arrays = self._extra()
         save_arrays(path, type(self).__name__, {**header, **more_header}, {**arrays, **more_arrays})
 
-    def _extra(self) -> tuple[JSON, dict[str, FloatArray]]:
+    def _extra(self) -> tuple[JSON, dict[str, AnyArray]]:
         return {}, {}
 
     @classmethod

@@ -89,9 +89,9 @@ def test_heldout_r2_is_that_of_refitted_levels(sample):
     ]
     # observations are dealt to the folds in turn; sums of a few hundred squares
     np.testing.assert_allclose(path.heldout.r2, 1 - np.array(errors) / np.sum(odd**2), rtol=1e-6, atol=1e-8)
-    chosen = path.select("simplest")
+    chosen = path.select("heldout")
     assert chosen.relaxed
-    assert chosen.r2_heldout == path.heldout.r2[path.heldout.simplest]
+    assert chosen.r2_heldout == path.heldout.r2[path.heldout.best]
 
 
 def test_fewer_regions_at_no_loss(sample):
