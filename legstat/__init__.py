@@ -25,6 +25,7 @@ from legstat.designs.isotropic import IsotropicGaussian
 from legstat.designs.multiscale import MultiscaleBlocks
 from legstat.designs.spectral import SpectralBinary, SpectralGaussian
 from legstat.designs.structured import StructuredGaussian
+from legstat.estimators.found_regions import Regions
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.leg import LEG
 from legstat.estimators.leg_results import LEGResults
@@ -111,6 +112,7 @@ __all__ = [
     "QueryInterrupted",
     "QuerySample",
     "RegionInference",
+    "Regions",
     "Response",
     "Segment",
     "SessionSettings",

@@ -90,6 +90,7 @@ def region_inference(
     smallest: int = 2,
     moments: MomentKind | None = None,
     cov_type: str | None = None,
+    relaxed: bool = False,
 ) -> RegionInference:
     """Find regions by LEG-TV on one part of the draws, estimate and test them on the other.
 
@@ -111,6 +112,8 @@ def region_inference(
         Of LEG-TV on the first part; its default unless given.
     cov_type : str, optional
         Of LEG on the second part; its default unless given.
+    relaxed : bool, default False
+        Whether levels are refitted on the first part, as for `LEGTV`: it moves the choice of L, hence the regions.
 
     Returns
     -------
@@ -147,19 +150,23 @@ def region_inference(
     check_rule("region_inference", L, L_ratio, n_regions)
     smallest = check_count("region_inference", "smallest", smallest, what=" cells")
     chooser, tester = split_sample(sample, share)
-    selection = LEGTV(chooser, moments=moments).fit(L, L_ratio=L_ratio, n_regions=n_regions)
-    labels = selection.regions
-    sizes = np.bincount(labels.ravel())
-    kept = np.flatnonzero(sizes >= smallest)
-    if not kept.size:
+    selection = LEGTV(chooser, moments=moments, relaxed=relaxed).fit(L, L_ratio=L_ratio, n_regions=n_regions)
+    if np.bincount(selection.regions.ravel()).max() < smallest:
         valid = f"such that some region has {smallest} cells"
         got, remedy = (selection.L, smallest), "Raise L, or lower `smallest`."
         raise ValueError(invalid("region_inference", "L, smallest", got, valid, remedy))
+    return inference_on(LEG(tester).fit(cov_type=cov_type), selection, smallest)
+
+
+def inference_on(estimation: LEGResults, selection: LEGTVResults, smallest: int) -> RegionInference:
+    """Regions of `selection`, of so many cells at least, with their means from draws that had no part in it."""
+    labels = selection.regions
+    sizes = np.bincount(labels.ravel())
+    kept = np.flatnonzero(sizes >= smallest)
     number = np.full(len(sizes), -1, dtype=np.int64)
     number[kept] = np.arange(len(kept))
     labels = number[labels]
     weights = (labels.reshape(1, -1) == np.arange(len(kept))[:, None]) / sizes[kept][:, None]
-    estimation = LEG(tester).fit(cov_type=cov_type)
     names = tuple(f"region {i}" for i in range(len(kept)))
     return RegionInference(
         labels=labels, contrasts=estimation.contrasts(weights, names), selection=selection, estimation=estimation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -16,6 +17,7 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray
 from legstat.designs.by_name import LawName, name_of
 from legstat.designs.design import Design
+from legstat.estimators.found_regions import Regions, can_be_tested, find_regions
 from legstat.estimators.leg import LEG
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv import LEGTV
@@ -135,6 +137,19 @@ class Explanation:
         seconds = {**facts.pop("seconds", {}), **stages}
         return cls(sample, leg, path, tv, choice, seconds=seconds, **facts)
 
+    @cached_property
+    def regions(self) -> Regions | None:
+        """Connected regions with sums, intervals and tests, strongest first; computed on first use.
+
+        Found by LEG-TV on one half of the draws, with L chosen there by the same rule, and tested by LEG on the other,
+        with control of the familywise error (`Regions`). No model evaluation is spent. None under other conventions
+        than ours, and where that half has fewer than 300 observations a channel: some 1,300 evaluations have them.
+        Boxes of all sizes, tested on all of the draws: ``leg.test_boxes()``.
+        """
+        if not can_be_tested(self.sample):
+            return None
+        return find_regions(self.sample, self.choice, relaxed=self.tv.relaxed)
+
     def record(self, command: Sequence[str] | None = None) -> JSON:
         """All from which this explanation can be repeated bit for bit, as JSON (see `legstat.record`)."""
         return make_record(
@@ -142,6 +157,7 @@ class Explanation:
             self.leg,
             self.path,
             self.tv,
+            self.regions,
             choice=self.choice,
             seed=self.seed,
             seconds=self.seconds,
@@ -152,15 +168,15 @@ class Explanation:
         )
 
     def summary(self) -> Summary:
-        """Both estimates in one summary, with ``as_text``, ``as_html`` and ``as_latex``."""
-        return joint_summary(self.leg, self.tv)
+        """Regions or cells of both estimates in one summary, with ``as_text``, ``as_html`` and ``as_latex``."""
+        return joint_summary(self.leg, self.tv, self.regions)
 
     def _repr_html_(self) -> str:
         """The summary, for notebooks."""
         return str(self.summary().as_html())
 
     def plot(self, *, path_points: int = 0) -> Figure:
-        """Picture, LEG and LEG-TV side by side; with `path_points`, that many points of the path instead of one.
+        """Picture with its regions, LEG and LEG-TV side by side; with `path_points`, so many points of the path.
 
         Parameters
         ----------
@@ -174,7 +190,7 @@ class Explanation:
         """
         from legstat.report.plots import plot_explanation
 
-        return plot_explanation(self.leg, self.tv, self.path, path_points=path_points)
+        return plot_explanation(self.leg, self.tv, self.path, self.regions, path_points=path_points)
 
     def save(self, folder: str | Path, *, command: Sequence[str] | None = None, path_points: int = 0) -> list[Path]:
         """Write arrays, summary, record and maps into a folder, which is made where it is missing.
@@ -194,11 +210,18 @@ class Explanation:
         Returns
         -------
         list of Path
-            sample.npz, leg.npz, legtv.npz, path.npz (arrays); summary.txt; leg.png, legtv.png (overlays of the
-            picture's size); explanation.png; summary.html; record.json.
+            sample.npz, leg.npz, legtv.npz, path.npz and, where regions were tested, regions.npz (arrays); summary.txt;
+            leg.png, legtv.png (overlays of the picture's size); explanation.png; summary.html; record.json.
         """
         return save_run(
-            folder, self.record(command), self.sample, self.leg, self.path, self.tv, path_points=path_points
+            folder,
+            self.record(command),
+            self.sample,
+            self.leg,
+            self.path,
+            self.tv,
+            self.regions,
+            path_points=path_points,
         )
 
     def __repr__(self) -> str:

@@ -16,6 +16,7 @@ from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.files import replacing, write_text
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
+from legstat.estimators.found_regions import Regions
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
@@ -26,6 +27,8 @@ from legstat.report.summary import joint_summary
 from legstat.samples.sample import QuerySample
 
 NUMBERS = ("sample.npz", "leg.npz", "legtv.npz", "path.npz", "summary.txt")
+REGIONS = "regions.npz"
+"""Beside them where regions were tested."""
 FIGURES = ("leg.png", "legtv.png", "explanation.png", "summary.html")
 FILES = (*NUMBERS, *FIGURES, "record.json")
 """What the folder of a run holds. The record comes last: where it is, all that it speaks of is there."""
@@ -110,6 +113,7 @@ def save_run(
     leg: LEGResults,
     path: LEGTVPath,
     tv: LEGTVResults,
+    regions: Regions | None = None,
     *,
     path_points: int = 0,
 ) -> list[Path]:
@@ -126,6 +130,8 @@ def save_run(
         What `make_record` made of the same run.
     sample, leg, path, tv : QuerySample, LEGResults, LEGTVPath, LEGTVResults
         The run.
+    regions : Regions, optional
+        Where they were tested.
     path_points : int, default 0
         Points of the path to show in the panel.
 
@@ -139,14 +145,17 @@ def save_run(
     OSError
         If the numbers cannot be written.
     """
-    home, summary = Path(folder), joint_summary(leg, tv)
-    with _replaced_together(home, FILES) as new:
+    home, summary = Path(folder), joint_summary(leg, tv, regions)
+    written = NUMBERS if regions is None else (*NUMBERS, REGIONS)
+    with _replaced_together(home, (REGIONS, *FILES)) as new:
+        if regions is not None:
+            regions.save(new / REGIONS)
         sample.save(new / "sample.npz")
         leg.save(new / "leg.npz")
         tv.save(new / "legtv.npz")
         save_arrays(new / "path.npz", "LEGTVPath", {"choice": record["estimators"]["choice"]}, path_arrays(path))
         write_text(new / "summary.txt", summary.as_text() + "\n")
-        write_record(record | {"files": _digests(new, NUMBERS)}, new / "record.json")
+        write_record(record | {"files": _digests(new, written)}, new / "record.json")
     with _faults_are_warnings("the figures"):
         from legstat.report import plots  # here: matplotlib is slow to load, and refuses some settings of its own
 
@@ -155,12 +164,13 @@ def save_run(
         with _faults_are_warnings("legtv.png"):
             plots.save_overlay(tv, home / "legtv.png")
         with _faults_are_warnings("explanation.png"):
-            plots.save_figure(plots.plot_explanation(leg, tv, path, path_points=path_points), home / "explanation.png")
+            figure = plots.plot_explanation(leg, tv, path, regions, path_points=path_points)
+            plots.save_figure(figure, home / "explanation.png")
     with _faults_are_warnings("summary.html"):
         name = record["inputs"]["picture"]["file"] or "the picture"
-        picture = ExplainedPicture(name, leg, tv, path, path_arrays(path).get("heldout_r2"))
-        save_page(home / "summary.html", picture, record, summary, digests=_digests(home, NUMBERS))
-    drawn = [name for name in (*NUMBERS, *FIGURES) if (home / name).exists()]
+        picture = ExplainedPicture(name, leg, tv, path, path_arrays(path).get("heldout_r2"), regions)
+        save_page(home / "summary.html", picture, record, summary, digests=_digests(home, written))
+    drawn = [name for name in (*written, *FIGURES) if (home / name).exists()]
     write_record(record | {"files": _digests(home, drawn)}, home / "record.json")
     return [home / name for name in (*drawn, "record.json")]
 
@@ -213,7 +223,7 @@ def _digests(home: Path, names: Sequence[str]) -> dict[str, str]:
 
 
 def _refuse_folders(home: Path) -> None:
-    for name in FILES:
+    for name in (REGIONS, *FILES):
         if (home / name).is_dir():
             raise IsADirectoryError(f"a folder stands where {name} is to go")
 

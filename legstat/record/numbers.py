@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from legstat._core.digests import array_sha256
 from legstat._core.typing import JSON, FloatArray
+from legstat.estimators.found_regions import Regions
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
@@ -32,7 +33,9 @@ class Check:
     now: str
 
 
-def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResults) -> JSON:
+def numbers(
+    sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResults, regions: Regions | None = None
+) -> JSON:
     """Every number of an explanation, by name.
 
     Parameters
@@ -41,6 +44,8 @@ def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResu
         What was queried.
     leg, path, tv : LEGResults, LEGTVPath, LEGTVResults
         What was estimated.
+    regions : Regions, optional
+        Where they were tested.
 
     Returns
     -------
@@ -63,7 +68,11 @@ def numbers(sample: QuerySample, leg: LEGResults, path: LEGTVPath, tv: LEGTVResu
     }
     if sample.stopping is not None and sample.stopping.units:
         scalars |= {"stopping.units": sample.stopping.units[-1], "stopping.half_width": sample.stopping.half_widths[-1]}
-    arrays = {f"{file}.{name}": (file, name, array) for file, name, array in _arrays(sample, leg, path, tv)}
+    named = _arrays(sample, leg, path, tv)
+    if regions is not None:
+        scalars |= {"regions.n_regions": regions.n_regions, "regions.n_found": regions.n_found, "regions.L": regions.L}
+        named += [("regions", name, array) for name, array in regions.arrays().items()]
+    arrays = {f"{file}.{name}": (file, name, array) for file, name, array in named}
     return {
         **{name: _scalar(value) for name, value in scalars.items()},
         **{

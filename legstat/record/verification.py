@@ -11,6 +11,7 @@ import numpy as np
 
 from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat.estimators.found_regions import find_regions
 from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.record.experiment import carry_out
@@ -224,7 +225,10 @@ def _estimated(how: JSON, sample: QuerySample, progress: bool) -> JSON:
     estimator = LEGTV(sample, moments=how["legtv"]["moments"] if own else None, relaxed=relaxed)
     # the engine is left to the rule that chose it then: it may have taken another one for a fold
     path = estimator.fit_path(selection=how["legtv"]["selection"], progress=progress)
-    return numbers(sample, leg, path, path.select(**how["choice"]))
+    regions = None
+    if how.get("regions") is not None:
+        regions = find_regions(sample, how["choice"], relaxed=relaxed)
+    return numbers(sample, leg, path, path.select(**how["choice"]), regions)
 
 
 def _difference(check: Check) -> str:

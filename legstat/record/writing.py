@@ -19,6 +19,7 @@ from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.typing import JSON
+from legstat.estimators.found_regions import SHARE, Regions
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
@@ -26,8 +27,8 @@ from legstat.record.experiment import experiment_of
 from legstat.record.numbers import numbers
 from legstat.samples.sample import QuerySample
 
-FORMAT = 2
-"""Version of the record's form."""
+FORMAT = 3
+"""Version of the record's form. 3 has refitted levels and tested regions."""
 _RENAMED = {"leg.fidelity": "leg.r2_heldout", "legtv.fidelity": "legtv.r2_heldout"}  # in form 1
 
 _SECTIONS = ("inputs", "response", "experiment", "estimators", "results", "environment", "provenance")
@@ -39,6 +40,7 @@ def make_record(
     leg: LEGResults,
     path: LEGTVPath,
     tv: LEGTVResults,
+    regions: Regions | None = None,
     *,
     choice: Mapping[str, Any],
     seed: int | None = None,
@@ -54,6 +56,8 @@ def make_record(
     ----------
     sample, leg, path, tv : QuerySample, LEGResults, LEGTVPath, LEGTVResults
         The explanation.
+    regions : Regions, optional
+        Where they were tested.
     choice : mapping
         How L was chosen: the arguments of `LEGTVPath.select`.
     seed : int, optional
@@ -94,9 +98,10 @@ def make_record(
                 "relaxed": tv.relaxed,
             },
             "choice": dict(choice),
+            "regions": None if regions is None else {"share": SHARE, "fwer": regions.level},
         },
         "ledger": {**vars(sample.ledger), "spent": sample.ledger.spent, "unused": sample.ledger.unused},
-        "results": numbers(sample, leg, path, tv),
+        "results": numbers(sample, leg, path, tv, regions),
         "environment": environment(),
         "provenance": {
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

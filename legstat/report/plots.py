@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib import colormaps, rc_context, rcParamsDefault
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import ScalarFormatter
 from PIL import Image
 
 from legstat._core.errors import invalid
 from legstat._core.files import replacing
-from legstat._core.typing import FloatArray
-from legstat.report.colours import grey_levels, map_unit, score_unit
-from legstat.report.shown import Shown, ShownAtL, ShownPath
+from legstat._core.typing import BoolArray, FloatArray
+from legstat.designs.grid import Grid
+from legstat.report.colours import BLUE_TO_RED, grey_levels, map_unit, score_unit
+from legstat.report.shown import Shown, ShownAtL, ShownPath, ShownRegions
 from legstat.report.summary import printable
 
 if TYPE_CHECKING:
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 SIGNED, UNSIGNED = "RdBu_r", "YlOrBr"
 """Colour maps that readers with any common colour vision can tell. Red raises the score, blue lowers it; white is 0."""
 
+RAISES, LOWERS = f"#{BLUE_TO_RED[-2]}", f"#{BLUE_TO_RED[1]}"
+"""Outlines of regions."""
 _SMALLEST_OVERLAY = 224
 PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
 """Texts are shown as they are: labels hold dollars and backslashes that mean nothing."""
@@ -107,8 +112,15 @@ def plot_map(
     return ax
 
 
-def plot_explanation(leg: Shown, tv: ShownAtL, path: ShownPath | None = None, *, path_points: int = 0) -> Figure:
-    """Picture, LEG and LEG-TV side by side.
+def plot_explanation(
+    leg: Shown,
+    tv: ShownAtL,
+    path: ShownPath | None = None,
+    regions: ShownRegions | None = None,
+    *,
+    path_points: int = 0,
+) -> Figure:
+    """Picture with the regions that were found, LEG and LEG-TV side by side.
 
     Parameters
     ----------
@@ -116,6 +128,9 @@ def plot_explanation(leg: Shown, tv: ShownAtL, path: ShownPath | None = None, *,
         The two estimates.
     path : ShownPath, optional
         Where `tv` was chosen from; needed for `path_points`.
+    regions : ShownRegions, optional
+        Drawn on the picture as outlines: those that differ from 0, red where they raise the score, blue where they
+        lower it, with their numbers.
     path_points : int, default 0
         Show that many points of the path, `tv` among them, instead of `tv` alone.
 
@@ -132,6 +147,8 @@ def plot_explanation(leg: Shown, tv: ShownAtL, path: ShownPath | None = None, *,
         figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
         axes = figure.subplots(1, 2 + len(shown))
         _plot_picture(axes[0], leg)
+        if regions is not None and leg.image is not None:
+            plot_regions(regions, axes[0], leg.image.shape[1:])
         plot_map(leg, axes[1])
         for ax, point in zip(axes[2:], shown, strict=True):
             plot_map(point, ax, limit=limit, colorbar=point is shown[-1])
@@ -140,6 +157,48 @@ def plot_explanation(leg: Shown, tv: ShownAtL, path: ShownPath | None = None, *,
                     side.set_linewidth(2.5)
                 ax.set_xlabel("chosen", fontsize=10)
     return figure
+
+
+def plot_regions(regions: ShownRegions, ax: Axes, size: tuple[int, ...]) -> Axes:
+    """Outline the regions that were found on a picture, with their numbers.
+
+    Parameters
+    ----------
+    regions : ShownRegions
+        What to outline; of several channels all at their place.
+    ax : matplotlib Axes
+        Where the picture is drawn.
+    size : tuple of int
+        Height and width of the picture in pixels.
+
+    Returns
+    -------
+    Axes
+        The axes drawn on.
+    """
+    colours = {1: RAISES, -1: LOWERS}
+    for plane in regions.found_labels:
+        pixels = Grid(plane.shape).lift(plane, *size)
+        for number in np.unique(plane[plane >= 0]):
+            lines, colour = _outline(pixels == number), colours.get(int(regions.signs[number]), RAISES)
+            ax.add_collection(LineCollection(lines, colors="white", linewidths=2.6, capstyle="projecting"))
+            ax.add_collection(LineCollection(lines, colors=colour, linewidths=1.4, capstyle="projecting"))
+            own = np.argwhere(pixels == number)
+            row, column = own[np.argmin(np.square(own - own.mean(axis=0)).sum(axis=1))]
+            label = ax.text(column, row, str(number), color=colour, fontsize=9, ha="center", va="center", **PLAIN)
+            label.set_path_effects([withStroke(linewidth=2.4, foreground="white")])
+    return ax
+
+
+def _outline(inside: BoolArray) -> list[FloatArray]:
+    """Lines around pixels, each as its two ends (x, y)."""
+    framed, lines = np.pad(inside, 1), []
+    for along, changes in (
+        ((1.0, 0.0), framed[1:, 1:-1] != framed[:-1, 1:-1]),
+        ((0.0, 1.0), framed[1:-1, 1:] != framed[1:-1, :-1]),
+    ):
+        lines += [np.array([start, start + np.array(along)]) for start in np.argwhere(changes)[:, ::-1] - 0.5]
+    return lines
 
 
 @np.errstate(under="ignore")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.typing import JSON, BoolArray, FloatArray, IntArray
 from legstat.moments.moments import Moments
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Shown(Protocol):
@@ -132,6 +135,41 @@ class ShownAtL(Shown, Protocol):
     @property
     def certificate(self) -> ShownCertificate:
         """How well it was solved."""
+
+
+class ShownRegions(Protocol):
+    """Regions found on one part of the draws and tested on the other, strongest first."""
+
+    @property
+    def found_labels(self) -> IntArray:
+        """Number of each cell's region, -1 where none was found, shape (P, p1, p2)."""
+
+    @property
+    def signs(self) -> IntArray:
+        """1 or -1 for each region."""
+
+    @property
+    def level(self) -> float:
+        """Of the familywise error."""
+
+    @property
+    def n_regions(self) -> int:
+        """How many were tested."""
+
+    @property
+    def n_found(self) -> int:
+        """How many differ from 0."""
+
+    @property
+    def n_finding(self) -> int:
+        """Observations that found them."""
+
+    @property
+    def n_testing(self) -> int:
+        """Observations that tested them."""
+
+    def to_frame(self, *, level: float = ..., every: bool = ...) -> pd.DataFrame:
+        """A row a region: place, cells, sign, sum, standard error, adjusted p-value, interval."""
 
 
 class ShownPath(Protocol):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from legstat._core.typing import JSON
 from legstat.inference.intervals import MINIMUM_UNITS
-from legstat.report.shown import Shown, ShownAtL, ShownWithIntervals
+from legstat.report.shown import Shown, ShownAtL, ShownRegions, ShownWithIntervals
 
 if TYPE_CHECKING:
     from statsmodels.iolib.summary import Summary
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _R2_NOTE = (
     "o.o.s. R2: share of the score's response to z that the linear map explains on draws it was not fitted to, 5-fold."
 )
+
+
+_MOST_REGIONS = 10
+"""Rows of regions in a summary."""
 
 
 def printable(text: str) -> str:
@@ -52,8 +56,11 @@ def legtv_summary(results: ShownAtL) -> Summary:
     return _summary(title, results, right, [("", *_legtv_cells(results))], _legtv_notes(results))
 
 
-def joint_summary(leg: ShownWithIntervals, tv: ShownAtL) -> Summary:
-    """Summary of LEG and LEG-TV of one sample: the experiment once, then the strongest cells of each."""
+def joint_summary(leg: ShownWithIntervals, tv: ShownAtL, regions: ShownRegions | None = None) -> Summary:
+    """Summary of LEG and LEG-TV of one sample: the experiment once, then the regions, or the strongest cells of each.
+
+    Cells stand where no regions were tested; `leg_summary` has them always.
+    """
     right = [
         ("LEG moments:", leg.moments.kind),
         ("LEG o.o.s. R2:", _r2_heldout(leg)[0][1]),
@@ -61,9 +68,42 @@ def joint_summary(leg: ShownWithIntervals, tv: ShownAtL) -> Summary:
         ("LEG-TV o.o.s. R2:", _r2_heldout(tv)[0][1]),
         *_program(tv),
     ]
-    tables = [("LEG, strongest cells", *_leg_cells(leg)), ("LEG-TV, strongest cells", *_legtv_cells(tv))]
-    notes = [f"LEG: {text}" for text in _leg_notes(leg)] + [f"LEG-TV: {text}" for text in _legtv_notes(tv)]
+    if regions is None:
+        tables = [("LEG, strongest cells", *_leg_cells(leg)), ("LEG-TV, strongest cells", *_legtv_cells(tv))]
+        notes = [f"LEG: {text}" for text in _leg_notes(leg)] + [f"LEG-TV: {text}" for text in _legtv_notes(tv)]
+    else:
+        tables = [_regions(regions)]
+        notes = [f"LEG: {text}" for text in [*_warnings(leg), *_sum_note(leg)]]
+        notes += [f"LEG-TV: {text}" for text in [*_warnings(tv), *_sum_note(tv)]] + _regions_notes(regions, leg)
     return _summary("Explanation by LEG and LEG-TV", leg, right, tables, [_R2_NOTE, *notes])
+
+
+def _regions(regions: ShownRegions) -> tuple[str, list[str], list[list[str]]]:
+    """Heading, header and rows of the regions that were found, or of the strongest where none was."""
+    heading = f"{regions.n_found} of {regions.n_regions} regions differ from 0, strongest first"
+    header = ["region", "cells", "around (row, column)", "sum", "std err", "P>|z|", "[0.025", "0.975]"]
+    frame = regions.to_frame(every=regions.n_found == 0)
+    rows = []
+    for number, row in frame.head(_MOST_REGIONS).iterrows():
+        # of several channels the place says which
+        place = (row["row"], row["column"]) if regions.found_labels.shape[0] == 1 else tuple(row.iloc[:3])
+        values = [row[name] for name in ("sum", "std_error")]
+        ends = [_number(row[name]) for name in ("conf_low", "conf_high")]
+        cells = [str(number), str(int(row["cells"])), "(" + ", ".join(str(int(at)) for at in place) + ")"]
+        rows.append([*cells, *map(_number, values), f"{row['pvalue_adjusted']:.3f}", *ends])
+    if len(frame) > len(rows) and regions.n_found:
+        heading += f": the first {len(rows)}"
+    return heading, header, rows
+
+
+def _regions_notes(regions: ShownRegions, leg: ShownWithIntervals) -> list[str]:
+    unit = "pairs" if leg.moments.source.get("antithetic") else "draws"
+    found = (
+        f"Regions: found by LEG-TV on {regions.n_finding} {unit}, summed and tested by LEG on the other "
+        f"{regions.n_testing}; P>|z| is adjusted for all {regions.n_regions} (familywise error "
+        f"{100.0 * regions.level:g} %), and all intervals hold at once."
+    )
+    return [found, "Sum: change of the score, to first order, per unit of z of all cells of the region together."]
 
 
 def _leg_cells(results: ShownWithIntervals) -> tuple[list[str], list[list[str]]]:

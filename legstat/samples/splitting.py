@@ -55,10 +55,10 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
         remedy = "Moments alone cannot be split: their responses are needed."
         raise TypeError(invalid("split_sample", "sample", type(given).__name__, "a QuerySample", remedy))
     share = check_level("split_sample", "share", share)
-    block = 1 if sample.external_z is not None else BLOCK
+    block = _block(sample)
     parts: tuple[list[Segment], list[Segment]] = ([], [])
     for channel, total in enumerate(sample.n_units):
-        left = round(share * total / block) * block
+        left = first_units(sample, total, share)
         if not 0 < left < total:
             valid = f"of more {sample.budget.unit}s a channel, at least {2 * block} and enough for both parts"
             remedy = "Raise n_queries, or move the share towards 0.5."
@@ -81,6 +81,16 @@ def split_sample(sample: QuerySample, share: float = 0.5) -> tuple[QuerySample, 
             sample, segments=tuple(parts[1]), ledger=second, external_z=None if z is None else np.asarray(z)[cut:]
         ),
     )
+
+
+def first_units(sample: QuerySample, total: int, share: float) -> int:
+    """How many of a stream's `total` observations go to the first part: whole blocks of draws."""
+    block = _block(sample)
+    return round(share * total / block) * block
+
+
+def _block(sample: QuerySample) -> int:
+    return 1 if sample.external_z is not None else BLOCK
 
 
 def _ledgers(ledger: Ledger, answers: int) -> tuple[Ledger, Ledger]:

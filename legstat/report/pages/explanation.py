@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from legstat._core.files import write_text
 from legstat._core.typing import JSON, BoolArray, FloatArray, IntArray
 from legstat.report.colours import map_unit
-from legstat.report.pages.picture import PicturePage
+from legstat.report.pages.picture import LEVEL, PicturePage
 from legstat.report.pages.rendering import render
 from legstat.report.pages.words import ESTIMAND, LIMITS, QUESTION, WORDS
-from legstat.report.shown import ShownAtL, ShownPath, ShownWithIntervals
+from legstat.report.shown import ShownAtL, ShownPath, ShownRegions, ShownWithIntervals
 
 if TYPE_CHECKING:
     from statsmodels.iolib.summary import Summary
@@ -39,6 +39,8 @@ class ExplainedPicture:
         LEG-TV along L.
     path_r2 : ndarray or None
         Out-of-sample R^2 along L, where it was measured.
+    tested : ShownRegions or None
+        Regions that were found on one half of the draws and tested on the other.
     """
 
     name: str
@@ -46,7 +48,7 @@ class ExplainedPicture:
     tv: ShownAtL
     results: ShownPath
     path_r2: FloatArray | None = None
-    regions_table: tuple[JSON, ...] = ()
+    tested: ShownRegions | None = None
     curves: JSON | None = None
     checks: tuple[JSON, ...] = ()
 
@@ -132,8 +134,20 @@ class ExplainedPicture:
 
     @property
     def regions(self) -> IntArray:
-        """LEG-TV's regions, of one map; none of several."""
-        return self.tv.regions[0] if self._planes == 1 else np.full(self.leg.shape, -1, dtype=np.int64)
+        """Those that were found, or LEG-TV's where none were tested, of one map; none of several."""
+        if self._planes > 1:
+            return np.full(self.leg.shape, -1, dtype=np.int64)
+        shown: IntArray = (self.tv.regions if self.tested is None else self.tested.found_labels)[0]
+        return shown
+
+    @property
+    def regions_table(self) -> tuple[JSON, ...]:
+        """A row for each region that was found."""
+        if self.tested is None or self._planes > 1:
+            return ()
+        frame = self.tested.to_frame(level=LEVEL).rename(columns={"conf_low": "low", "conf_high": "high"})
+        wanted = ["sign", "cells", "sum", "low", "high", "pvalue", "pvalue_adjusted"]
+        return tuple({name: row[name] for name in wanted} for _, row in frame.iterrows())
 
 
 def save_page(

@@ -218,3 +218,56 @@ def test_sample_from_arrays_has_no_record(rng):
     sample = ls.QuerySample.from_arrays(z, z.sum(axis=(1, 2)), design)
     with pytest.raises(ValueError, match="sample of one run"):
         ls.Explanation.of(sample, L_ratio=0.1).record()
+
+
+@pytest.fixture(scope="module")
+def of_regions(tmp_path_factory):
+    """An explanation with tested regions, and its folder."""
+    folder = tmp_path_factory.mktemp("regions")
+    picture = digit_file(folder, 5)
+    f = ls.onnx_response(digits_model_path(), preprocessing="unit")
+    found = ls.explain(f, picture, perturbation=ls.Blend("black"), n_queries=1301, rng=5, progress=False)
+    return found, found.save(folder / "out")[0].parent
+
+
+def test_regions_are_recorded_saved_and_verified(of_regions, tmp_path):
+    found, folder = of_regions
+    assert found.regions.n_found >= 2
+    record = read_record(folder / "record.json")
+    assert record["estimators"]["regions"] == {"share": 0.5, "fwer": 0.05}
+    assert record["estimators"]["legtv"]["relaxed"] is True
+    assert record["results"]["regions.n_found"]["value"] == found.regions.n_found
+    saved = ls.Regions.load(folder / "regions.npz")
+    assert record["results"]["regions.sums"]["sha256"] == array_sha256(saved.sums.estimates)
+    assert "regions.npz" in record["files"]
+    verified = ls.verify(folder / "record.json")
+    assert verified.passed
+    assert any(check.name == "regions.labels" for check in verified.results)
+    shutil.copytree(folder, tmp_path / "changed")
+    changed = edited(tmp_path / "changed", lambda r: r["results"]["regions.sums"].update(sha256="0" * 64))
+    assert [check.name for check in ls.verify(changed).results if not check.same] == ["regions.sums"]
+
+
+def test_an_earlier_run_leaves_no_regions_behind(of_regions, tmp_path):
+    found, _ = of_regions
+    assert "regions.npz" in {file.name for file in found.save(tmp_path)}
+    picture = np.linspace(0.1, 0.9, 16).reshape(1, 4, 4)
+    few = ls.explain(ls.simulate.linear(np.eye(4)), picture, n_queries=100, rng=0, progress=False)
+    assert few.regions is None
+    few.save(tmp_path)
+    assert not (tmp_path / "regions.npz").exists()
+    assert "regions.npz" not in read_record(tmp_path / "record.json")["files"]
+
+
+def test_regions_are_told_and_drawn(of_regions):
+    found, folder = of_regions
+    text = (folder / "summary.txt").read_text(encoding="utf-8")
+    assert f"{found.regions.n_found} of {found.regions.n_regions} regions differ from 0" in text
+    assert "all intervals hold at once" in " ".join(text.split())
+    assert "strongest cells" not in text
+    drawn = found.plot().axes[0]
+    numbers = {one.get_text() for one in drawn.texts}
+    assert numbers == {str(i) for i in range(found.regions.n_found)}
+    assert len(drawn.collections) == 2 * found.regions.n_found
+    page = (folder / "summary.html").read_text(encoding="utf-8")
+    assert page.count("<tr data-region=") == found.regions.n_found
