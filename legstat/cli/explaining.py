@@ -51,7 +51,7 @@ from legstat.sampling.defaults import N_QUERIES
 from legstat.sampling.experiment import key_of
 from legstat.sampling.query import evaluate
 
-DEMO_DIGIT, DEMO_QUERIES = 5, 300
+DEMO_DIGIT, DEMO_QUERIES = 5, 1500
 
 
 class ScoreChoice(StrEnum):

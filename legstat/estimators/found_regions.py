@@ -45,7 +45,7 @@ class Regions(Portable):
     sums : Contrasts
         Sum of gamma over each region: score per unit of z, as if all its cells moved together.
     pvalues_adjusted : ndarray of shape (k,)
-        Adjusted for all regions by max-t: found at level q exactly where they are <= q, and the band of 1 - q excludes 0.
+        Adjusted for all regions by max-t: found at level q exactly where they are <= q; bands of 1 - q then exclude 0.
     level : float
         Of the familywise error: the probability of any false region, at most.
     n_finding : int

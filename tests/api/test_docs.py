@@ -147,7 +147,7 @@ def test_the_summary_shown_is_the_one_printed():
     shown = (DOCS / "getting_started.md").read_text(encoding="utf-8").split("```text\n")[1].split("```")[0]
     image, _ = legstat.data.load_digit(5)
     f = legstat.onnx_response(legstat.data.digits_model_path(), labels=[str(digit) for digit in range(10)])
-    found = legstat.explain(f, image, perturbation=legstat.Blend("black"), n_queries=300, rng=0, progress=False)
+    found = legstat.explain(f, image, perturbation=legstat.Blend("black"), n_queries=1500, rng=0, progress=False)
     printed = str(found.summary()).split("[1]")[0]
     for ours, theirs in zip(shown.split(), printed.split(), strict=True):
         try:
