@@ -75,7 +75,7 @@ def instances(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "Preprocessing": ls.Preprocessing(),
         "QueryCache": ls.QueryCache(folder / "cache"),
         "QuerySample": sample,
-        "Regions": ls.Regions.of(ls.region_inference(sample, L_ratio=0.3)),
+        "Regions": ls.Regions.of(ls.region_inference(sample, L_ratio=0.3, cov_type="sandwich")),
         "RegionInference": ls.region_inference(sample, L_ratio=0.3),
         "Segment": sample.segments[0],
         "Stopping": stopped.stopping,
