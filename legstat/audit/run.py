@@ -158,6 +158,14 @@ class AuditRun(Portable):
         """Finished pictures."""
         return len(self.names)
 
+    def files(self) -> Iterator[Path]:
+        """What belongs to the run for good, a report included: neither kept answers nor locks."""
+        names = (PLAN, FACTS, PICTURES, CHECKS, "pictures.parquet", "pictures.csv", "report.html", "report.json",
+                 "report.schema.json")  # fmt: skip
+        yield from (self.folder / name for name in names if (self.folder / name).is_file())
+        for part in (UNITS, FAILURES, "report"):
+            yield from (self.folder / part).glob("[!.]*")
+
     def headers(self) -> Iterator[JSON]:
         """What each finished picture's file says of it, without its arrays; see `AuditedPicture.load_header`."""
         return (AuditedPicture.load_header(self.file(name)) for name in self.names)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -290,5 +290,5 @@ class ShownRun(Protocol):
     def picture(self, name: str) -> ShownPicture:
         """One of the finished pictures."""
 
-    def file(self, name: str) -> Path:
-        """Where it lies."""
+    def files(self) -> Iterable[Path]:
+        """What belongs to it, for good: neither locks nor caches."""

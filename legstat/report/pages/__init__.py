@@ -4,5 +4,6 @@ Shows what it is handed, computes no estimate, and writes nothing that a reader 
 """
 
 from legstat.report.pages.explanation import save_page
+from legstat.report.pages.run import write_report
 
-__all__ = ["save_page"]
+__all__ = ["save_page", "write_report"]

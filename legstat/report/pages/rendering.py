@@ -13,6 +13,7 @@ from legstat._core.files import json_text
 from legstat._core.typing import JSON
 from legstat.report.colours import BLUE_TO_RED, LIGHT_TO_BROWN
 from legstat.report.pages.picture import FDRS, LEVEL
+from legstat.report.pages.words import QUERY_NOISE
 from legstat.report.summary import printable
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ def _environment() -> Environment:
         # style and script by their digests: nothing else is applied or run, nothing is fetched
         "policy": f"default-src 'none'; img-src data:; style-src '{_source(style)}'; script-src '{_source(script)}'; "
         "base-uri 'none'; form-action 'none'",
+        "query_noise": QUERY_NOISE,
         "level": LEVEL,
         "rates": FDRS,
         "colours": {"signed": BLUE_TO_RED, "unsigned": LIGHT_TO_BROWN},

@@ -27,7 +27,7 @@ LIMITS = (
     "at random; how they were chosen stands under provenance.",
 )
 
-WORDS = (
+_MEANINGS = (
     ("black box", "The model as it is audited: pictures go in, scores come out. Neither gradients nor weights are "
      "used."),
     ("score, f", "The number that is explained, read from the model's outputs for the target: the log-odds "
@@ -86,3 +86,5 @@ WORDS = (
     ("preprocessing", "What is done to a picture before the model sees it: size, crop, order of channels, scale, "
      "mean."),
 )  # fmt: skip
+WORDS = tuple({"word": word, "meaning": meaning} for word, meaning in _MEANINGS)
+"""The appendix of every report."""
