@@ -48,10 +48,11 @@ FACTS = {
     "schema": 1,
     "model": {"file": "net.onnx", "sha256": "ab" * 32, "format": "onnx, opset 17", "provider": "CPUExecutionProvider"},
     "environment": {"versions": {"legstat": "0.1.0", "numpy": "2"}, "python": "3.12", "platform": "Linux"},
-    "command": ["legstat", "audit", "net.onnx", "pictures"],
+    "sessions": [{"command": ["legstat", "audit", "net.onnx", "my pictures"], "started": "2026-01-02T03:04:05+00:00"}],
+    "response": {"kind": "onnx", "opset": 17, "preprocessing": {"scale": 1.0}},
     "started": "2026-01-02T03:04:05+00:00",
     "ended": "2026-01-02T03:14:05+00:00",
-    "pilot": {"evaluations": 40},
+    "pilot": {"pilot": 40},
 }
 
 

@@ -17,9 +17,7 @@ from legstat._core.typing import JSON
 from legstat.audit.picture import AuditedPicture
 from legstat.audit.pictures import Item
 from legstat.audit.plan import Plan
-from legstat.audit.run import CHECKS, FACTS, FAILURES, PICTURES, PLAN, UNITS
-
-_CACHE, _LOCK = "cache", "running.sqlite3"
+from legstat.audit.run import CACHE, CHECKS, FACTS, FAILURES, LOCK, PICTURES, PLAN, UNITS
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ class RunFolder:
         try:
             for folder in (UNITS, FAILURES):
                 (self.home / folder).mkdir(parents=True, exist_ok=True)
-            lock = open_database(self.home / _LOCK, (), shared=False, wait=0.5)
+            lock = open_database(self.home / LOCK, (), shared=False, wait=0.5)
         except (OSError, sqlite3.Error) as error:
             locked = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
             valid = "a folder in which no other audit runs" if locked else "a folder to write to"
@@ -109,7 +107,7 @@ class RunFolder:
 
     def cache(self, item: Item) -> Path:
         """Where the answers for a picture are kept until it is finished: a folder of its own, so that nobody waits."""
-        return self.home / _CACHE / item.unit
+        return self.home / CACHE / item.unit
 
     def keep(self, item: Item, found: AuditedPicture) -> None:
         """Write a finished picture; its failures and its answers are then done with."""

@@ -23,6 +23,8 @@ PLAN, FACTS, PICTURES, UNITS, FAILURES, CHECKS = (
     "plan.toml", "run.json", "pictures.json", "units", "failures", "checks.json",
 )  # fmt: skip
 """Names of what lies in the folder of a run."""
+CACHE, LOCK = "cache", "running.sqlite3"
+"""Names of what lies there while it goes on."""
 _NO_ROW = ("ledger", "key", "certificate", "r2_heldout", "fdr_thresholds", "object", "seconds", "boxes", "curves")
 """Facts that are no single entry of a table; `_row` says what of them is one."""
 
@@ -160,11 +162,11 @@ class AuditRun(Portable):
 
     def files(self) -> Iterator[Path]:
         """What belongs to the run for good, a report included: neither kept answers nor locks."""
-        names = (PLAN, FACTS, PICTURES, CHECKS, "pictures.parquet", "pictures.csv", "report.html", "report.json",
-                 "report.schema.json")  # fmt: skip
-        yield from (self.folder / name for name in names if (self.folder / name).is_file())
-        for part in (UNITS, FAILURES, "report"):
-            yield from (self.folder / part).glob("[!.]*")
+        for file in self.folder.rglob("*"):
+            inside = file.relative_to(self.folder).parts
+            kept = inside[0] != CACHE and not inside[0].startswith(LOCK) and not inside[-1].startswith(".")
+            if kept and file.is_file():
+                yield file
 
     def headers(self) -> Iterator[JSON]:
         """What each finished picture's file says of it, without its arrays; see `AuditedPicture.load_header`."""

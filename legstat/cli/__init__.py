@@ -1,4 +1,4 @@
-"""The command line: ``legstat explain | demo | inspect | verify | compare | audit | study``.
+"""The command line: ``legstat explain | demo | inspect | verify | compare | audit | report | study``.
 
 Estimates nothing: each command reads its options, calls public functions and tells faults in one line.
 """
@@ -9,7 +9,7 @@ import sys
 from io import TextIOWrapper
 
 # the modules put their commands into `app`, in the order in which --help lists them
-from legstat.cli import explaining, checking, comparing, auditing, studying  # isort: skip
+from legstat.cli import explaining, checking, comparing, auditing, reporting, studying  # isort: skip
 from legstat.cli.common import DIFFERENT, FAULT, INTERRUPTED, TERMINATED, app, terminate
 
 
@@ -34,5 +34,6 @@ __all__ = [
     "comparing",
     "explaining",
     "main",
+    "reporting",
     "studying",
 ]

@@ -290,5 +290,9 @@ class ShownRun(Protocol):
     def picture(self, name: str) -> ShownPicture:
         """One of the finished pictures."""
 
+    @property
+    def ledger(self) -> JSON:
+        """Model evaluations by what they were for, with their total."""
+
     def files(self) -> Iterable[Path]:
         """What belongs to it, for good: neither locks nor caches."""

@@ -16,12 +16,6 @@ from legstat.report.shown import ShownRun
 FORM = 1
 """Version of report.json; its schema is report.schema.json."""
 STATUSES = ("passed", "failed", "not_applicable")
-_SPENT = {
-    "spent": "maps",
-    "trials": "trials whether answers depend on their batch",
-    "curves": "deletion and insertion",
-}
-"""Entries of a picture's ledger that are evaluations of the model, each counted once, and what they were for."""
 
 
 def card_of(page: PicturePage, href: str) -> JSON:
@@ -41,9 +35,8 @@ def card_of(page: PicturePage, href: str) -> JSON:
         "certified": (facts.get("certificate") or {}).get("passed"),
         "significant": None if significant is None else significant["0.1"] / found["n_cells"],
         "ledger": facts.get("ledger") or {},
-        "checks": [(check["name"], check["status"], check["details"].get("evaluations", 0)) for check in
-                   page.entry["checks"]],
-    }  # fmt: skip
+        "checks": [(check["name"], check["status"]) for check in page.entry["checks"]],
+    }
 
 
 def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
@@ -65,7 +58,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
     """
     plan, facts = run.plan, run.facts
     about, query = plan.get("about", {}), plan.get("query", {})
-    rest = {name: value for name, value in facts.items() if name not in ("model", "environment")}
+    elsewhere = ("model", "response", "environment", "plan", "ledger", "question", "purpose", "author")
     return {
         "legstat_report": FORM,
         "title": f"Audit of {_model_name(plan, facts)}",
@@ -75,16 +68,16 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
             "question": about.get("question") or QUESTION,
             "purpose": about.get("purpose") or None,
             "estimand": ESTIMAND,
-            "operator": {name: query[name] for name in ("operator", "at") if name in query},
+            "operator": {"kind": query.get("operator"), "mask_level": query.get("at")},
             "design": {name: query[name] for name in ("law", "grid", "scale") if name in query},
             "score": plan.get("model", {}).get("score"),
             "target": plan.get("model", {}).get("target"),
-            "L": dict(plan.get("estimate", {})),
+            "estimate": dict(plan.get("estimate", {})),
         },
-        "model": {**plan.get("model", {}), **facts.get("model", {})},
+        "model": {**plan.get("model", {}), **facts.get("model", {}), "response": facts.get("response", {})},
         "software": dict(facts.get("environment", {})),
         "selection": {
-            **plan.get("pictures", {}),
+            **_how_chosen(plan.get("pictures", {})),
             "finished": len(cards),
             "failed": len(run.failures),
             "waiting": len(run.waiting),
@@ -92,7 +85,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
         "budget": _budget(run, cards),
         "repeat": {
             "seed": query.get("seed"),
-            "command": shlex.join(facts.get("command") or []) or None,
+            "commands": [shlex.join(one["command"]) for one in facts.get("sessions", []) if one.get("command")],
             "again": "legstat audit --plan plan.toml --out ANOTHER_FOLDER",
             "verify": "legstat verify FOLDER",
             "digests": "sha256sum -c SHA256SUMS",
@@ -100,7 +93,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
         "inference": {
             "level": LEVEL,
             "intervals": "Student's, one by one",
-            "multiplicity": "cells: false discovery rate by Benjamini and Hochberg; regions: Holm",
+            "multiplicity": "cells of a picture, and regions of a picture: false discovery rate by Benjamini and Hochberg",
             "fdr": list(FDRS),
         },
         "overview": _overview(cards),
@@ -109,7 +102,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
         "limits": [*_own_limits(run, cards), *LIMITS],
         "words": list(WORDS),
         "plan": plan,
-        "run": rest,
+        "run": {name: value for name, value in facts.items() if name not in elsewhere},
         "digests": digests,
     }
 
@@ -117,6 +110,12 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
 def _model_name(plan: JSON, facts: JSON) -> str:
     named = facts.get("model", {}).get("file") or plan.get("model", {}).get("model") or "a model"
     return str(named).replace("\\", "/").rpartition("/")[2]
+
+
+def _how_chosen(pictures: JSON) -> JSON:
+    """Places and rule, without what only another rule asks."""
+    other = {"all": ("every", "sample", "sample_seed"), "every": ("sample", "sample_seed"), "sample": ("every",)}
+    return {name: value for name, value in pictures.items() if name not in other.get(str(pictures.get("choice")), ())}
 
 
 def _overview(cards: Sequence[JSON]) -> JSON:
@@ -131,7 +130,7 @@ def _overview(cards: Sequence[JSON]) -> JSON:
         "with_intervals": len(shares),
         "significant_share_median": median(shares) if shares else None,
         "certified": sum(card["certified"] is True for card in cards),
-        "with_failed_checks": sum(any(status == "failed" for _, status, _ in card["checks"]) for card in cards),
+        "with_failed_checks": sum(any(status == "failed" for _, status in card["checks"]) for card in cards),
     }
 
 
@@ -140,7 +139,7 @@ def _check_counts(cards: Sequence[JSON]) -> JSON:
     counts: dict[str, Counter[str]] = {}
     failed: dict[str, list[JSON]] = {}
     for card in cards:
-        for name, status, _ in card["checks"]:
+        for name, status in card["checks"]:
             counts.setdefault(name, Counter())[status] += 1
             if status == "failed":
                 failed.setdefault(name, []).append({"name": card["name"], "href": card["href"]})
@@ -151,18 +150,15 @@ def _check_counts(cards: Sequence[JSON]) -> JSON:
 
 
 def _budget(run: ShownRun, cards: Sequence[JSON]) -> JSON:
-    ledgers = [card["ledger"] for card in cards]
-    purposes = {what: _total(ledger.get(name, 0) for ledger in ledgers) for name, what in _SPENT.items()}
-    checks = [check.get("details", {}).get("evaluations", 0) for check in run.checks]
-    purposes["checks"] = _total([*checks, *(spent for card in cards for *_, spent in card["checks"])])
-    purposes["pilot"] = _total([(run.facts.get("pilot") or {}).get("evaluations", 0)])
-    purposes["pictures that failed"] = _total(failure.get("spent", 0) for failure in run.failures)
+    ledger = dict(run.facts.get("ledger") or run.ledger)
+    total = ledger.pop("total")
+    of_the_run = _total(check.get("details", {}).get("evaluations", 0) for check in run.checks)
     return {
         "ceiling_a_picture": run.plan.get("query", {}).get("n_queries"),
-        "evaluations": purposes,
-        "total": sum(purposes.values()),
-        "tuning": _total(ledger.get("tuning", 0) for ledger in ledgers),
-        "cached": _total(ledger.get("cached", 0) for ledger in ledgers),
+        "evaluations": ledger | {"checks of the run": of_the_run},
+        "total": total + of_the_run,
+        "tuning": _total(card["ledger"].get("tuning", 0) for card in cards),
+        "cached": _total(card["ledger"].get("cached", 0) for card in cards),
     }
 
 

@@ -38,6 +38,8 @@ class PicturePage:
         Path of each row of the table of regions.
     curves : dict or None
         Points of deletion and insertion, with the ends of their axis.
+    boxes : tuple
+        x, y, width and height of the boxes that were given, in cells.
     """
 
     entry: JSON
@@ -47,6 +49,7 @@ class PicturePage:
     regions: str
     region_paths: tuple[str, ...]
     curves: JSON | None
+    boxes: tuple[tuple[float, ...], ...] = ()
 
     @classmethod
     def of(cls, shown: ShownPicture) -> PicturePage:
@@ -74,6 +77,7 @@ class PicturePage:
             regions=outline(shown.regions + 1),
             region_paths=tuple(outline(shown.regions == number) for number in range(len(table))),
             curves=_curves(shown.curves),
+            boxes=_boxes(shown),
         )
 
     @property
@@ -125,20 +129,31 @@ def _maps(shown: ShownPicture, signed: bool) -> JSON:
 
 
 def _along(shown: ShownPicture) -> tuple[FloatArray, FloatArray, FloatArray | None, int]:
-    """L, maps and R^2 along the path, the chosen point put among them where it is none of them; its place."""
+    """L, maps and R^2 along the path, the chosen map put among them where it is none of them; its place.
+
+    It is none of them where its L lies between two, and where its levels were refitted on its regions.
+    """
     Ls, path, r2 = np.asarray(shown.path_Ls), np.asarray(shown.path, dtype=np.float64), shown.path_r2
     own: Any = shown.facts.get("L")
     L = float(Ls[-1] if own is None else own)
     place = int(np.argmin(np.abs(Ls - L)))
-    if np.isclose(Ls[place], L, rtol=1e-12, atol=0.0):
+    near = 1e-6 * float(np.abs(shown.legtv).max())  # paths are kept as float32
+    if np.isclose(Ls[place], L, rtol=1e-12, atol=0.0) and np.allclose(path[place], shown.legtv, rtol=0.0, atol=near):
         return Ls, path, r2, place
-    place = int(np.searchsorted(-Ls, -L))
+    place = int(np.searchsorted(-Ls, -L, side="right"))
     return (
         np.insert(Ls, place, L),
         np.insert(path, place, shown.legtv, axis=0),
         None if r2 is None else np.insert(r2, place, np.nan),
         place,
     )
+
+
+def _boxes(shown: ShownPicture) -> tuple[tuple[float, ...], ...]:
+    (rows, columns), (height, width) = shown.leg.shape, shown.picture.shape[:2]
+    scale = np.array([columns / width, rows / height])
+    corners = [np.array(box, dtype=float).reshape(2, 2) * scale for box in shown.facts.get("boxes") or ()]
+    return tuple((*ends[0].tolist(), *(ends[1] - ends[0]).tolist()) for ends in corners)
 
 
 def _curves(curves: JSON | None) -> JSON | None:

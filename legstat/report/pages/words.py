@@ -65,8 +65,8 @@ _MEANINGS = (
      "or a familywise error rate takes account of all of them."),
     ("false discovery rate, FDR", "The expected share of cells that are called significant although their estimand is "
      "0. At FDR 10 %, at most a tenth of the cells shown is expected to be false (Benjamini and Hochberg, 1995)."),
-    ("familywise error rate, Holm", "The probability that any of the hypotheses is rejected falsely; Holm's method "
-     "keeps it below its level under any dependence."),
+    ("familywise error rate", "The probability that any of the hypotheses is rejected falsely: a stricter rate, by "
+     "Holm's method for instance."),
     ("out-of-sample R^2", "The share of the score's response to z that the map predicts on evaluations that it was not "
      "fitted to. At or below 0, the map predicts nothing."),
     ("mean shift", "How far the mean score of perturbed pictures lies from f at the base point: it measures how much "

@@ -84,9 +84,10 @@ def test_the_json_holds_what_the_run_holds(run, told):
         assert abs(one.leg[place]) == abs(one.leg).max()
         assert [best["low"], best["high"]] == one.conf_int()[place].tolist()
     n = len(pictures)
-    # spent, trials, curves of each picture; checks of the run and of pictures; pilot; what a failed picture spent
-    assert told["budget"]["total"] == n * (600 + 20 + 112) + 11 + 7 * n + 40 + 3
-    assert told["budget"]["evaluations"]["checks"] == 11 + 7 * n
+    # answers behind the maps (spent and served), trials, curves; what a failed picture spent; checks of the run
+    assert told["budget"]["total"] == n * (600 + 10 + 20 + 112) + 3 + 11
+    assert told["budget"]["evaluations"]["checks of the run"] == 11
+    assert told["budget"]["evaluations"]["pilot"] == 40
     assert (told["budget"]["tuning"], told["budget"]["cached"]) == (5 * n, 10 * n)
     overview = told["overview"]
     assert overview["right"] == sum(one.facts["right"] for one in pictures)
@@ -94,7 +95,7 @@ def test_the_json_holds_what_the_run_holds(run, told):
     assert overview["r2_not_above_0"] == sum(one.facts["r2_heldout"]["legtv"] <= 0 for one in pictures)
     assert overview["with_failed_checks"] == 2
     assert [one["name"] for one in told["checks"]["pictures"]["placebo"]["failing"]] == [NAMES[3], NAMES[7]]
-    assert told["repeat"]["command"] == "legstat audit net.onnx pictures"
+    assert told["repeat"]["commands"] == ["legstat audit net.onnx 'my pictures'"]
     assert told["digests"] == {name: file_sha256(run.folder / name) for name in ("plan.toml", "run.json")}
     assert told["limits"][-6] == QUERY_NOISE
     assert any("1 pictures failed" in text for text in told["limits"])
@@ -110,8 +111,8 @@ def test_the_page_says_what_a_report_must_say(run, written):
         "versions: numpy", "Linux",  # software, hardware
         "choice", "cd" * 32,  # pictures: how chosen, identity
         "evaluations: pilot", "tuning",  # budget
-        "legstat audit net.onnx pictures", "legstat verify FOLDER", "seed",  # repeat
-        "95 % interval", "Benjamini and Hochberg", "Holm",  # level, multiplicity
+        "legstat audit net.onnx 'my pictures'", "legstat verify FOLDER", "seed",  # repeat
+        "95 % interval", "Benjamini and Hochberg",  # level, multiplicity
         "✓ passed", "✗ failed", " not applicable</span>",  # checks
         QUERY_NOISE, "broken.png", "What this report does not say",
         "Signature", "Place and date", "report written",

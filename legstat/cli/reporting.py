@@ -1,0 +1,30 @@
+"""``legstat report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from legstat.audit.run import AuditRun
+from legstat.cli.common import DEBUG, JSON_OUT, QUIET, Voice, app, speaking
+from legstat.report.pages import write_report
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder of an audit.", file_okay=False)],
+    quiet: Annotated[bool, QUIET] = False,
+    as_json: Annotated[bool, JSON_OUT] = False,
+    debug: Annotated[bool, DEBUG] = False,
+) -> None:
+    """Write the report of an audit into its folder: pages to look at, report.json, SHA256SUMS; nothing is evaluated."""
+    voice = Voice(quiet, as_json)
+    with speaking(voice, debug):
+        audited = AuditRun.open(run)
+        if not audited.complete:
+            voice.note(f"{len(audited.waiting)} pictures are still to be audited; the report says so.")
+        files = write_report(audited)
+        voice.say(f"Open {files[0]}. Besides: " + ", ".join(file.name for file in files[1:]))
+        voice.data({"files": [str(file) for file in files]})
