@@ -82,7 +82,8 @@ def picture(i: int, name: str, *, shape: tuple[int, int] = (4, 6), side: int = 2
     regions[1:3, 2:4], regions[0, 0] = 1, -1
     facts: dict[str, Any] = {
         "file": name, "sha256": "cd" * 32, "array_sha256": "ef" * 32, "label": i % 10, "label_name": f"digit {i % 10}",
-        "group": ["indoor", "outdoor"][i % 2], "boxes": [], "target": i % 10, "target_label": f"<digit {i % 10}>",
+        "group": ["indoor", "outdoor"][i % 2], "boxes": [[6, 6, 24, 18]], "target": i % 10,
+        "target_label": f"<digit {i % 10}>",
         "probability": 1.0 / (i + 1), "right": i % 3 != 0, "f_x0": 2.0, "mean_shift": -0.5, "sd": 1.0,
         "ledger": {"spent": 600, "cached": 10, "tuning": 5, "trials": 20, "curves": 112},
         "L": float(Ls[2]), "L_max": 1.0, "L_ratio": 0.25, "n_regions": 2,

@@ -160,13 +160,14 @@ class AuditRun(Portable):
         """Finished pictures."""
         return len(self.names)
 
-    def files(self) -> Iterator[Path]:
+    def files(self) -> list[Path]:
         """What belongs to the run for good, a report included: neither kept answers nor locks."""
-        for file in self.folder.rglob("*"):
+
+        def belongs(file: Path) -> bool:
             inside = file.relative_to(self.folder).parts
-            kept = inside[0] != CACHE and not inside[0].startswith(LOCK) and not inside[-1].startswith(".")
-            if kept and file.is_file():
-                yield file
+            return inside[0] != CACHE and not inside[0].startswith(LOCK) and not inside[-1].startswith(".")
+
+        return [file for file in self.folder.rglob("*") if file.is_file() and belongs(file)]
 
     def headers(self) -> Iterator[JSON]:
         """What each finished picture's file says of it, without its arrays; see `AuditedPicture.load_header`."""

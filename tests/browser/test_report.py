@@ -252,6 +252,7 @@ class Many:
     def __init__(self, run: AuditRun, folder: Path, count: int) -> None:
         self.folder, self.plan, self.facts, self.checks = folder, run.plan, run.facts, run.checks
         self.failures, self.waiting, self.names = (), (), [f"picture {i}" for i in range(count)]
+        self.ledger = run.ledger
         self.few = [run.picture(name) for name in run.names]
 
     def picture(self, name):

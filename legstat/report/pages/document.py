@@ -93,7 +93,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
         "inference": {
             "level": LEVEL,
             "intervals": "Student's, one by one",
-            "multiplicity": "cells of a picture, and regions of a picture: false discovery rate by Benjamini and Hochberg",
+            "multiplicity": "cells, and regions, of a picture: false discovery rate by Benjamini and Hochberg",
             "fdr": list(FDRS),
         },
         "overview": _overview(cards),

@@ -121,6 +121,8 @@ def test_the_page_says_what_a_report_must_say(run, written):
     ]  # fmt: skip
     assert [text for text in wanted if text not in page] == []
     assert [name for name in NAMES if printable(name) not in page] == []
+    # a box of 18 x 12 pixels at (6, 6), on cells of 6 x 6 pixels
+    assert 'class="box" x="1.0" y="1.0" width="3.0" height="2.0"' in page
 
 
 def test_nothing_in_a_page_is_fetched(written):
