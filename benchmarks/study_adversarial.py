@@ -68,7 +68,7 @@ def numbers(found: BaselineResult) -> dict[str, float]:
 
 
 def row_of(
-    image: FloatArray, exact: ls.TorchResponse, file: ls.OnnxResponse, queries: int, iterations: int, seed: int
+    image: FloatArray, exact: ls.TorchResponse, file: ls.OnnxResponse, queries: int, methods: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """Everything that is measured on one picture."""
     attacks: dict[str, dict[str, Any]] = {
@@ -78,8 +78,7 @@ def row_of(
     }
     if queries:
         attacks["mifgsm, queries"] = {"attack": "mifgsm", "gradient": "queries", "n_queries": queries}
-    row: dict[str, Any] = {"iterations": iterations}
-    methods: dict[str, Any] = {"mask": partial(mask, iterations=iterations), "igos": igos}
+    row: dict[str, Any] = {}
     clean = {name: method(exact, image, rng=seed) for name, method in methods.items()}
     row["clean"] = {name: numbers(found) for name, found in clean.items()}
     for name, how in attacks.items():
@@ -105,15 +104,19 @@ def main() -> None:
     parser.add_argument("--network", default=CIFAR)
     parser.add_argument("--pictures", type=int, default=32)
     parser.add_argument("--queries", type=int, default=0)
+    parser.add_argument("--methods", nargs="*", default=["mask", "igos"], help="none: what the attacks reach, no more")
     parser.add_argument("--iterations", type=int, default=300, help="of the mask")
     asked = parser.parse_args()
     exact, file = opened(asked.network)
+    known_methods: dict[str, Any] = {"mask": partial(mask, iterations=asked.iterations), "igos": igos}
+    methods = {name: known_methods[name] for name in asked.methods}
+    study = ", ".join([asked.network, *(asked.methods or ["attacks alone"]), f"{asked.iterations} iterations"])
     known: dict[str, Any] = json_value(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
-    rows: dict[str, Any] = known.get(asked.network, {})
+    rows: dict[str, Any] = known.get(study, {})
     for seed, (name, image) in enumerate(pictures(asked.network, asked.pictures, exact).items()):
         if name not in rows:
-            rows[name] = row_of(image, exact, file, asked.queries, asked.iterations, seed)
-            write_text(FILE, json_text({**known, "machine": machine(), asked.network: rows}) + "\n")
+            rows[name] = row_of(image, exact, file, asked.queries, methods, seed)
+            write_text(FILE, json_text({**known, "machine": machine(), study: rows}) + "\n")
             print(name, rows[name], flush=True)
     _print(list(rows.values()))
 
@@ -124,8 +127,10 @@ def _print(rows: list[dict[str, Any]]) -> None:
         end="",
     )
     print("adversarial label gone | original first | in the first five |\n|---|---|---|---|---|---|---|---|---|")
-    for attack in dict.fromkeys(key for row in rows for key in row if key not in ("clean", "iterations")):
+    for attack in dict.fromkeys(key for row in rows for key in row if key != "clean"):
         made = [row for row in rows if row.get(attack, {}).get("fooled")]
+        change = np.mean([row[attack]["change"] for row in rows])
+        print(f"| {attack}: log-odds {change:+.1f} | {len(made)} of {len(rows)} | | | | | | | |")
         for method in [one for one in ("mask", "igos") if len(made) > 1 and one in made[0][attack]]:
             areas = []
             for number in NUMBERS:
@@ -135,7 +140,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             ranks = np.array([row[attack][method]["rank"] for row in made])
             dropped = np.mean([row[attack][method]["dropped"] for row in made])
             shares = f"{dropped:.2f} | {np.mean(ranks == 1):.2f} | {np.mean(ranks <= 5):.2f}"
-            print(f"| {attack} | {len(made)} of {len(rows)} | {method} | {' | '.join(areas)} | {shares} |")
+            print(f"| | | {method} | {' | '.join(areas)} | {shares} |")
 
 
 if __name__ == "__main__":
