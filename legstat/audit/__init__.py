@@ -16,6 +16,7 @@ from legstat.audit.auditing import AuditStopped, audit
 from legstat.audit.picture import AuditedPicture
 from legstat.audit.plan import Plan, PlanError
 from legstat.audit.run import AuditRun
+from legstat.audit.verification import verify
 
 __all__ = [
     "AuditRun",
@@ -31,4 +32,5 @@ __all__ = [
     "mean_shares",
     "object_tests",
     "shares_inside",
+    "verify",
 ]

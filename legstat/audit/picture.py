@@ -21,7 +21,7 @@ from legstat._core.values import read_only
 from legstat.inference.intervals import normal_quantile, symmetric, t_quantiles, two_sided_pvalues
 
 _KIND = "AuditedPicture"
-_OF_THE_CLOCK = ("seconds", "ledger", "attempts")
+OF_THE_CLOCK = ("seconds", "ledger", "attempts")
 """Facts that may differ between two runs of the same picture: time, and what a cache had already."""
 RATES = (0.05, 0.1, 0.2)
 """False discovery rates for which a header holds the threshold of the p-values."""
@@ -170,7 +170,7 @@ class AuditedPicture(Portable):
     @cached_property
     def numbers_sha256(self) -> str:
         """SHA-256 over all numbers and facts but what the clock and a cache decide: equal for a repeated picture."""
-        facts = {name: value for name, value in self.facts.items() if name not in _OF_THE_CLOCK}
+        facts = {name: value for name, value in self.facts.items() if name not in OF_THE_CLOCK}
         arrays = {name: (getattr(self, name).shape, array_sha256(getattr(self, name))) for name in self._arrays}
         return value_sha256(self.name, facts, arrays, list(self.regions_table), self.curves, list(self.checks))[0]
 

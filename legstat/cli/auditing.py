@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +20,7 @@ from legstat.audit.auditing import prepared
 from legstat.audit.cost import pilot
 from legstat.audit.demo import demo_plan
 from legstat.audit.pictures import first_readable
-from legstat.audit.run import FAILURES, AuditRun
+from legstat.audit.run import FAILURES, PLAN, AuditRun
 from legstat.cli.common import DEBUG, FAULT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, one_line, speaking
 from legstat.cli.comparing import OneScore
 from legstat.cli.explaining import LawChoice, PerturbChoice, rule_from, shape_from
@@ -236,7 +237,7 @@ def audit_command(
                 workers=workers,
                 max_failures=max_failures,
             )
-        response = _opened(wanted, headers, ca_certs)
+        response = response_of(wanted, headers, ca_certs)
         if "preprocessing" not in wanted.model:
             voice.note("no --preprocessing: `legstat inspect` compares the presets on a picture of known class.")
         if only_plan:
@@ -263,7 +264,7 @@ def _choice(every: int | None, sample: int | None) -> JSON:
     return {} if every is None else {"choice": "every", "every": every}
 
 
-def _opened(plan: Plan, headers: Path | None, ca_certs: Path | None) -> Response:
+def response_of(plan: Plan, headers: Path | None, ca_certs: Path | None) -> Response:
     """The black box that a plan speaks of; with target "label" each picture says which class is explained."""
     flags = {name: value for name, value in plan.model.items() if name != "sha256"}
     if flags.get("target") == "label":
@@ -271,6 +272,16 @@ def _opened(plan: Plan, headers: Path | None, ca_certs: Path | None) -> Response
     model, url, labels = flags.pop("model"), flags.pop("url", None), flags.pop("labels", None)
     names = None if labels is None else Path(labels)
     return response_from("audit", model, url, labels=names, headers=headers, ca_certs=ca_certs, **flags)
+
+
+def plan_of(run: Path, model: Path | None, url: str | None, headers: Path | None) -> Plan:
+    """The plan of a run, with the model's file where it has moved; headers go to no other address than is named."""
+    plan = Plan.load(run / PLAN)
+    planned = plan.model.get("url")
+    if url != planned and (url is not None or (planned is not None and headers is not None)):
+        remedy = "Say it, if that is whom the headers are for. Nothing was sent."
+        raise ValueError(invalid("verify", "--url", url, f"the plan's address, {planned}", remedy))
+    return plan if model is None else replace(plan, model={**plan.model, "model": str(model)})
 
 
 def _write_plan(response: Response, plan: Plan, file: Path, voice: Voice) -> None:

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
+from legstat._core.errors import invalid
 from legstat._core.typing import JSON
+from legstat.audit import verify as verify_audit
+from legstat.cli.auditing import plan_of, response_of
 from legstat.cli.common import DEBUG, DIFFERENT, FAULT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
 from legstat.cli.model_flags import check_flags, constants_from, transport_from
 from legstat.cli.model_options import (
@@ -88,7 +91,7 @@ def inspect(
 
 @app.command()
 def verify(
-    record: Annotated[Path, typer.Argument(help="record.json of an explanation.")],
+    record: Annotated[Path, typer.Argument(help="record.json of an explanation, or the folder of an audit.")],
     model: Annotated[Path | None, typer.Option("--model", "-m", help="The ONNX file, where it has moved.")] = None,
     picture: Annotated[Path | None, typer.Option(help="The picture file, where it has moved.")] = None,
     constant: Annotated[list[str] | None, CONSTANT] = None,
@@ -96,6 +99,10 @@ def verify(
         str | None,
         typer.Option(help="Address of the endpoint that may be asked: the recorded one. Needed with --headers."),
     ] = None,
+    pictures: Annotated[
+        int | None, typer.Option(help="Of an audit: so many pictures, taken at random; all if left out.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of that choice; nobody can know it if left out.")] = None,
     headers: Annotated[Path | None, HEADERS] = None,
     ca_certs: Annotated[Path | None, CA_CERTS] = None,
     quiet: Annotated[bool, QUIET] = False,
@@ -103,19 +110,31 @@ def verify(
     no_progress: Annotated[bool, NO_PROGRESS] = False,
     debug: Annotated[bool, DEBUG] = False,
 ) -> None:
-    """Repeat an explanation from its record and compare every number; exit code 1 on any difference."""
+    """Repeat an explanation, or pictures of an audit, and compare every number; exit code 1 on any difference."""
     voice = Voice(quiet, as_json, not no_progress)
     with speaking(voice, debug):
-        outcome = verify_record(
-            record,
-            model=model,
-            picture=picture,
-            constants=constants_from("verify", constant or ()),
-            url=url,
-            transport=transport_from("verify", headers, {"ca_certs": ca_certs}),
-            progress=voice.progress,
-        )
+        if record.is_dir():
+            _check_of_an_audit({"--picture": picture, "--constant": constant})
+            plan = plan_of(record, model, url, headers)
+            response = response_of(plan, headers, ca_certs)
+            outcome = verify_audit(record, response, pictures=pictures, rng=seed, progress=voice.progress)
+        else:
+            outcome = verify_record(
+                record,
+                model=model,
+                picture=picture,
+                constants=constants_from("verify", constant or ()),
+                url=url,
+                transport=transport_from("verify", headers, {"ca_certs": ca_certs}),
+                progress=voice.progress,
+            )
         voice.say(outcome.as_text())
         voice.data(outcome.to_dict())
     if not outcome.passed:
         raise typer.Exit(DIFFERENT)
+
+
+def _check_of_an_audit(of_a_record: JSON) -> None:
+    for flag, value in of_a_record.items():
+        if value:
+            raise ValueError(invalid("verify", flag, value, "left out for an audit", "Its plan says where they are."))

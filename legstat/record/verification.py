@@ -247,9 +247,14 @@ def _distance(home: Path, now: QuerySample) -> Iterator[str]:
 
 
 def _notes(record: JSON) -> Iterator[str]:
-    then, now = record["environment"], environment()
     if record["response"].get("kind") == "http":
         yield "what runs behind the endpoint cannot be seen; equal numbers say that it answers as it did"
+    yield from differing_environment(record["environment"])
+
+
+def differing_environment(then: JSON) -> Iterator[str]:
+    """Versions and platform that are others now than `environment` told then."""
+    now = environment()
     for name, value in then["versions"].items():
         if now["versions"].get(name) != value:
             yield f"{name} {value} then, {now['versions'].get(name)} now"

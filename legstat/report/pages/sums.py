@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,6 +42,19 @@ def write_sums(home: Path, files: Iterable[Path]) -> Path:
     with replacing(target) as stream:
         stream.writelines(lines)
     return target
+
+
+def read_sums(file: Path) -> dict[str, str]:
+    """Names and digests that `write_sums` wrote; none where there is no such file."""
+    if not file.is_file():
+        return {}
+    found = {}
+    for line in os.fsdecode(file.read_bytes()).split("\n")[:-1]:
+        digest, _, name = line.removeprefix("\\").partition("  ")
+        if line.startswith("\\"):
+            name = re.sub(r"\\(.)", lambda mark: {"n": "\n", "r": "\r"}.get(mark[1], mark[1]), name)
+        found[name] = digest
+    return found
 
 
 def _line(digest: str, name: str) -> bytes:
