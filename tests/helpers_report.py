@@ -118,7 +118,7 @@ def write_run(folder: Path, names: list[str], **more: Any) -> AuditRun:
     (folder / "run.json").write_text(json.dumps(FACTS), encoding="utf-8")
     (folder / "pictures.json").write_text(json.dumps(chosen), encoding="utf-8")
     run_checks = [outcome("determinism", "passed", 0.0), outcome("preprocessing", "failed", evaluations=11)]
-    (folder / "checks.json").write_text(json.dumps(run_checks), encoding="utf-8")
+    (folder / "checks.json").write_text(json.dumps({"checks": run_checks}), encoding="utf-8")
     failure = {"name": "broken.png", "file": "broken.png", "reason": "<i>truncated</i>", "attempts": 2, "spent": 3}
     (folder / "failures" / "000099.json").write_text(json.dumps(failure), encoding="utf-8")
     for i, name in enumerate(names):

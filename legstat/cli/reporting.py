@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from legstat.audit.run import AuditRun
+from legstat.audit import AuditRun, findings
 from legstat.cli.common import DEBUG, JSON_OUT, QUIET, Voice, app, speaking
 from legstat.report.pages import write_report
 
@@ -25,6 +25,8 @@ def report(
         audited = AuditRun.open(run)
         if not audited.complete:
             voice.note(f"{len(audited.waiting)} pictures are still to be audited; the report says so.")
-        files = write_report(audited)
+        rows = findings(audited).to_dict("records")
+        together = [{str(name): value for name, value in row.items()} for row in rows]
+        files = write_report(audited, together)
         voice.say(f"Open {files[0]}. Besides: " + ", ".join(file.name for file in files[1:]))
         voice.data({"files": [str(file) for file in files]})

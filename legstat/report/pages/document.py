@@ -39,7 +39,7 @@ def card_of(page: PicturePage, href: str) -> JSON:
     }
 
 
-def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
+def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON, findings: Sequence[JSON]) -> JSON:
     """The report of a run, without its pictures one by one.
 
     Parameters
@@ -50,6 +50,8 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
         `card_of` each of its pictures.
     digests : dict
         SHA-256 of the run's files that speak for all pictures.
+    findings : sequence of dict
+        What pictures say together.
 
     Returns
     -------
@@ -97,6 +99,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON) -> JSON:
             "fdr": list(FDRS),
         },
         "overview": _overview(cards),
+        "findings": list(findings),
         "checks": {"run": list(run.checks), "pictures": _check_counts(cards)},
         "failures": list(run.failures),
         "limits": [*_own_limits(run, cards), *LIMITS],
@@ -151,12 +154,10 @@ def _check_counts(cards: Sequence[JSON]) -> JSON:
 
 def _budget(run: ShownRun, cards: Sequence[JSON]) -> JSON:
     ledger = dict(run.facts.get("ledger") or run.ledger)
-    total = ledger.pop("total")
-    of_the_run = _total(check.get("details", {}).get("evaluations", 0) for check in run.checks)
     return {
         "ceiling_a_picture": run.plan.get("query", {}).get("n_queries"),
-        "evaluations": ledger | {"checks of the run": of_the_run},
-        "total": total + of_the_run,
+        "total": ledger.pop("total"),
+        "evaluations": ledger,
         "tuning": _total(card["ledger"].get("tuning", 0) for card in cards),
         "cached": _total(card["ledger"].get("cached", 0) for card in cards),
     }

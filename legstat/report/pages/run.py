@@ -33,7 +33,7 @@ _PAGES = {"index.html": ("summary", "pictures", "sign"), "checks.html": ("checks
 """Pages of a report of several, and what each holds; the pictures come besides."""
 
 
-def write_report(run: ShownRun) -> list[Path]:
+def write_report(run: ShownRun, findings: Sequence[JSON] = ()) -> list[Path]:
     """Write the report of a run into its folder: pages, report.json, its schema, SHA256SUMS.
 
     One file, report.html, up to 50 pictures; beyond, report/index.html with a page for each 50. An earlier report is
@@ -43,6 +43,9 @@ def write_report(run: ShownRun) -> list[Path]:
     ----------
     run : ShownRun
         The run, finished or not: what is missing is said.
+    findings : sequence of dict, optional
+        What pictures say together, a row each: ``finding``, ``group``, ``pictures``, ``estimate``, ``low``, ``high``,
+        ``pvalue``, ``pvalue_adjusted``.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def write_report(run: ShownRun) -> list[Path]:
             title = f"Pictures {first} to {len(cards)}"
             _write(home / FOLDER / place, title, ("maps",), several, pages=pages, first=first, unit=unit)
     digests = {name: file_sha256(home / name) for name in ("plan.toml", "run.json") if (home / name).is_file()}
-    document = document_of(run, cards, digests)
+    document = document_of(run, cards, digests, findings)
     listed = ",\n".join(entries)
     write_text(home / DATA, f'{json_text(document)[:-1]},\n"pictures": [\n{listed}\n]}}\n')
     shutil.copyfile(FILES / SCHEMA, home / SCHEMA)

@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 
 from legstat._core.digests import array_sha256, file_sha256
+from legstat._core.files import json_value
 from legstat.report.pages import write_report
 from legstat.report.pages.run import DATA, FOLDER, ONE_FILE, SCHEMA
 from legstat.report.pages.sums import SUMS, write_sums
@@ -32,9 +33,17 @@ def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("run") / "run", NAMES)
 
 
+FINDINGS = [
+    {"finding": "share inside", "group": "all", "pictures": 8, "estimate": 0.625, "low": 0.5, "high": 0.75,
+     "pvalue": 0.03, "pvalue_adjusted": float("nan")},
+    {"finding": "groups differ", "group": "<a> - b", "pictures": 8, "estimate": -0.25, "low": float("nan"),
+     "high": float("nan"), "pvalue": float("nan"), "pvalue_adjusted": float("nan")},
+]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def written(run):
-    return write_report(run)
+    return write_report(run, FINDINGS)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +95,7 @@ def test_the_json_holds_what_the_run_holds(run, told):
     n = len(pictures)
     # answers behind the maps (spent and served), trials, curves; what a failed picture spent; checks of the run
     assert told["budget"]["total"] == n * (600 + 10 + 20 + 112) + 3 + 11
-    assert told["budget"]["evaluations"]["checks of the run"] == 11
+    assert told["budget"]["evaluations"]["checks"] == 11
     assert told["budget"]["evaluations"]["pilot"] == 40
     assert (told["budget"]["tuning"], told["budget"]["cached"]) == (5 * n, 10 * n)
     overview = told["overview"]
@@ -95,6 +104,8 @@ def test_the_json_holds_what_the_run_holds(run, told):
     assert overview["r2_not_above_0"] == sum(one.facts["r2_heldout"]["legtv"] <= 0 for one in pictures)
     assert overview["with_failed_checks"] == 2
     assert [one["name"] for one in told["checks"]["pictures"]["placebo"]["failing"]] == [NAMES[3], NAMES[7]]
+    assert json_value(json.dumps(told["findings"]))[0]["estimate"] == 0.625
+    assert told["findings"][1]["low"] == {"float": "nan"}
     assert told["repeat"]["commands"] == ["legstat audit net.onnx 'my pictures'"]
     assert told["digests"] == {name: file_sha256(run.folder / name) for name in ("plan.toml", "run.json")}
     assert told["limits"][-6] == QUERY_NOISE
@@ -121,6 +132,8 @@ def test_the_page_says_what_a_report_must_say(run, written):
     ]  # fmt: skip
     assert [text for text in wanted if text not in page] == []
     assert [name for name in NAMES if printable(name) not in page] == []
+    assert "0.5 to 0.75" in page
+    assert "<a> - b" in page
     # a box of 18 x 12 pixels at (6, 6), on cells of 6 x 6 pixels
     assert 'class="box" x="1.0" y="1.0" width="3.0" height="2.0"' in page
 
