@@ -114,7 +114,7 @@ def learnt() -> dict[str, Any]:
 
 def resemblance() -> dict[str, Any]:
     """How often maps of networks with random weights resemble each other, on the same picture."""
-    networks, pictures = 10, 12
+    networks, pictures = 6, 12
     pvalues = []
     with tempfile.TemporaryDirectory() as folder:
         laws = [("normal", "permuted")[i % 2] for i in range(networks)]

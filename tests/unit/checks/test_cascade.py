@@ -94,6 +94,19 @@ def test_what_was_learnt_is_noticed_on_a_trained_network_and_not_on_an_untrained
     assert checks.learnt_weights(untrained, sample, rng=0).status == "failed"
 
 
+def test_each_network_is_asked_for_its_own_first_choice(trained: ls.OnnxResponse, tmp_path: Path) -> None:
+    sample = queried(trained, 42)
+    found = checks.learnt_weights(trained, sample, rng=3)
+    seed, key = np.random.default_rng(3).integers(2**63, size=2).tolist()
+    tops = set()
+    for i in (1, 2, 3):
+        fresh = checks.randomize(digits_model_path(), tmp_path / f"{i}.onnx", law="permuted", rng=[seed, i])
+        again = queried(ls.onnx_response(fresh, preprocessing="unit"), 42, rng=key)
+        assert found.details["sd_random"][i - 1] == again.responses.std()
+        tops.add(again.response["target"])
+    assert tops != {sample.response["target"]}
+
+
 @pytest.mark.slow
 def test_untrained_networks_are_called_trained_as_often_as_the_level_says(tmp_path: Path) -> None:
     pvalues = []

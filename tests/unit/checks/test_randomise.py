@@ -92,6 +92,13 @@ def test_longer_cascades_begin_as_shorter_ones(tmp_path: Path) -> None:
         np.testing.assert_array_equal(short[name], long[name])
 
 
+def test_layers_of_one_shape_get_different_numbers(tmp_path: Path) -> None:
+    nodes = [helper.make_node("MatMul", ["x", "W"], ["a"]), helper.make_node("MatMul", ["a", "V"], ["y"])]
+    path = write(tmp_path / "m.onnx", nodes, {"W": normal(4, 4), "V": normal(4, 4)})
+    fresh = tensors(randomize(path, tmp_path / "r.onnx", law="uniform", rng=0))
+    assert not np.isclose(fresh["W"], fresh["V"]).any()
+
+
 def test_what_prepares_the_picture_is_no_weight_and_what_follows_a_layer_is(tmp_path: Path) -> None:
     weights = {
         "mean": normal(4),
