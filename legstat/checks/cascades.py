@@ -282,8 +282,9 @@ def judged(run: Cascade, *, n_surrogates: int = 199, alpha: float = 0.01, rng: A
             "picture or the method, not from what was learnt."
         )
         return CheckResult(name, "failed", pvalue, valid, meaning, details)
-    gone = next((row["layers"] for row in rows[1:] if row.get("legtv_pvalues", {}).get("spearman", 0.0) > alpha), None)
-    meaning = f"The map is lost with {gone} of {run.layers[-1]} layers random: it comes from the weights."
+    kept = [row["layers"] for row in rows[1:] if row.get("legtv_pvalues", {}).get("spearman", 0.0) <= alpha]
+    since = next(k for k in run.layers[2:] if k > max(kept, default=0))
+    meaning = f"From {since} of {run.layers[-1]} layers on the map is lost: it comes from the weights."
     return CheckResult(name, "passed", pvalue, valid, meaning, details)
 
 

@@ -34,6 +34,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "fig18": {},  # reads a table
     "fig14": {},  # reads a table
     "fig15": {},  # reads stored maps
+    "fig12": {},  # reads maps
     "tab01": {},  # reads a table
     "tab02": {},  # reads a table
     "tab03": {},  # reads a table
@@ -170,6 +171,17 @@ def test_figures_of_the_baselines_notice_other_numbers(maker):
         assert key in data["numbers"]
         with pytest.raises(AssertionError, match=told):
             figure.check({**data, "numbers": data["numbers"] | {key: value}})
+
+
+def test_the_cascade_notices_a_map_that_stays(maker):
+    figure = maker.load("fig12")
+    data = figure.compute()
+    name = next(iter(data["said"]))
+    first, last = (data["said"][name]["layers"][i] for i in (1, -1))
+    with pytest.raises(AssertionError, match="still recognised"):
+        figure.check({**data, "numbers": {**data["numbers"], f"{name}, {last} layers, legtv: p": 0.005}})
+    with pytest.raises(AssertionError, match="not recognised when it is repeated"):
+        figure.check({**data, "numbers": {**data["numbers"], f"{name}, {first} layers, legtv: p": 0.5}})
 
 
 def test_table_1_is_what_the_authors_files_say(maker, data_dir, monkeypatch):
