@@ -60,7 +60,7 @@ SEARCH = {
     "smooth lift": Setting(ls.MultiscaleBlocks(GRID), 350, 5, everywhere=True, perturbation=ls.Blend(lift="smooth")),
     "gaussian -1": Setting(ls.SpectralGaussian(GRID, power=-1.0), 350, 6),
     "cells": Setting(ls.BernoulliCells(GRID), 350, 7),
-    "binary -1": Setting(ls.SpectralBinary(GRID, power=-1.0), 350, 8),
+    "binary -1": Setting(ls.SpectralBinary(GRID, power=-1.0), 350, 8, everywhere=True),
     "levels": Setting(ls.MultiscaleBlocks(GRID, levels=(0.2, 0.8)), 350, 9),
     "structured": Setting(ls.StructuredGaussian(GRID, scale=0.25), 999, 10),
 }

@@ -156,6 +156,17 @@ def test_masking_figures_notice_other_curves(maker):
         figure.check({**data, "numbers": dict.fromkeys(data["numbers"], 0.5)})
 
 
+def test_the_figures_of_laws_notice_other_numbers(maker):
+    figure = maker.load("fig14")
+    data = figure.compute()
+    with pytest.raises(AssertionError, match="times as good"):
+        figure.check({**data, "numbers": data["numbers"] | {"7 x 7: structured over blocks": 1.0}})
+    figure = maker.load("fig15")
+    data = figure.compute()
+    with pytest.raises(AssertionError, match="blocks agree by"):
+        figure.check({**data, "agreements": data["agreements"] | {"blocks": [0.2, 0.9]}})
+
+
 def test_figures_of_the_baselines_notice_other_numbers(maker):
     wrong = {
         "fig13": ("label, l1: reached", 0.5, "not every target"),
