@@ -20,7 +20,7 @@ _SMALLEST = 7
 """Cells a side that structural similarity needs."""
 
 
-def surrogates(values: AnyArray, n: int, rng: Any = None) -> FloatArray:
+def surrogates(values: AnyArray, n: int, *, rng: Any = None) -> FloatArray:
     r"""Random maps as smooth as a given one: its Fourier amplitudes with random phases (Theiler et al., 1992).
 
     The phases are those of white noise, so that the maps are real; mean and power spectrum stay, to rounding, and with
@@ -121,7 +121,7 @@ def resemblance(a: AnyArray, b: AnyArray, *, n_surrogates: int = 199, rng: Any =
     found = _measures(one, two)
     if not np.isfinite(found["spearman"]):
         return Resemblance(found, dict.fromkeys(found, 1.0))
-    null = [_measures(one, fake) for fake in surrogates(two, n_surrogates, rng)]
+    null = [_measures(one, fake) for fake in surrogates(two, n_surrogates, rng=rng)]
     pvalues = {
         name: (1.0 + sum(not fake[name] < value for fake in null)) / (1.0 + n_surrogates)
         for name, value in found.items()

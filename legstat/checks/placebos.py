@@ -16,7 +16,7 @@ from legstat.samples.sample import QuerySample
 from legstat.samples.segments import Segment
 
 
-def placebo_sample(sample: QuerySample, rng: Any = None) -> QuerySample:
+def placebo_sample(sample: QuerySample, *, rng: Any = None) -> QuerySample:
     r"""The sample with the sign of each observation's response flipped by a fair coin.
 
     Of a pair the two responses change places, so that its odd part changes its sign; a draw's response is mirrored at
@@ -94,7 +94,7 @@ def placebo(sample: QuerySample, *, n_placebos: int = 20, alpha: float = 0.05, r
     generator = check_rng(where, rng)
     valid = f"at most {alpha:g} and two Monte Carlo errors"
     try:
-        shares = np.array([_share(placebo_sample(sample, generator), alpha) for _ in range(n_placebos)])
+        shares = np.array([_share(placebo_sample(sample, rng=generator), alpha) for _ in range(n_placebos)])
     except InferenceUnavailableError as error:
         return CheckResult("placebo", "not_applicable", None, valid, f"No p-values: {error}")
     share, error_of = float(shares.mean()), float(shares.std(ddof=1) / np.sqrt(n_placebos))

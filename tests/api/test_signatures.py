@@ -16,7 +16,7 @@ OTHER_WORDS = {"random_state", "verbose", "alpha_level", "n_samples", "confidenc
 
 
 def _calls() -> Iterator[tuple[str, inspect.Signature]]:
-    for module in ("legstat", "legstat.metrics", "legstat.studies"):
+    for module in ("legstat", "legstat.checks", "legstat.metrics", "legstat.studies"):
         home = importlib.import_module(module)
         for name in home.__all__:
             value = getattr(home, name)
