@@ -57,6 +57,18 @@ def number(value: object, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
+def interval(entry: JSON) -> str:
+    """The interval of an entry with ``low`` and ``high``; "n/a" where none is offered.
+
+    Examples
+    --------
+    >>> interval({"low": 0.5, "high": 0.75}), interval({"low": float("nan"), "high": float("nan")})
+    ('0.5 to 0.75', 'n/a')
+    """
+    low, high = number(entry["low"]), number(entry["high"])
+    return low if low == high == number(None) else f"{low} to {high}"
+
+
 def told(facts: JSON, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Names and values of nested facts, one a line, in their order; what is empty is left out.
 
@@ -102,7 +114,7 @@ def _environment() -> Environment:
         finalize=finalize,
     )
     style, script = ((FILES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    environment.filters |= {"number": number, "told": told, "data": data}
+    environment.filters |= {"number": number, "interval": interval, "told": told, "data": data}
     environment.globals |= {
         "style": Markup(style),
         "script": Markup(script),
