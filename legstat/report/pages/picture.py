@@ -141,10 +141,11 @@ def _along(shown: ShownPicture) -> tuple[FloatArray, FloatArray, FloatArray | No
     if np.isclose(Ls[place], L, rtol=1e-12, atol=0.0) and np.allclose(path[place], shown.legtv, rtol=0.0, atol=near):
         return Ls, path, r2, place
     place = int(np.searchsorted(-Ls, -L, side="right"))
+    own = (shown.facts.get("r2_heldout") or {}).get("legtv")
     return (
         np.insert(Ls, place, L),
         np.insert(path, place, shown.legtv, axis=0),
-        None if r2 is None else np.insert(r2, place, np.nan),
+        None if r2 is None else np.insert(r2, place, np.nan if own is None else own),
         place,
     )
 

@@ -167,6 +167,9 @@ def test_an_L_between_the_points_of_the_path_has_its_place(tmp_path):
     assert len(maps["Ls"]) == len(found.path) + 1
     assert maps["Ls"] == sorted(maps["Ls"], reverse=True)
     assert maps["Ls"][maps["chosen"]] == found.tv.L
+    picture = ExplainedPicture("p", found.leg, found.tv, found.path, np.arange(len(found.path)) / 100)
+    maps = PicturePage.of(picture).maps
+    assert maps["r2"][maps["chosen"]] == found.tv.r2_heldout
 
 
 def test_several_maps_have_no_intervals_and_say_so(tmp_path):
