@@ -28,10 +28,6 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, Lookup
 """What numpy, zipfile and json raise for contents that are not what they should be."""
 
 
-class _RefusedError(ValueError):
-    """A whole file, but another one than was asked for."""
-
-
 def save_arrays(path: str | Path, kind: str, header: JSON, arrays: dict[str, AnyArray]) -> None:
     """Write `arrays` and the JSON `header` to `path`, exactly under that name, whole or not at all."""
     text = np.frombuffer(encoded(json_text({"legstat": kind, "schema": SCHEMA, **header})), dtype=np.uint8)
@@ -47,7 +43,9 @@ def loading_arrays(path: str | Path, kind: str) -> Iterator[tuple[JSON, dict[str
     """
     with _archive(path, kind) as archive:
         arrays = {name: archive[name] for name in archive.files if name != _HEADER}
-        header = _checked_header(archive, path, kind)
+        header: JSON = json_value(bytes(archive[_HEADER]))
+        found = header.get("legstat")
+    header = _checked(header, found, path, kind)
     for array in arrays.values():
         read_only(array)
     try:
@@ -62,7 +60,9 @@ def loading_arrays(path: str | Path, kind: str) -> Iterator[tuple[JSON, dict[str
 def loading_header(path: str | Path, kind: str) -> JSON:
     """The header alone of a file of that kind; no array is read. ValueError as `loading_arrays`."""
     with _archive(path, kind) as archive:
-        return _checked_header(archive, path, kind)
+        header: JSON = json_value(bytes(archive[_HEADER]))
+        found = header.get("legstat")
+    return _checked(header, found, path, kind)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def _archive(path: str | Path, kind: str) -> Iterator[NpzFile]:
         # opened here: numpy leaves the file open where its contents are broken
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             yield archive
-    except (*_OF_THE_SYSTEM, _RefusedError):
+    except _OF_THE_SYSTEM:
         raise
     except _BROKEN as error:
         raise ValueError(
@@ -80,13 +80,13 @@ def _archive(path: str | Path, kind: str) -> Iterator[NpzFile]:
         ) from error
 
 
-def _checked_header(archive: NpzFile, path: str | Path, kind: str) -> JSON:
-    header: JSON = json_value(bytes(archive[_HEADER]))
-    found, schema = header.get("legstat"), header.setdefault("schema", 1)
+def _checked(header: JSON, found: object, path: str | Path, kind: str) -> JSON:
+    """The header with today's names; ValueError for another kind of file, or a newer one."""
+    schema = header.setdefault("schema", 1)
     if found != kind:
-        raise _RefusedError(f"legstat.{kind}.load: {str(path)!r} holds a {found!r}. Load it with that class.")
+        raise ValueError(f"legstat.{kind}.load: {str(path)!r} holds a {found!r}. Load it with that class.")
     if not isinstance(schema, int) or schema > SCHEMA:
-        raise _RefusedError(
+        raise ValueError(
             f"legstat.{kind}.load: {str(path)!r} is of schema {schema!r}, and {SCHEMA} is the newest that this "
             "version reads. Use the legstat that wrote it, or a newer one."
         )

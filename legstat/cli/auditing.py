@@ -42,6 +42,7 @@ from legstat.cli.model_options import (
     URL,
     VERSION,
 )
+from legstat.report.pages import write_report
 from legstat.responses.base import Response
 
 FAILED = 3
@@ -251,7 +252,8 @@ def audit_command(
             command=["legstat", *sys.argv[1:]],
             progress=voice.progress,
         )
-        _say(run, voice)
+        files = write_report(run)
+        _say(run, files, voice)
     if run.failures:
         raise typer.Exit(FAILED)
 
@@ -292,7 +294,7 @@ def _write_plan(response: Response, plan: Plan, file: Path, voice: Voice) -> Non
     voice.data({"plan": whole.to_json(), "cost": cost.to_json()})
 
 
-def _say(run: AuditRun, voice: Voice) -> None:
+def _say(run: AuditRun, files: list[Path], voice: Voice) -> None:
     voice.say(f"{len(run)} of {len(run.chosen)} pictures are audited, {len(run.failures)} failed.")
     for one in run.failures[:_SHOWN]:
         voice.say(f"failed: {one['name']}: {one['reason']}")
@@ -300,7 +302,7 @@ def _say(run: AuditRun, voice: Voice) -> None:
         voice.say(f"... all {len(run.failures)} in {run.folder / FAILURES}")
     ledger = run.facts["ledger"] or run.ledger
     voice.say(f"{ledger['total']} model evaluations: " + ", ".join(f"{n} {kind}" for kind, n in ledger.items() if n))
-    voice.say(f"Written to {run.folder}")
+    voice.say(f"Written to {run.folder}. Open {files[0]}.")
     frame = json.loads(run.to_frame().to_json(orient="records", double_precision=15))
     voice.data({"folder": str(run.folder), "pictures": frame, "failures": list(run.failures), "ledger": ledger})
 
