@@ -42,7 +42,7 @@ ROWS = [
     Row("unknown choice", lambda w: _plan(choice="half"), PlanError, ("pictures.choice", "'every'")),
     Row("queries a text", lambda w: _plan(n_queries="many"), PlanError, ("query.n_queries",)),
     Row("a grid of one number", lambda w: _plan(grid=(28,)), PlanError, ("query.grid", "rows, columns")),
-    Row("scale 0", lambda w: _plan(scale=0.0), PlanError, ("query.scale", "> 0")),
+    Row("a plan of scale 0", lambda w: _plan(scale=0.0), PlanError, ("query.scale", "> 0")),
     Row("two ways to L", lambda w: _plan(L="heldout", L_ratio=0.1), PlanError, ("L",)),
     Row("checks a number", lambda w: _plan(checks=1), PlanError, ("checks.checks", "True or False")),
     Row("a question that is no text", lambda w: _plan(question=3), PlanError, ("about.question",)),

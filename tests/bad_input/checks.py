@@ -56,7 +56,7 @@ ROWS = [
     Row("one repetition", lambda w: checks.determinism(w.onnx(), w.digit, repeats=1), V, ("`repeats`", ">= 2")),
     Row("labels for other pictures", lambda w: _fed(w, [1]), V, ("`labels`", "each of 8 pictures")),
     Row("a label that is no class", lambda w: _fed(w, [10] * 8), V, ("`labels`", "0 to 9", "10")),
-    Row("maps of two grids", lambda w: checks.resemblance(np.eye(4), np.eye(5)), V, ("`b`", "(5, 5)", "(4, 4)")),
+    Row("likeness on two grids", lambda w: checks.resemblance(np.eye(4), np.eye(5)), V, ("`b`", "(5, 5)", "(4, 4)")),
     Row("no surrogates", lambda w: checks.surrogates(np.eye(4), 0), V, ("`n`", ">= 1")),
     Row("an outcome that is none", lambda w: checks.CheckResult("a", "ok", 1.0, "", ""), V, ("`status`", "'ok'")),  # type: ignore[arg-type]
 ]
