@@ -23,7 +23,7 @@ extensions = [
 exclude_patterns = ["_build"]
 nitpicky = False  # without inventories of numpy and scipy, their types cannot be resolved
 
-myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
 autosummary_generate = True
@@ -36,7 +36,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "legstat"
 html_theme_options = {"show_toc_level": 1, "navigation_with_keys": False, "header_links_before_dropdown": 5}
 html_static_path, html_css_files = ["_static"], ["legstat.css"]
-html_sidebars = {"*": [], "studies/*": [], "api/*": ["sidebar-nav-bs"]}  # a left column only where it lists something
+html_sidebars = {"**": ["sidebar-nav-bs"], "index": []}  # a left column lists the section's pages
 
 
 def escape_bars(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
