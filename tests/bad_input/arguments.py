@@ -266,7 +266,7 @@ ESTIMATORS = [
     Row("moments of moments", lambda w: ls.LEG(w.done.moments, moments="printed"), V, ("`moments`", "left out")),
     Row("unknown cov_type", lambda w: ls.LEG(w.sample).fit("HC9"), V, ("`cov_type`", "HC3")),
     Row("LEGTV relaxed by 1", lambda w: ls.LEGTV(w.sample, relaxed=1), T, ("`relaxed`", "True or False")),
-    Row("merged to none", lambda w: ls.LEGTV(w.sample).fit(L_ratio=0.1).merge(0), V, ("`n_regions`", ">= 1")),
+    Row("merged to none", lambda w: ls.LEGTV(w.sample).fit(L_ratio=0.1).merge(0), V, ("`n_regions`", "from 1 to")),
     Row("merged to more", lambda w: ls.LEGTV(w.sample).fit(L_ratio=1.0).merge(9), V, ("`n_regions`", "1")),
     Row("fit without L", lambda w: ls.LEGTV(w.sample).fit(), V, ("`L, L_ratio, n_regions`", "exactly one")),
     Row("fit at L below 0", lambda w: ls.LEGTV(w.sample).fit(L=-0.1), V, ("`L`", ">= 0", "L_ratio")),
