@@ -96,3 +96,15 @@ def test_help_says_both_ways():
     assert "legstat audit MODEL PICTURES" in " ".join(found.output.split())
     assert "plan" in found.output
     assert found.exit_code == 0
+
+
+def test_the_report_is_written_again_from_the_folder(pictures, tmp_path):
+    assert said(digits_model_path(), pictures, *QUICK, "--every", 2, "--out", tmp_path / "run").exit_code == 0
+    (tmp_path / "run" / "report.html").unlink()
+    for option in ("--quiet", "--json", "--debug"):
+        done = CliRunner().invoke(app, ["report", str(tmp_path / "run"), option])
+        assert done.exit_code == 0, done.output
+        assert (tmp_path / "run" / "report.html").is_file()
+        assert (done.stdout == "") == (option == "--quiet")
+        if option == "--json":
+            assert "report.html" in json.dumps(json.loads(done.stdout))

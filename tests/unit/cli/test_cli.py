@@ -15,6 +15,7 @@ import legstat as ls
 from legstat.cli import DIFFERENT, FAULT, INTERRUPTED, app
 from legstat.data import digits_model_path, load_digit
 from legstat.record import FILES
+from legstat.record.folder import REGIONS
 from legstat.responses.onnx.response import OnnxResponse
 from tests.helpers_http import serving
 from tests.helpers_onnx import one_picture_model, open_size_model
@@ -374,8 +375,8 @@ def test_demo_runs_without_any_download(tmp_path):
     done = run("demo", "--out", tmp_path / "demo")
     assert done.exit_code == 0, done.stderr
     assert "held-out digits are classified correctly" in done.stdout
-    assert "LEG-TV, strongest cells" in done.stdout
-    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == sorted(FILES)
+    assert "regions differ from 0, strongest first" in done.stdout
+    assert sorted(file.name for file in (tmp_path / "demo").iterdir()) == sorted([*FILES, REGIONS])
     with Image.open(tmp_path / "demo" / "explanation.png") as panel:
         assert panel.width > 1500
 

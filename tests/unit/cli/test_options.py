@@ -74,7 +74,9 @@ ELSEWHERE = {
     "explain": {"--ca-certs", "--method", "--epsilon", "--q"},
     "inspect": {"--ca-certs"},
     "compare": {"--ca-certs"},
-    "verify": {"--ca-certs", "--url", "--headers", "--constant"},  # test_cli, beside the servers that they are for
+    # test_cli, beside the servers that they are for; of a run: test_auditing
+    "verify": {"--ca-certs", "--url", "--headers", "--constant", "--pictures", "--seed"},
+    "report": {"--quiet", "--json", "--debug"},  # test_auditing, where there is a run
 }
 
 
