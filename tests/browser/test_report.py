@@ -168,7 +168,7 @@ def test_regions_and_opacity(browser, report):
 
 
 def names_shown(page) -> list[str]:
-    return [printable_text(one) for one in page.locator(".cards > li:visible a").all_inner_texts()]
+    return [printable_text(one) for one in page.locator(".cards > li:visible a").all_text_contents()]
 
 
 def printable_text(text: str) -> str:
