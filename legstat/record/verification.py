@@ -258,6 +258,6 @@ def differing_environment(then: JSON) -> Iterator[str]:
     for name, value in then["versions"].items():
         if now["versions"].get(name) != value:
             yield f"{name} {value} then, {now['versions'].get(name)} now"
-    for name in ("python", "platform", "machine"):
-        if now[name] != then[name]:
+    for name in ("python", "platform", "machine", "blas"):
+        if name in then and now[name] != then[name]:  # older records know nothing of BLAS
             yield f"{name} {then[name]} then, {now[name]} now"

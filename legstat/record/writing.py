@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_info
+
 from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
@@ -127,7 +129,13 @@ def environment() -> JSON:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),
+        # last digits of sums depend on the kernels that BLAS picks for the processor, or by OPENBLAS_CORETYPE
+        "blas": ", ".join(sorted({f"{one['internal_api']} {one.get('architecture')}" for one in _blas()})),
     }
+
+
+def _blas() -> list[dict[str, Any]]:
+    return [one for one in threadpool_info() if one["user_api"] == "blas"]
 
 
 def _file(path: str | Path | None) -> JSON:

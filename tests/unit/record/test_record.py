@@ -14,6 +14,8 @@ from PIL import Image
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
 from legstat.record import array_sha256, read_record
+from legstat.record.verification import differing_environment
+from legstat.record.writing import environment
 
 
 def digit_file(folder, index=3):
@@ -271,3 +273,13 @@ def test_regions_are_told_and_drawn(of_regions):
     assert len(drawn.collections) == 2 * found.regions.n_found
     page = (folder / "summary.html").read_text(encoding="utf-8")
     assert page.count("<tr data-region=") == found.regions.n_found
+
+
+def test_verification_tells_of_other_kernels() -> None:
+    now = environment()
+    assert now["blas"] != ""
+    assert list(differing_environment(now)) == []
+    assert list(differing_environment({**now, "blas": "openblas Other"})) == [
+        f"blas openblas Other then, {now['blas']} now"
+    ]
+    assert list(differing_environment({k: v for k, v in now.items() if k != "blas"})) == []
