@@ -15,8 +15,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from threadpoolctl import threadpool_info
-
 from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
@@ -135,6 +133,8 @@ def environment() -> JSON:
 
 
 def _blas() -> list[dict[str, Any]]:
+    from threadpoolctl import threadpool_info  # here: nothing needs it before a record is made
+
     return [one for one in threadpool_info() if one["user_api"] == "blas"]
 
 
