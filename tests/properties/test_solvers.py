@@ -49,18 +49,23 @@ def test_scale_and_sign(u: np.ndarray, ratio: float, factor: float) -> None:
     one, other = FlowProgram.from_potential(u.shape, u), FlowProgram.from_potential(u.shape, factor * u)
     a, b = solve(one, ratio * one.L_max), solve(other, ratio * other.L_max)
     # the closest optimum is unique, so it scales with the data; selection_error bounds its own rounding
-    np.testing.assert_allclose(b.g / factor, a.g, rtol=0, atol=1e-6 * one.L_max)
+    errors = a.selection_error + b.selection_error / abs(factor)
+    np.testing.assert_allclose(b.g / factor, a.g, rtol=0, atol=1e-6 * one.L_max + errors)
 
 
 @SETTINGS
 @given(potentials(), ratios)
 def test_transposition_and_reflection(u: np.ndarray, ratio: float) -> None:
     program = FlowProgram.from_potential(u.shape, u)
-    g = solve(program, ratio * program.L_max).g.reshape(u.shape)
+    found = solve(program, ratio * program.L_max)
+    g = found.g.reshape(u.shape)
     for moved, back in ((u.T, lambda x: x.T), (u[::-1], lambda x: x[::-1]), (u[:, ::-1], lambda x: x[:, ::-1])):
         other = FlowProgram.from_potential(moved.shape, np.ascontiguousarray(moved))
-        there = solve(other, ratio * program.L_max).g.reshape(moved.shape)
-        np.testing.assert_allclose(back(there), g, rtol=0, atol=1e-6 * program.L_max)
+        there = solve(other, ratio * program.L_max)
+        # each is within its own proved error of the closest optimum, which is unique; where the face is degenerate, as
+        # at ratio 0.5 of a potential of few levels, that error is up to 1e-3
+        atol = 1e-6 * program.L_max + found.selection_error + there.selection_error
+        np.testing.assert_allclose(back(there.g.reshape(moved.shape)), g, rtol=0, atol=atol)
 
 
 @SETTINGS
