@@ -28,6 +28,7 @@ NAMESPACES = (
     "legstat.audit",
     "legstat.baselines",
     "legstat.checks",
+    "legstat.interop",
     "legstat.metrics",
     "legstat.simulate",
     "legstat.studies",

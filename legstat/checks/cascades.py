@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any, get_args
 import numpy as np
 
 from legstat._core.checks import check_choice, check_count, check_level, check_rng, check_type, check_within
-from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
 from legstat._core.typing import JSON, FloatArray
+from legstat.checks.again import tried_again
 from legstat.checks.layers import WeightLaw
 from legstat.checks.likeness import resemblance
 from legstat.checks.randomise import randomize, weight_layers
@@ -23,9 +23,7 @@ from legstat.estimators.leg import LEG
 from legstat.estimators.legtv import LEGTV
 from legstat.responses.base import Response
 from legstat.responses.network.composing import ComposingResponse
-from legstat.samples.faults import QueryError
 from legstat.samples.sample import QuerySample
-from legstat.sampling.query import query
 from legstat.sampling.watch import movement
 
 
@@ -292,34 +290,19 @@ def _maps(
     f: ComposingResponse, sample: QuerySample, n_queries: int, L_ratio: float, key: int, progress: bool
 ) -> tuple[tuple[FloatArray, FloatArray], JSON]:
     """LEG on LEG-TV's moments and LEG-TV; NaN and the reason where the network gives no finite scores."""
-    nothing = np.full(sample.design.grid.shape, np.nan)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LegstatWarning)  # constant scores are what is looked for
-            found = query(
-                f,
-                sample.image,
-                sample.design,
-                n_queries=n_queries,
-                perturbation=sample.perturbation,
-                antithetic=sample.antithetic if sample.conventions == "default" else None,
-                conventions=sample.conventions,
-                rng=key,
-                progress=progress,
-            )
-    except QueryError as error:
-        spent = error.sample.ledger.spent if error.sample is not None else 1
-        return (nothing, nothing), {"f_x0": None, "sd": None, "reason": str(error), "evaluations": spent}
-    except ValueError as error:  # f(x0) that is not finite, or cannot be a score
-        return (nothing, nothing), {"f_x0": None, "sd": None, "reason": str(error), "evaluations": 1}
+    found, evaluations, reason = tried_again(f, sample, n_queries, key, progress=progress)
+    if found is None:
+        nothing = np.full(sample.design.grid.shape, np.nan)
+        return (nothing, nothing), {"f_x0": None, "sd": None, "reason": reason, "evaluations": evaluations}
     fact: JSON = {
         "f_x0": found.f_x0,
         "sd": float(found.responses.std()),
         "moves": movement(found, f.dtype) > 4.0,
-        "evaluations": found.ledger.spent + found.ledger.trials,
+        "evaluations": evaluations,
     }
     if not fact["moves"]:  # what there is of a map is rounding, see `score_moves`
-        return (np.zeros_like(nothing), np.zeros_like(nothing)), fact
+        flat = np.zeros(sample.design.grid.shape)
+        return (flat, flat), fact
     (tv,) = LEGTV(found).fit_path(n_Ls=1, L_ratio_min=L_ratio, progress=False)
     leg = LEG(tv.moments).fit()
     return (leg.saliency, tv.saliency), fact

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from legstat._core.checks import check_level, check_rng, check_type
-from legstat._core.errors import LegstatWarning
 from legstat._core.typing import JSON, FloatArray
+from legstat.checks.again import asked_again
 from legstat.checks.likeness import resemblance
 from legstat.checks.result import CheckResult
 from legstat.estimators.leg import moment_kind
@@ -19,7 +18,6 @@ from legstat.responses.base import Response
 from legstat.responses.network.response import NetworkResponse
 from legstat.samples.sample import QuerySample
 from legstat.samples.splitting import split_sample
-from legstat.sampling.query import query
 
 _PARTS = 4
 """Of each class's sample: 4 and 4 maps can be dealt in 35 ways, the fewest that can be significant at 0.05."""
@@ -89,19 +87,8 @@ def other_target(
     chosen = target if target is not None else next((k for k in first if k != mine), None)
     if chosen is None:
         return CheckResult(name, "not_applicable", None, valid, "There is no other class.")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LegstatWarning)  # a score that hardly moves has maps of noise
-        other = query(
-            settled.rescored(settled.score_name, chosen),
-            sample.image,
-            sample.design,
-            n_queries=sample.ledger.n_queries,
-            perturbation=sample.perturbation,
-            antithetic=sample.antithetic if sample.conventions == "default" else None,
-            conventions=sample.conventions,
-            rng=generator,
-            progress=progress,
-        )
+    asked = settled.rescored(settled.score_name, chosen)
+    other = asked_again(asked, sample, sample.ledger.n_queries, generator, progress=progress)
     details: JSON = {
         "target": mine,
         "other": other.response.get("target"),

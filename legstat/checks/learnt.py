@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from legstat._core.checks import check_choice, check_count, check_level, check_rng, check_type
-from legstat._core.errors import LegstatWarning
+from legstat.checks.again import tried_again
 from legstat.checks.layers import WeightLaw
 from legstat.checks.randomise import randomize
 from legstat.checks.result import CheckResult
 from legstat.responses.base import Response
 from legstat.responses.network.composing import ComposingResponse
-from legstat.samples.faults import QueryError
 from legstat.samples.sample import QuerySample
-from legstat.sampling.query import query
 
 
 def learnt_weights(
@@ -102,8 +99,8 @@ def learnt_weights(
             elif i:
                 network = randomize(network, law=law, rng=[seed, i])
             asked = settled.with_weights(network).rescored(score, "top")
-            spread, spent = _spread(asked, sample, n_queries, key)
-            spreads.append(spread)
+            found, spent, _ = tried_again(asked, sample, n_queries, key)
+            spreads.append(np.inf if found is None else float(found.responses.std()))
             evaluations += spent
     own, others = spreads[0], np.array(spreads[1:])
     pvalue = float((1 + np.sum(others >= own)) / (1 + n_networks))
@@ -123,26 +120,3 @@ def learnt_weights(
         "evaluations": evaluations,
     }
     return CheckResult(name, "passed" if passed else "failed", pvalue, f"at most {alpha:g}", meaning, details)
-
-
-def _spread(f: ComposingResponse, sample: QuerySample, n_queries: int, key: int) -> tuple[float, int]:
-    """Standard deviation of the scores, infinite where they are not finite; evaluations that were spent."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", LegstatWarning)
-            found = query(
-                f,
-                sample.image,
-                sample.design,
-                n_queries=n_queries,
-                perturbation=sample.perturbation,
-                antithetic=sample.antithetic if sample.conventions == "default" else None,
-                conventions=sample.conventions,
-                rng=key,
-                progress=False,
-            )
-    except QueryError as error:
-        return np.inf, 1 if error.sample is None else error.sample.ledger.spent
-    except ValueError:  # f(x0) that cannot be a score
-        return np.inf, 1
-    return float(found.responses.std()), found.ledger.spent + found.ledger.trials

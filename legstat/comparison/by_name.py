@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from legstat._core.errors import invalid
 from legstat.comparison.measures import (
@@ -57,48 +58,51 @@ MEASURES: dict[str, Callable[[], Measure]] = {
 """The measures that `compare` knows by name."""
 NEED_CLASSES = KeySizeShare
 """What asks for the network's first choice, which plain functions lack."""
+Chosen = TypeVar("Chosen", Method, Measure)
 
 
 def chosen_methods(where: str, given: Sequence[object], budgets: Sequence[int]) -> tuple[Method, ...]:
     """The methods of names or methods, or an error about `methods`, or about a budget below a method's least."""
-    chosen: list[Method] = []
-    for one in given:
-        if isinstance(one, str):
-            if one not in METHODS:
-                raise ValueError(invalid(where, "methods", one, "one of " + ", ".join(map(repr, METHODS))))
-            chosen.append(METHODS[one]())
-        elif isinstance(one, Method) and not isinstance(one, type):
-            chosen.append(one)
-        else:
-            valid = "names, or callables with `name` and `least`"
-            raise TypeError(invalid(where, "methods", one, valid, "See legstat.comparison.method.Method."))
-    names = [method.name for method in chosen]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(invalid(where, "methods", names, "one or more different methods"))
+    valid, see = "names, or callables with `name` and `least`", "See legstat.comparison.method.Method."
+    chosen = _chosen(where, "methods", given, METHODS, Method, valid, see)
     for method in chosen:
         if budgets and min(budgets) < method.least:
             got = f"{min(budgets)} for {method.name!r}"
             raise ValueError(invalid(where, "n_queries", got, f"at least {method.least} for that method"))
-    return tuple(chosen)
+    return chosen
 
 
 def chosen_measures(where: str, given: Sequence[object], response: Response) -> tuple[Measure, ...]:
     """The measures of names or measures, or an error about the argument `metrics`."""
-    chosen: list[Measure] = []
-    for one in given:
-        if isinstance(one, str):
-            if one not in MEASURES:
-                raise ValueError(invalid(where, "metrics", one, "one of " + ", ".join(map(repr, MEASURES))))
-            chosen.append(MEASURES[one]())
-        elif isinstance(one, Measure) and not isinstance(one, type):
-            chosen.append(one)
-        else:
-            valid = "names, or callables with `name` and `high_is_good`"
-            raise TypeError(invalid(where, "metrics", one, valid, "See legstat.comparison.measures.Measure."))
-    names = [measure.name for measure in chosen]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(invalid(where, "metrics", names, "one or more different metrics"))
+    valid, see = "names, or callables with `name` and `high_is_good`", "See legstat.comparison.measures.Measure."
+    chosen = _chosen(where, "metrics", given, MEASURES, Measure, valid, see)
     for measure in chosen:
         if isinstance(measure, NEED_CLASSES) and not response.has_classes:
             raise ValueError(invalid(where, "metrics", measure.name, "left out for a function, which has no classes"))
+    return chosen
+
+
+def _chosen(
+    where: str,
+    argument: str,
+    given: Sequence[object],
+    known: Mapping[str, Callable[[], Chosen]],
+    kind: Any,  # a protocol, which is no `type[...]`
+    valid: str,
+    see: str,
+) -> tuple[Chosen, ...]:
+    """What is named, or given as it is; no two of one name."""
+    chosen: list[Chosen] = []
+    for one in given:
+        if isinstance(one, str):
+            if one not in known:
+                raise ValueError(invalid(where, argument, one, "one of " + ", ".join(map(repr, known))))
+            chosen.append(known[one]())
+        elif isinstance(one, kind) and not isinstance(one, type):
+            chosen.append(one)
+        else:
+            raise TypeError(invalid(where, argument, one, valid, see))
+    names = [one.name for one in chosen]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(invalid(where, argument, names, f"one or more different {argument}"))
     return tuple(chosen)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 METHODS = {"fdr": ("BH", "BY"), "fwer": ("step-down", "max-t", "Holm", "Bonferroni")}
 """Methods by the rate they control, the default first."""
-_STATSMODELS = {"BH": "fdr_bh", "BY": "fdr_by", "Holm": "holm", "Bonferroni": "bonferroni"}
+CORRECTIONS = {"BH": "fdr_bh", "BY": "fdr_by", "Holm": "holm", "Bonferroni": "bonferroni"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -160,10 +160,8 @@ def multiple_test(
     BH, BY, Holm and Bonferroni are statsmodels' `multipletests`.
     """
     rate, level, method = rate_level_method
-    if method in _STATSMODELS:
-        from statsmodels.stats.multitest import multipletests
-
-        adjusted = np.asarray(multipletests(pvalues, alpha=level, method=_STATSMODELS[method])[1], dtype=np.float64)
+    if method in CORRECTIONS:
+        adjusted = corrected(pvalues, method)
     else:
         if covariance is None:
             raise ValueError(invalid("multiple_test", "method", method, "Holm or Bonferroni without a covariance"))
@@ -180,6 +178,17 @@ def multiple_test(
         method=method,
         grid_shape=grid_shape,
     )
+
+
+def corrected(pvalues: FloatArray, method: str) -> FloatArray:
+    """p-values adjusted by one of `CORRECTIONS`; NaN stays NaN, and does not count."""
+    from statsmodels.stats.multitest import multipletests
+
+    adjusted = np.full(pvalues.shape, np.nan)
+    known = ~np.isnan(pvalues)
+    if known.any():
+        adjusted[known] = multipletests(pvalues[known], method=CORRECTIONS[method])[1]
+    return adjusted
 
 
 def _max_t_pvalues(

@@ -125,8 +125,12 @@ class Attribution:
 
         Parameters
         ----------
-        inputs, target, rng
-            As for `attribute`; arrays will do.
+        inputs : Tensor or ndarray of shape (N, C, H, W)
+            As for `attribute`.
+        target : int or sequence of int or Tensor or ndarray of shape (N,), optional
+            As for `attribute`.
+        rng : None, int, Generator or anything `numpy.random.default_rng` takes
+            As for `attribute`.
 
         Returns
         -------

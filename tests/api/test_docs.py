@@ -13,6 +13,7 @@ import pytest
 
 import legstat
 import legstat.data
+import legstat.interop
 import legstat.metrics
 import legstat.simulate
 import legstat.studies
@@ -45,7 +46,7 @@ def test_examples_of_a_page_run(page):
 def test_every_public_name_is_on_a_reference_page():
     pages = "\n".join(path.read_text(encoding="utf-8") for path in (DOCS / "api").glob("*.md"))
     wanted = {f"legstat.{name}" for name in legstat.__all__}
-    spaces = (legstat.audit, legstat.checks, legstat.data, legstat.metrics, legstat.studies)
+    spaces = (legstat.audit, legstat.checks, legstat.data, legstat.interop, legstat.metrics, legstat.studies)
     wanted |= {f"{module.__name__}.{name}" for module in spaces for name in module.__all__}
     missing = sorted(name for name in wanted if not re.search(rf":: {re.escape(name)}$", pages, re.MULTILINE))
     assert not missing, f"add these to a page of docs/api: {missing}"

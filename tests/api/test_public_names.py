@@ -13,6 +13,7 @@ NAMESPACES = (
     "legstat.audit",
     "legstat.baselines",
     "legstat.checks",
+    "legstat.interop",
     "legstat.metrics",
     "legstat.simulate",
     "legstat.studies",

@@ -9,7 +9,8 @@ from PIL import Image
 
 import legstat as ls
 from legstat.audit import AuditedPicture, AuditRun, Plan, audit
-from legstat.audit.across import MeanMap, compare_groups, findings, mean_maps, mean_shares, object_tests, shares_inside
+from legstat.audit.across import compare_groups, findings, mean_shares, object_tests, shares_inside
+from legstat.audit.mean_maps import MeanMap, mean_maps
 from legstat.metrics import mass_inside
 from tests.unit.audit.test_values import a_picture
 from tests.unit.audit.world import QUICK
