@@ -1,0 +1,48 @@
+"""Every page runs as it stands: what its blocks print is what it shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.pages import blocks, work_through
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if list(blocks(page.read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_runs_as_it_stands(page, tmp_path, monkeypatch):
+    if "onnx" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("onnxruntime", reason="the page explains an ONNX file")
+    monkeypatch.chdir(tmp_path)
+    wrong = work_through(page)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_what_is_not_as_shown_is_told(tmp_path, monkeypatch):
+    """A number, a word, a line too many, an error, a failed command; and nothing where all is right."""
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "page.md"
+    text = (
+        "```python\n>>> print('mean 0.123 of', 12, 'rows')\nmean 0.123 of 12 rows\n```\n"
+        "```console\n$ echo 'a 1.50 s' > a.txt\n$ cat \\\n  a.txt\na 1.49 s\n```\n"
+    )
+    page.write_text(text, encoding="utf-8")
+    assert work_through(page) == []
+    for old, new, wrong in (
+        ("\nmean 0.123", "\nmean 0.122", 0),  # within one of the last digit
+        ("\nmean 0.123", "\nmean 0.121", 1),
+        ("of 12 rows", "of 13 rows", 1),
+        ("of 12 rows", "of 12 lines", 1),
+        ("rows')", "rows\\nand more')", 1),
+        ("print('mean", "print(1 / 0, 'mean", 1),
+        ("$ cat", "$ cat nothing.txt", 1),
+        ("a 1.49 s", "a 1.48 s", 1),
+        ("> a.txt", "> b.txt", 1),
+    ):
+        assert text.count(old) == 1
+        page.write_text(text.replace(old, new), encoding="utf-8")
+        (tmp_path / "a.txt").unlink(missing_ok=True)
+        assert len(work_through(page)) == wrong, new
