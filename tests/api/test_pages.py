@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pages import blocks, work_through
+from tools.run_pages import blocks, work_through
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if list(blocks(page.read_text(encoding="utf-8"))))

@@ -1,12 +1,12 @@
 """Pages of the documentation as a reader works through them: every block in its order, what is printed compared.
 
-``python`` blocks with prompts are one session; the commands of ``console`` blocks (after ``$ ``) run in bash; both in the
-folder that is the current one. Other blocks are shown and not run.
+``python`` blocks with prompts are one session; the commands of ``console`` blocks (after ``$ ``) run in bash; both in
+the folder that is the current one. Other blocks are shown and not run.
 
-    python -m tests.pages docs/tutorials/statistician.md
+    python -m tools.run_pages docs/tutorials/statistician.md
 
-works through a page in a folder of its own, says what differs, and puts the pictures that the page's code saved, and that
-it shows from ``_static``, there.
+works through a page in a folder of its own, says what differs, and puts the pictures that the page's code saved, and
+that it shows from ``_static``, there.
 """
 
 from __future__ import annotations
