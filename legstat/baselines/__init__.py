@@ -10,12 +10,14 @@ from legstat.baselines.integrated import igos
 from legstat.baselines.layers import layer_mask
 from legstat.baselines.result import BaselineResult
 from legstat.baselines.sparse import l1q
+from legstat.baselines.together import batched
 
 __all__ = [
     "BaselineResult",
     "Detection",
     "Recovery",
     "adversarial",
+    "batched",
     "detection",
     "igos",
     "l1q",

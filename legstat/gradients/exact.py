@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 
 from legstat._core.errors import invalid
-from legstat._core.pictures import rounded
 from legstat._core.typing import FloatArray
 from legstat.gradients.families import Family
 from legstat.gradients.gradient import Asked, Gradient
@@ -49,19 +48,10 @@ class ExactGradients:
         for at in range(0, len(points), step):
             some, which = points[at : at + step], members[at : at + step]
             pictures = family.pictures(some, which)
-            values[at : at + step], gradients = self._at_pictures(pictures)
+            values[at : at + step], gradients = self._response.scores_and_gradients(pictures)
             parts = family.pullback(some, gradients, which)
             # one after the other: the sum does not depend on the size of the batches
             for weight, part in zip(weights[at : at + step], parts, strict=True):
                 total += weight * part
         self.asked.check_finite(values)
         return Gradient(total, values, None)
-
-    def _at_pictures(self, pictures: FloatArray) -> tuple[FloatArray, FloatArray]:
-        import torch
-
-        handed = torch.from_numpy(rounded(pictures, self._response.dtype)).requires_grad_()
-        scores = self._response.scores_with_history(handed)
-        # pictures do not mix in a network in evaluation mode: the gradient of the sum has each one's in its place
-        (gradients,) = torch.autograd.grad(scores.sum(), handed)
-        return scores.detach().cpu().numpy(), gradients.cpu().numpy().astype(np.float64)

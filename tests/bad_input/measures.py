@@ -267,6 +267,9 @@ BASELINES = [
     Row("epsilon in levels", lambda w: _attacked(w, epsilon=8), V, ("`epsilon`", "epsilon / 255")),
     Row("attack by another name", lambda w: _attacked(w, attack="fgsm"), V, ("`attack`", "'ifgsm'")),
     Row("attack without a step", lambda w: _attacked(w, step=0.0), V, ("`step`", "> 0")),
+    Row(
+        "an ONNX file in company", lambda w: ls.baselines.batched(ls.baselines.mask, w.onnx(), [w.digit]), T, ("torch",)
+    ),
     Row("areas of other lengths", lambda w: ls.baselines.detection([0.1, 0.2], [0.3]), V, ("`attacked`", "(2,)")),
     Row(
         "directions finer than the picture",

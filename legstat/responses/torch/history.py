@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from legstat.responses.network.preprocessing import Preprocessing
@@ -48,6 +49,18 @@ def scored(score: Score, outputs: torch.Tensor) -> torch.Tensor:
     floor = torch.finfo(outputs.dtype).smallest_normal * torch.finfo(outputs.dtype).eps
     rest = 1.0 - chosen if kind == "sigmoid_probabilities" else others.sum(dim=1)
     return chosen.clamp_min(floor).log() - rest.clamp_min(floor).log()
+
+
+def scored_by_row(scores: Sequence[Score], outputs: torch.Tensor) -> torch.Tensor:
+    """As `scored`, each row by a score of its own; those that follow each other by the same one at once."""
+    import torch
+
+    parts, at = [], 0
+    for score, some in groupby(scores):
+        end = at + len(list(some))
+        parts.append(scored(score, outputs[at:end]))
+        at = end
+    return torch.cat(parts)
 
 
 def _probabilities(values: torch.Tensor, kind: str) -> torch.Tensor:

@@ -24,9 +24,10 @@ from legstat.responses.network.scores import Score
 from legstat.responses.network.target import Choices
 from legstat.responses.torch.checks import COMPILED_TOLERANCE, check_compiled, measure_autocast, trial_pictures
 from legstat.responses.torch.devices import describe_determinism, describe_devices
-from legstat.responses.torch.history import preprocessed, score_module, scored
+from legstat.responses.torch.history import preprocessed, score_module, scored, scored_by_row
 from legstat.responses.torch.layers import masked_layer
 from legstat.responses.torch.module import code_contents, module_sha256, n_hooks, pick_output, weight_dtype
+from legstat.responses.torch.passes import Ask, Question, SharedPasses
 from legstat.responses.torch.perturbed_input import DeviceComposer
 from legstat.responses.torch.replicas import Pending, Replicas, to_device
 from legstat.responses.torch.settings import TorchSettings
@@ -48,6 +49,9 @@ class TorchResponse(ComposingResponse):
     handed over stay as they are. Where that is on the device already, the weights themselves are shared: they must not
     change while the response serves, and a change is an error.
     """
+
+    _ask: Ask | None = None
+    """How passes are asked for where they are shared; None: this response runs them itself."""
 
     def __init__(
         self,
@@ -110,6 +114,9 @@ class TorchResponse(ComposingResponse):
         """The network on a batch that was written on the host."""
         import torch
 
+        if self._ask is not None:
+            answer, _ = self._ask(Question(inputs, None, autocast, compiled))
+            return lambda: answer
         if self._overwrites or not inputs.flags.writeable:
             inputs = inputs.copy()
         dtype, last = self._weight_dtype, self._settings.channels_last
@@ -146,15 +153,86 @@ class TorchResponse(ComposingResponse):
             float64, on the first device. The response must be bound.
         """
         self._check_settled()
-        device = self._devices[0]
-        inputs = preprocessed(pictures.to(device), self.preprocessing, self._weight_dtype)
-        if self._settings.channels_last:
-            import torch
+        return scored(cast("Score", self._score), self._rows_with_history(pictures))
 
+    def _rows_with_history(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Class outputs (n, K) of pictures in [0, 1], with their history."""
+        import torch
+
+        inputs = preprocessed(pictures.to(self._devices[0]), self.preprocessing, self._weight_dtype)
+        if self._settings.channels_last:
             inputs = inputs.contiguous(memory_format=torch.channels_last)
         outputs = self._replicas.with_history(inputs)
-        rows = outputs.reshape(len(pictures), -1) if outputs.numel() else outputs
-        return scored(cast("Score", self._score), rows)
+        return outputs.reshape(len(pictures), -1) if outputs.numel() else outputs
+
+    def scores_and_gradients(self, pictures: AnyArray) -> tuple[FloatArray, FloatArray]:
+        """Scores and their gradients at the pictures: one forward and one backward pass.
+
+        Parameters
+        ----------
+        pictures : ndarray of shape (n, C, H, W)
+            In [0, 1].
+
+        Returns
+        -------
+        scores : ndarray of shape (n,)
+            As `scores_with_history`.
+        gradients : ndarray of shape (n, C, H, W)
+            Of each score at its own picture; float64.
+        """
+        self._check_settled()
+        score, handed = cast("Score", self._score), rounded(pictures, self.dtype)
+        if self._ask is None:
+            return self._differentiated(handed, [score] * len(handed))
+        scores, gradients = self._ask(Question(handed, score))
+        return np.asarray(scores, dtype=np.float64), cast("FloatArray", gradients)
+
+    def _differentiated(self, pictures: AnyArray, scores: Sequence[Score]) -> tuple[FloatArray, FloatArray]:
+        """As `scores_and_gradients`, with a score for each picture."""
+        import torch
+
+        handed = torch.from_numpy(pictures).requires_grad_()
+        values = scored_by_row(scores, self._rows_with_history(handed))
+        # pictures do not mix in a network in evaluation mode: the gradient of the sum has each one's in its place
+        (gradients,) = torch.autograd.grad(values.sum(), handed)
+        return values.detach().cpu().numpy(), gradients.cpu().numpy().astype(np.float64)
+
+    def shared_among(self, members: int, image: AnyArray) -> SharedPasses[TorchResponse]:
+        """Passes that several may ask for at a time, each for the network's answer to pictures of its own.
+
+        Parameters
+        ----------
+        members : int
+            How many there are.
+        image : ndarray of shape (C, H, W)
+            A picture that is evaluated once, and in company, to learn whether answers depend on the batch.
+
+        Returns
+        -------
+        SharedPasses
+            See there.
+        """
+        settled, _ = self.bind(image)
+
+        def forward(inputs: NDArray[np.generic], autocast: bool, compiled: bool) -> NDArray[np.generic]:
+            def run(at: int, end: int) -> NDArray[np.generic]:
+                return settled._start(inputs[at:end], autocast=autocast, compiled=compiled)()
+
+            return joined(settled._in_batches(len(inputs), run))
+
+        def backward(pictures: NDArray[np.generic], scores: Sequence[Score]) -> tuple[FloatArray, FloatArray]:
+            def run(at: int, end: int) -> tuple[FloatArray, FloatArray]:
+                return settled._differentiated(pictures[at:end], scores[at:end])
+
+            values, gradients = zip(*settled._in_batches(len(pictures), run), strict=True)
+            return np.concatenate(values), np.concatenate(gradients)
+
+        def asking(ask: Ask) -> TorchResponse:
+            other = copy.copy(self)
+            other._ask = ask
+            return other
+
+        return SharedPasses(forward, backward, asking, members)
 
     @property
     def module(self) -> torch.nn.Module:
