@@ -94,11 +94,14 @@ def picture(i: int, name: str, *, shape: tuple[int, int] = (4, 6), side: int = 2
         {"sign": s, "cells": 3, "mean": s / 3, "sum": float(s), "std_error": 0.1, "low": s - 0.2, "high": s + 0.2,
          "pvalue": 0.001, "pvalue_adjusted": 0.002} for s in (1, -1)
     ]  # fmt: skip
+    inside = np.zeros(shape)
+    inside[1:3, 1:4] = 1.0
     curve = {"fractions": [0.0, 0.5, 1.0], "scores": [2.0, 0.5, -1.0], "area": 0.5}
     given: dict[str, Any] = {
         "picture": rng.integers(0, 256, (side, side * shape[1] // shape[0], 3), dtype=np.uint8),
         "curves": {"deletion": curve, "insertion": {**curve, "scores": [-1.0, 1.5, 2.0], "area": 0.8}},
         "regions_table": rows,
+        "inside": inside,
         "checks": [
             outcome("placebo", "failed" if i % 4 == 3 else "passed", evaluations=7),
             outcome("boxes", "not_applicable", None),

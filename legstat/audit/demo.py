@@ -9,7 +9,7 @@ import numpy as np
 from legstat.audit.plan import Plan
 from legstat.data import digits_model_path, load_digit
 
-_DIGITS, _QUERIES = 24, 300
+_DIGITS, _QUERIES = 32, 300
 _LOOPED = (0, 6, 8, 9)
 
 
@@ -24,7 +24,7 @@ def demo_plan(folder: Path) -> Plan:
     Returns
     -------
     Plan
-        24 digits, with their labels, in two groups (those with a loop, those without), with the box around the ink.
+        32 digits, with their labels, in two groups (those with a loop, those without), with the box around the ink.
 
     Examples
     --------

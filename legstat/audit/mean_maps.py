@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from legstat._core.checks import check_choice, check_flag, check_level, check_rng
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.frozen import Portable
-from legstat._core.typing import FloatArray
+from legstat._core.typing import BoolArray, FloatArray
 from legstat._core.values import read_only
 from legstat.audit.run import AuditRun
 from legstat.inference.covariance import SEED
@@ -23,6 +23,9 @@ from legstat.inference.intervals import (
     t_quantiles,
     two_sided_pvalues,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MapName = Literal["legtv", "leg"]
 EVERYONE = "all"
@@ -128,6 +131,48 @@ class MeanMap(Portable):
         flat = symmetric(self.mean.ravel(), t_quantiles(quantile, df) * errors)
         return flat.reshape(*self.mean.shape, 2)
 
+    @property
+    def has_intervals(self) -> bool:
+        """Whether there are clusters enough for intervals."""
+        return self.clusters >= MINIMUM_CLUSTERS
+
+    def significant(self, *, level: float = 0.95) -> BoolArray:
+        """Cells whose intervals, which hold for all cells at once, leave out 0; none where there are no intervals.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Coverage of all cells.
+
+        Returns
+        -------
+        ndarray of bool, shape (p1, p2)
+            The cells.
+        """
+        if not self.has_intervals:
+            return np.zeros(self.mean.shape, dtype=np.bool_)
+        low, high = np.moveaxis(self.conf_int(level=level, simultaneous=True), -1, 0)
+        return np.asarray((low > 0) | (high < 0), dtype=np.bool_)
+
+    def plot(self, ax: Axes | None = None, *, limit: float | None = None) -> Axes:
+        """Draw the map, with the cells outlined that `significant` names.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+            Where to draw; a new figure unless given.
+        limit : float, optional
+            Absolute value at the end of the colours; the largest of the map by default.
+
+        Returns
+        -------
+        Axes
+            The axes drawn on.
+        """
+        from legstat.report.findings import plot_mean_map
+
+        return plot_mean_map(self, ax, limit=limit)
+
     def draws(self, n_draws: int, rng: Any = SEED) -> list[FloatArray]:
         """Draws of the mean's error, shape (n_draws, p1 p2): a standard normal for each cluster."""
         scale = np.sqrt(self.clusters / max(self.clusters - 1, 1))
@@ -135,7 +180,7 @@ class MeanMap(Portable):
         return [scale * drawn @ self.deviations]
 
     def _check(self, method: str) -> None:
-        if self.clusters < MINIMUM_CLUSTERS:
+        if not self.has_intervals:
             raise InferenceUnavailableError(
                 f"legstat.MeanMap.{method}: {self.clusters} clusters of pictures are too few for intervals; "
                 f"{MINIMUM_CLUSTERS} are the least. Audit more pictures."
@@ -187,11 +232,16 @@ def mean_maps(run: AuditRun, *, map: MapName = "legtv", cluster: str = "name") -
     ...     mean_maps(run)
     [<MeanMap 'all' 8x8 of 2 pictures in 2 clusters>]
     """
-    check_choice("mean_maps", "map", map, ("legtv", "leg"))
-    rows = list(_scaled(run, map, cluster))
-    if len(rows) < 2:
+    found = grouped_maps(run, map, cluster)
+    if not found:
         raise ValueError(invalid("mean_maps", "run", run, "of at least two pictures whose maps are not flat"))
-    found = []
+    return found
+
+
+def grouped_maps(run: AuditRun, map_: MapName, cluster: str) -> list[MeanMap]:
+    """What `mean_maps` gives; nothing for fewer than two pictures whose maps are not flat."""
+    check_choice("mean_maps", "map", map_, ("legtv", "leg"))
+    rows, found = list(_scaled(run, map_, cluster)), []
     for group in [EVERYONE, *sorted({row[0] for row in rows if row[0] is not None})]:
         some = [row for row in rows if group in (EVERYONE, row[0])]
         if len(some) > 1:

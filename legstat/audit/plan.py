@@ -1,8 +1,7 @@
-"""The plan of an audit: one value that says everything that numbers depend on, as a TOML file too."""
+"""The plan of an audit: one value that says everything that numbers depend on."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,84 +13,14 @@ from legstat._core.errors import invalid
 from legstat._core.files import write_text
 from legstat._core.frozen import Portable
 from legstat._core.typing import JSON
+from legstat.audit.plan_file import MODEL, SCHEMA, SECTIONS, fields_of, read_plan, toml_of
 from legstat.designs.by_name import LAWS, LawName, name_of
 from legstat.explanation.defaults import choose_L
 from legstat.perturbations.operators import Additive, Blend, Perturbation
 from legstat.sampling.defaults import default_design, default_queries
 
-SCHEMA = 1
-"""Form of a plan's file."""
 Operator = Literal["additive", "blur", "mean", "black", "noise"]
 Choice = Literal["all", "every", "sample"]
-MODEL = {
-    "model": "ONNX file; with url the model's name there",
-    "sha256": "of the model's file",
-    "url": "of a server that speaks the Open Inference Protocol",
-    "preprocessing": "imagenet, caffe, tf, unit, raw, or a TOML file",
-    "target": "top (each picture's own first choice), label (each picture's own label), a class index or a label",
-    "score": "log_odds, logit or probability",
-    "input": "",
-    "output": "",
-    "output_kind": "",
-    "constants": "name=number or name=file.npy",
-    "labels": "file of class names",
-    "threads": "",
-    "provider": "",
-    "allow_fallback": "",
-    "version": "",
-    "in_flight": "",
-    "rate": "",
-    "timeout": "",
-    "deadline": "",
-}
-"""What a plan may say of its model, and what that is."""
-
-SECTIONS: dict[str, dict[str, str]] = {
-    "about": {
-        "question": "what is asked",
-        "purpose": "what the answer is for",
-        "author": "who audits",
-    },
-    "model": MODEL,
-    "pictures": {
-        "places": "folders, files, patterns, tables (.csv, .parquet), stores (.npz)",
-        "choice": "all, every (k-th) or sample (at random)",
-        "every": "k of choice = every",
-        "sample": "how many of choice = sample",
-        "sample_seed": "seed of choice = sample",
-        "truth": "CSV file of lines picture,class",
-    },
-    "query": {
-        "law": "law of z",
-        "grid": "rows, columns of cells",
-        "scale": "sigma",
-        "operator": "how z acts: additive, blur, mean, black, noise",
-        "at": "mask level of all operators but additive",
-        "n_queries": "evaluations of a picture, at most",
-        "seed": "of all draws",
-        "batch_size": "pictures per call",
-    },
-    "estimate": {
-        "L": "a number, or simplest, heldout, bootstrap, theory",
-        "L_ratio": "L as a fraction of L_max",
-        "n_regions": "regions of the map, at most",
-        "relaxed": "whether LEG-TV's levels are refitted on its regions",
-    },
-    "curves": {
-        "steps": "of deletion and insertion; 0: no curves",
-        "baseline": "what deleted cells are replaced by",
-    },
-    "checks": {
-        "checks": "whether checks are made",
-        "placebos": "samples with signs at random, in each picture; 0: none",
-        "randomised": "pictures on which weights are randomised and other classes tried, at the end",
-    },
-    "work": {
-        "workers": "pictures at a time; changes no number",
-        "max_failures": "failed pictures after which a run stops",
-    },
-}
-"""Tables of a plan's file: what each may hold, and what that is."""
 _COUNTS = {
     "every": 1, "sample": 1, "sample_seed": 0, "n_queries": 1, "seed": 0, "batch_size": 1, "n_regions": 1, "steps": 0,
     "placebos": 0, "randomised": 0, "workers": 1, "max_failures": 0,
@@ -346,27 +275,7 @@ class Plan(Portable):
         PlanError
             Unknown sections and keys, and whatever `Plan` refuses.
         """
-        problems: list[str] = []
-        given: JSON = {"places": (), "model": {}}
-        schema = told.get("schema", SCHEMA)
-        if schema != SCHEMA:
-            problems.append(invalid("Plan", "schema", schema, str(SCHEMA), "Use the legstat that wrote the plan."))
-        for section, values in told.items():
-            if section in ("schema", "cost"):
-                continue
-            if section not in SECTIONS or not isinstance(values, Mapping):
-                problems.append(invalid("Plan", section, values, f"one of the tables {', '.join(SECTIONS)}"))
-            elif section == "model":
-                given["model"] = dict(values)
-            else:
-                names = SECTIONS[section]
-                given |= {name: value for name, value in values.items() if name in names}
-                valid = f"of these names: {', '.join(names)}"
-                problems += [
-                    invalid("Plan", f"{section}.{name}", value, valid)
-                    for name, value in values.items()
-                    if name not in names
-                ]
+        given, problems = fields_of(told)
         try:
             plan = cls(**given)
         except PlanError as error:
@@ -395,10 +304,9 @@ class Plan(Portable):
             The file is missing, no TOML, or whatever `from_json` refuses.
         """
         try:
-            told = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            text = f"{type(error).__name__}: {error}."
-            raise PlanError([invalid("Plan.load", "path", str(path), "the TOML file of a plan", text)]) from error
+            told = read_plan(path)
+        except ValueError as error:
+            raise PlanError([str(error)]) from error
         return cls.from_json(told)
 
     def save(self, path: str | Path, cost: JSON | None = None) -> None:
@@ -411,33 +319,11 @@ class Plan(Portable):
         cost : dict, optional
             What a pilot found; a table that is not read again.
         """
-        write_text(path, _toml(self, cost))
+        write_text(path, toml_of(self.to_json(), cost))
 
     def __repr__(self) -> str:
         queries = "usual" if self.n_queries is None else self.n_queries
         return f"<Plan {self.model.get('model')!r}, {queries} queries a picture, pictures: {self.choice}>"
-
-
-def _toml(plan: Plan, cost: JSON | None) -> str:
-    import tomlkit  # slow to load
-
-    document = tomlkit.document()
-    document.add(tomlkit.comment("Plan of an audit by legstat: `legstat audit --plan THIS --out run`."))
-    told = plan.to_json()
-    document.add("schema", tomlkit.item(told["schema"]))
-    for section, names in SECTIONS.items():
-        table = tomlkit.table()
-        for name, value in told[section].items():
-            entry = tomlkit.item(value)
-            table.add(name, entry.comment(names[name]) if names[name] else entry)
-        document.add(section, table)
-    if cost is not None:
-        table = tomlkit.table()
-        table.add(tomlkit.comment("found by the pilot; not read again"))
-        for name, value in cost.items():
-            table.add(name, tomlkit.item(value))
-        document.add("cost", table)
-    return tomlkit.dumps(document)
 
 
 def _told(*checks: Callable[[], object]) -> list[str]:

@@ -32,5 +32,5 @@ def write_table(run: AuditRun) -> JSON:
         frame.to_parquet(whole, index=False)
         with replacing(run.folder / "pictures.parquet") as stream:
             stream.write(whole.getvalue())
-    write_text(run.folder / "findings.csv", findings(run).to_csv(index=False))
+    write_text(run.folder / "findings.csv", findings(run).to_frame().to_csv(index=False))
     return run.ledger

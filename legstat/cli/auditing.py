@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
-from legstat.audit import Plan, PlanError, audit
+from legstat.audit import Plan, PlanError, audit, findings
 from legstat.audit.auditing import prepared
 from legstat.audit.cost import pilot
 from legstat.audit.demo import demo_plan
@@ -252,7 +252,7 @@ def audit_command(
             command=["legstat", *sys.argv[1:]],
             progress=voice.progress,
         )
-        files = write_report(run)
+        files = write_report(run, findings(run))
         _say(run, files, voice)
     if run.failures:
         raise typer.Exit(FAILED)

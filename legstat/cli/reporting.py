@@ -25,8 +25,6 @@ def report(
         audited = AuditRun.open(run)
         if not audited.complete:
             voice.note(f"{len(audited.waiting)} pictures are still to be audited; the report says so.")
-        rows = findings(audited).to_dict("records")
-        together = [{str(name): value for name, value in row.items()} for row in rows]
-        files = write_report(audited, together)
+        files = write_report(audited, findings(audited))
         voice.say(f"Open {files[0]}. Besides: " + ", ".join(file.name for file in files[1:]))
         voice.data({"files": [str(file) for file in files]})

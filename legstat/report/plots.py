@@ -180,7 +180,7 @@ def plot_regions(regions: ShownRegions, ax: Axes, size: tuple[int, ...]) -> Axes
     for plane in regions.found_labels:
         pixels = Grid(plane.shape).lift(plane, *size)
         for number in np.unique(plane[plane >= 0]):
-            lines, colour = _outline(pixels == number), colours.get(int(regions.signs[number]), RAISES)
+            lines, colour = outline_of(pixels == number), colours.get(int(regions.signs[number]), RAISES)
             ax.add_collection(LineCollection(lines, colors="white", linewidths=2.6, capstyle="projecting"))
             ax.add_collection(LineCollection(lines, colors=colour, linewidths=1.4, capstyle="projecting"))
             own = np.argwhere(pixels == number)
@@ -190,7 +190,7 @@ def plot_regions(regions: ShownRegions, ax: Axes, size: tuple[int, ...]) -> Axes
     return ax
 
 
-def _outline(inside: BoolArray) -> list[FloatArray]:
+def outline_of(inside: BoolArray) -> list[FloatArray]:
     """Lines around pixels, each as its two ends (x, y)."""
     framed, lines = np.pad(inside, 1), []
     for along, changes in (

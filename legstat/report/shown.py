@@ -296,3 +296,49 @@ class ShownRun(Protocol):
 
     def files(self) -> Iterable[Path]:
         """What belongs to it, for good: neither locks nor caches."""
+
+
+class ShownMeanMap(Protocol):
+    """The mean map of a group of pictures."""
+
+    @property
+    def group(self) -> str:
+        """Which."""
+
+    @property
+    def pictures(self) -> int:
+        """How many."""
+
+    @property
+    def clusters(self) -> int:
+        """In how many clusters."""
+
+    @property
+    def mean(self) -> FloatArray:
+        """Each cell's mean share of the saliency, signed, shape (p1, p2)."""
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether the two below say anything."""
+
+    def conf_int(self, *, level: float = ..., simultaneous: bool = ...) -> FloatArray:
+        """Intervals, shape (p1, p2, 2)."""
+
+    def significant(self, *, level: float = ...) -> BoolArray:
+        """Cells whose intervals, which hold for all cells at once, leave out 0, shape (p1, p2)."""
+
+
+class ShownFindings(Protocol):
+    """What pictures say together."""
+
+    @property
+    def rows(self) -> Sequence[JSON]:
+        """A row a finding: finding, group, pictures, estimate, low, high, area, pvalue, pvalue_adjusted."""
+
+    @property
+    def mean_maps(self) -> Sequence[ShownMeanMap]:
+        """Of all pictures, and of each group."""
+
+    @property
+    def level(self) -> float:
+        """Of the intervals."""

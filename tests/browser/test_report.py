@@ -20,7 +20,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from legstat.audit import AuditRun
+from legstat.audit import AuditRun, findings
 from legstat.report.colours import palette
 from legstat.report.pages import write_report
 from legstat.report.summary import printable
@@ -165,6 +165,45 @@ def test_regions_and_opacity(browser, report):
         assert section.locator(".stack[data-map=leg] canvas").evaluate("c => c.style.opacity") == "0.3"
         section.get_by_label("Picture below the maps").fill("80")
         assert section.locator(".stack[data-map=legtv] img").evaluate("i => i.style.opacity") == "0.8"
+
+
+def test_what_the_pictures_say_together(browser, tmp_path):
+    """Intervals where the data frame has them, mean maps in the colours of their means, both without the script."""
+    run = write_run(tmp_path / "run", [f"p{i}.png" for i in range(24)])
+    found, report = findings(run), tmp_path / "run" / "report.html"
+    write_report(run, found)
+    frame = found.to_frame()
+    shares, differ = (frame[frame["finding"] == kind] for kind in ("share inside", "groups differ"))
+    reach = 1.1 * differ[["estimate", "low", "high"]].abs().to_numpy().max()
+    with watched(browser, report, viewport={"width": 1000, "height": 900}, java_script_enabled=False) as page:
+        for table, rows, begin, span in (
+            (page.locator("table.forest").nth(0), shares, 0.0, 1.0),
+            (page.locator("table.forest").nth(1), differ, -reach, 2 * reach),
+        ):
+            assert table.locator("tbody th").all_inner_texts() == rows["group"].tolist()
+            for i, row in enumerate(rows.itertuples()):
+                reached = table.locator("svg.strip").nth(i).locator(".reach")
+                places = reached.evaluate("path => [path.getBBox().x, path.getBBox().x + path.getBBox().width]")
+                ends = [row.low, row.high]
+                # places from 0 to 100 have two decimals
+                np.testing.assert_allclose(begin + span * np.array(places) / 100, ends, rtol=0, atol=1e-4 * span)
+                assert reached.is_visible()
+                said = table.locator("tbody tr").nth(i).locator("td.n").all_inner_texts()
+                numbers = [float(one) / 100 for one in re.findall(NUMBER, " ".join(said[:2]))]
+                np.testing.assert_allclose(numbers, [row.estimate, *ends], rtol=6e-3)  # three digits
+        assert shares["group"].tolist() == ["all", "indoor", "outdoor"]
+        limit = max(np.abs(one.mean).max() for one in found.mean_maps)
+        figures = page.locator(".mean-maps .panels > figure")
+        assert figures.count() == len(found.mean_maps) == 3
+        for i, one in enumerate(found.mean_maps):
+            image = figures.nth(i).locator("img")
+            with Image.open(io.BytesIO(base64.b64decode(image.get_attribute("src").split(",")[1]))) as png:
+                np.testing.assert_allclose(np.asarray(png, dtype=int), colours(one.mean, limit), rtol=0, atol=6)
+            row, column = np.unravel_index(np.abs(one.mean).argmax(), one.mean.shape)
+            assert f"row {row}, column {column}," in image.get_attribute("alt")
+            told = figures.nth(i).locator("figcaption").inner_text()
+            assert told == f"{one.group}: {one.pictures} pictures; {one.significant().sum()} of 24 cells differ from 0"
+            assert (figures.nth(i).locator("svg path").get_attribute("d") != "") == bool(one.significant().any())
 
 
 def names_shown(page) -> list[str]:

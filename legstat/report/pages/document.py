@@ -10,8 +10,9 @@ from statistics import median
 
 from legstat._core.typing import JSON
 from legstat.report.pages.picture import FDRS, LEVEL, PicturePage
+from legstat.report.pages.together import mean_map_entry
 from legstat.report.pages.words import ESTIMAND, LIMITS, QUESTION, WORDS
-from legstat.report.shown import ShownRun
+from legstat.report.shown import ShownFindings, ShownRun
 
 FORM = 1
 """Version of report.json; its schema is report.schema.json."""
@@ -39,7 +40,7 @@ def card_of(page: PicturePage, href: str) -> JSON:
     }
 
 
-def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON, findings: Sequence[JSON]) -> JSON:
+def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON, findings: ShownFindings | None) -> JSON:
     """The report of a run, without its pictures one by one.
 
     Parameters
@@ -50,7 +51,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON, findings: S
         `card_of` each of its pictures.
     digests : dict
         SHA-256 of the run's files that speak for all pictures.
-    findings : sequence of dict
+    findings : ShownFindings or None
         What pictures say together.
 
     Returns
@@ -99,7 +100,8 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON, findings: S
             "fdr": list(FDRS),
         },
         "overview": _overview(cards),
-        "findings": list(findings),
+        "findings": [] if findings is None else list(findings.rows),
+        "mean_maps": [] if findings is None else [mean_map_entry(one, findings.level) for one in findings.mean_maps],
         "checks": {"run": list(run.checks), "pictures": _check_counts(cards)},
         "failures": list(run.failures),
         "limits": [*_own_limits(run, cards), *LIMITS],

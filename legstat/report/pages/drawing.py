@@ -61,15 +61,31 @@ def thumbnail_uri(pixels: NDArray[np.uint8], values: FloatArray, signed: bool) -
     scale = _THUMBNAIL / max(height, width)
     shape = max(1, round(height * scale)), max(1, round(width * scale))
     rows, columns = (np.arange(n) * values.shape[axis] // n for axis, n in enumerate(shape))
-    largest = float(np.abs(values).max()) or 1.0
-    places = values[np.ix_(rows, columns)] / largest
-    colours = palette(signed)[np.rint(255.0 * ((places + 1.0) / 2.0 if signed else places)).astype(int)]
+    colours = _coloured(values[np.ix_(rows, columns)], float(np.abs(values).max()) or 1.0, signed)
     small = _image(pixels).resize(
         (shape[1], shape[0]), Image.Resampling.BILINEAR if scale < 1 else Image.Resampling.BOX
     )
     grey = grey_levels(np.moveaxis(np.atleast_3d(np.asarray(small, dtype=float)), -1, 0)) / 255.0
     shade = (0.5 + 0.5 * grey)[..., None]  # as maps over pictures are drawn elsewhere
     return _uri(Image.fromarray(np.rint(shade * colours).astype(np.uint8)), lossless=False, quality=75)
+
+
+def map_uri(values: FloatArray, limit: float) -> str:
+    """A signed map, a pixel a cell.
+
+    Parameters
+    ----------
+    values : ndarray of shape (p1, p2)
+        The map.
+    limit : float
+        Absolute value at the ends of the colours.
+
+    Returns
+    -------
+    str
+        A data address.
+    """
+    return _uri(Image.fromarray(_coloured(values, limit, signed=True)), lossless=True, quality=100)
 
 
 def packed(values: AnyArray, dtype: str) -> str:
@@ -129,6 +145,12 @@ def polyline(xs: Sequence[float], ys: Sequence[float], bounds: tuple[float, floa
     low, high = bounds
     span = (high - low) or 1.0
     return " ".join(f"{100.0 * x:.4g},{100.0 * (high - y) / span:.4g}" for x, y in zip(xs, ys, strict=True))
+
+
+def _coloured(values: FloatArray, limit: float, signed: bool) -> NDArray[np.uint8]:
+    """Colours of values up to a limit, RGB of shape (..., 3)."""
+    places = values / limit
+    return np.take(palette(signed), np.rint(255.0 * ((places + 1.0) / 2.0 if signed else places)).astype(int), axis=0)
 
 
 def _runs(row: BoolArray) -> list[tuple[int, int]]:

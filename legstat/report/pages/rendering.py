@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,15 +57,29 @@ def number(value: object, digits: int = 4) -> str:
     return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
-def interval(entry: JSON) -> str:
+def percent(value: float | None, unit: str = "%") -> str:
+    """A share for a reader in percent, or a difference of shares in percentage points, in three digits.
+
+    Examples
+    --------
+    >>> percent(0.12345), percent(-1.0, unit=""), percent(float("nan"))
+    ('12.3 %', '-100', 'n/a')
+    """
+    text = number(None if value is None else 100.0 * value, digits=3)
+    return f"{text} {unit}" if unit and text != number(None) else text
+
+
+def interval(entry: JSON, shown: Callable[[float], str] = number) -> str:
     """The interval of an entry with ``low`` and ``high``; "n/a" where none is offered.
 
     Examples
     --------
     >>> interval({"low": 0.5, "high": 0.75}), interval({"low": float("nan"), "high": float("nan")})
     ('0.5 to 0.75', 'n/a')
+    >>> interval({"low": 0.5, "high": 0.75}, percent)
+    '50 % to 75 %'
     """
-    low, high = number(entry["low"]), number(entry["high"])
+    low, high = shown(entry["low"]), shown(entry["high"])
     return low if low == high == number(None) else f"{low} to {high}"
 
 
@@ -114,7 +128,15 @@ def _environment() -> Environment:
         finalize=finalize,
     )
     style, script = ((FILES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
-    environment.filters |= {"number": number, "interval": interval, "told": told, "data": data}
+    environment.filters |= {
+        "number": number,
+        "interval": interval,
+        "share_interval": partial(interval, shown=percent),
+        "points_interval": partial(interval, shown=partial(percent, unit="")),
+        "percent": percent,
+        "told": told,
+        "data": data,
+    }
     environment.globals |= {
         "style": Markup(style),
         "script": Markup(script),

@@ -15,7 +15,8 @@ from legstat.report.pages.document import card_of, document_of
 from legstat.report.pages.picture import PicturePage
 from legstat.report.pages.rendering import FILES, render
 from legstat.report.pages.sums import write_sums
-from legstat.report.shown import ShownRun
+from legstat.report.pages.together import together
+from legstat.report.shown import ShownFindings, ShownRun
 
 ONE_FILE, FOLDER, DATA, SCHEMA = "report.html", "report", "report.json", "report.schema.json"
 MOST = 50
@@ -33,7 +34,7 @@ _PAGES = {"index.html": ("summary", "pictures", "sign"), "checks.html": ("checks
 """Pages of a report of several, and what each holds; the pictures come besides."""
 
 
-def write_report(run: ShownRun, findings: Sequence[JSON] = ()) -> list[Path]:
+def write_report(run: ShownRun, findings: ShownFindings | None = None) -> list[Path]:
     """Write the report of a run into its folder: pages, report.json, its schema, SHA256SUMS.
 
     One file, report.html, up to 50 pictures; beyond, report/index.html with a page for each 50. An earlier report is
@@ -43,9 +44,8 @@ def write_report(run: ShownRun, findings: Sequence[JSON] = ()) -> list[Path]:
     ----------
     run : ShownRun
         The run, finished or not: what is missing is said.
-    findings : sequence of dict, optional
-        What pictures say together, a row each: ``finding``, ``group``, ``pictures``, ``estimate``, ``low``, ``high``,
-        ``pvalue``, ``pvalue_adjusted``.
+    findings : ShownFindings, optional
+        What pictures say together.
 
     Returns
     -------
@@ -78,7 +78,12 @@ def write_report(run: ShownRun, findings: Sequence[JSON] = ()) -> list[Path]:
     write_text(home / DATA, f'{json_text(document)[:-1]},\n"pictures": [\n{listed}\n]}}\n')
     shutil.copyfile(FILES / SCHEMA, home / SCHEMA)
     digests[DATA] = file_sha256(home / DATA)
-    values: JSON = {"document": document | {"digests": digests}, "cards": cards, "unit": unit}
+    values: JSON = {
+        "document": document | {"digests": digests},
+        "cards": cards,
+        "unit": unit,
+        "together": None if findings is None else together(findings),
+    }
     if several:
         for name, sections in _PAGES.items():
             _write(home / FOLDER / name, document["title"], sections, several, **values)

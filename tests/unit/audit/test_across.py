@@ -8,9 +8,10 @@ import statsmodels.api as sm
 from PIL import Image
 
 import legstat as ls
-from legstat.audit import AuditedPicture, AuditRun, Plan, audit
-from legstat.audit.across import compare_groups, findings, mean_shares, object_tests, shares_inside
+from legstat.audit import AuditedPicture, AuditRun, Findings, Plan, audit
+from legstat.audit.across import findings
 from legstat.audit.mean_maps import MeanMap, mean_maps
+from legstat.audit.shares import compare_groups, mean_shares, object_tests, shares_inside
 from legstat.metrics import mass_inside
 from tests.unit.audit.test_values import a_picture
 from tests.unit.audit.world import QUICK
@@ -186,6 +187,39 @@ def test_findings_in_one_table(run):
     assert frame["estimate"].iloc[-1] == frame["pictures"].iloc[-1] == 24
     shares = mean_shares(shares_inside(run)).set_index("group")
     np.testing.assert_allclose(frame["low"][:3], shares["share_low"], rtol=1e-12)
+    found = findings(run)
+    pd.testing.assert_frame_equal(found.to_frame(), frame, check_dtype=False)  # rtol of a text file: 1e-5
+    assert [one.group for one in found.mean_maps] == ["all", "beside", "seen"]
+
+
+def test_cells_that_differ_from_0_are_those_of_the_joint_intervals(run):
+    one = findings(run).mean_maps[0]
+    low, high = np.moveaxis(one.conf_int(simultaneous=True), -1, 0)
+    np.testing.assert_array_equal(one.significant(), (low > 0) | (high < 0))
+    assert one.significant()[:2, :2].all()
+    assert one.significant(level=0.5).sum() >= one.significant().sum()
+    few = MeanMap.of("g", np.full((9, 2, 2), 5.0), np.arange(9))
+    assert not few.has_intervals
+    assert not few.significant().any()
+
+
+def test_what_is_drawn_is_what_was_found(run):
+    found = findings(run)
+    figure = found.plot()
+    shares, differences, *maps = figure.axes[:5]
+    points = [line for line in shares.lines if line.get_marker() == "o"]
+    rows = [row for row in found.rows if row["finding"] == "share inside"]
+    assert [line.get_xdata()[0] for line in points] == [row["estimate"] for row in rows]
+    assert [tuple(line.get_xdata()) for line in shares.lines[0:6:2]] == [(row["low"], row["high"]) for row in rows]
+    assert [text.get_text() for text in shares.get_yticklabels()] == ["all (24)", "beside (12)", "seen (12)"]
+    assert differences.lines[1].get_xdata()[0] == found.rows[3]["estimate"]
+    for ax, one in zip(maps, found.mean_maps, strict=True):
+        np.testing.assert_array_equal(ax.images[0].get_array(), one.mean)
+        # one scale for all
+        assert ax.images[0].get_clim()[1] == max(np.abs(other.mean).max() for other in found.mean_maps)
+        assert len(ax.collections[0].get_paths()) > 0
+    with pytest.raises(ValueError, match="of two pictures"):
+        Findings(rows=(), mean_maps=()).plot()
 
 
 def test_without_objects_there_is_no_share(tmp_path):
@@ -199,4 +233,12 @@ def test_without_objects_there_is_no_share(tmp_path):
     with pytest.raises(ValueError, match="of pictures with boxes or masks"):
         shares_inside(run)
     assert object_tests(run).empty
-    assert findings(run).empty
+    assert findings(run).to_frame().empty
+    assert findings(run).mean_maps == ()
+
+
+def test_boxes_around_whole_pictures_say_nothing_of_shares(tmp_path):
+    np.savez(tmp_path / "s.npz", images=np.random.default_rng(0).random((2, 8, 8)), boxes=[[0, 0, 8, 8]] * 2)
+    plan = Plan(places=(str(tmp_path / "s.npz"),), model={"model": "f"}, operator="black", **{**QUICK, "grid": (4, 4)})
+    found = findings(audit(ls.as_response(_corner), plan, tmp_path / "run", progress=False))
+    assert (found.rows, len(found.mean_maps)) == ((), 1)

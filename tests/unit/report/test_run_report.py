@@ -14,10 +14,12 @@ from statistics import median
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.files import json_value
+from legstat.audit import Findings, MeanMap
 from legstat.report.pages import write_report
 from legstat.report.pages.run import DATA, FOLDER, ONE_FILE, SCHEMA
 from legstat.report.pages.sums import SUMS, write_sums
@@ -33,12 +35,17 @@ def run(tmp_path_factory):
     return write_run(tmp_path_factory.mktemp("run") / "run", NAMES)
 
 
-FINDINGS = [
-    {"finding": "share inside", "group": "all", "pictures": 8, "estimate": 0.625, "low": 0.5, "high": 0.75,
-     "pvalue": 0.03, "pvalue_adjusted": float("nan")},
-    {"finding": "groups differ", "group": "<a> - b", "pictures": 8, "estimate": -0.25, "low": float("nan"),
-     "high": float("nan"), "pvalue": float("nan"), "pvalue_adjusted": float("nan")},
-]  # fmt: skip
+NAN = float("nan")
+MAPS = np.random.default_rng(2).normal(0.02, 0.01, (12, 4, 6))
+FINDINGS = Findings(
+    rows=[
+        {"finding": "share inside", "group": "all", "pictures": 8, "estimate": 0.625, "low": 0.5, "high": 0.75,
+         "area": 0.25, "pvalue": 0.03, "pvalue_adjusted": NAN},
+        {"finding": "groups differ", "group": "<a> - b", "pictures": 8, "estimate": -0.25, "low": NAN, "high": NAN,
+         "area": NAN, "pvalue": NAN, "pvalue_adjusted": NAN},
+    ],
+    mean_maps=[MeanMap.of("all", MAPS, range(12)), MeanMap.of("<a>", MAPS[:4], range(4))],
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +113,11 @@ def test_the_json_holds_what_the_run_holds(run, told):
     assert [one["name"] for one in told["checks"]["pictures"]["placebo"]["failing"]] == [NAMES[3], NAMES[7]]
     assert json_value(json.dumps(told["findings"]))[0]["estimate"] == 0.625
     assert told["findings"][1]["low"] == {"float": "nan"}
+    whole, few = json_value(json.dumps(told["mean_maps"]))
+    np.testing.assert_array_equal(whole["mean"], MAPS.mean(axis=0))
+    ends = FINDINGS.mean_maps[0].conf_int(simultaneous=True)
+    np.testing.assert_array_equal(np.stack([whole["low"], whole["high"]], axis=-1), ends)
+    assert (few["group"], few["clusters"], few["low"]) == ("<a>", 4, None)
     assert told["repeat"]["commands"] == ["legstat audit net.onnx 'my pictures'"]
     assert told["digests"] == {name: file_sha256(run.folder / name) for name in ("plan.toml", "run.json")}
     assert told["limits"][-6] == QUERY_NOISE
@@ -132,7 +144,7 @@ def test_the_page_says_what_a_report_must_say(run, written):
     ]  # fmt: skip
     assert [text for text in wanted if text not in page] == []
     assert [name for name in NAMES if printable(name) not in page] == []
-    assert "0.5 to 0.75" in page
+    assert "50 % to 75 %" in page
     assert "<a> - b" in page
     # a box of 18 x 12 pixels at (6, 6), on cells of 6 x 6 pixels
     assert 'class="box" x="1.0" y="1.0" width="3.0" height="2.0"' in page
