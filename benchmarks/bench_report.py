@@ -1,8 +1,8 @@
 """Seconds that the report of a run takes to be written, to open in a browser, to be searched and to be paged through.
 
 A reader waits for what is measured: the page shows its first picture of the gallery, the search has left one picture,
-the page of the last picture shows its maps. Chromium from the machine, no network; the median of five openings, each in a
-new context.
+the page of the last picture shows its maps. Chromium from the machine, no network; the median of five openings, each in
+a new context.
 
 Run: python benchmarks/bench_report.py RUN [browser executable]        (RUN: the folder of an audit)
 """
