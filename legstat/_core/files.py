@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +65,29 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.filename == str(beside):
             error.filename = str(path)
         raise
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a disk without room is what an error, or what led to it, tells of.
+
+    Parameters
+    ----------
+    error : BaseException
+        The error.
+
+    Returns
+    -------
+    bool
+        For files, and for SQLite's.
+    """
+    one: BaseException | None = error
+    while one is not None:
+        if isinstance(one, OSError) and one.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return True
+        if isinstance(one, sqlite3.OperationalError) and "is full" in str(one):
+            return True
+        one = one.__cause__
+    return False
 
 
 def write_text(path: str | Path, text: str) -> None:

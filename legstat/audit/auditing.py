@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import datetime
+import errno
+import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
-from legstat._core.checks import check_type
+from legstat._core.checks import check_flag, check_type
 from legstat._core.digests import file_sha256
 from legstat._core.errors import LegstatWarning, invalid
+from legstat._core.files import is_full
 from legstat._core.typing import JSON
 from legstat.audit.checking import check_whole
+from legstat.audit.cluster import cluster_at, dead_workers
 from legstat.audit.cost import Cost, pilot
 from legstat.audit.folder import RunFolder
 from legstat.audit.pictures import Item, chosen_items, first_readable
@@ -26,6 +30,7 @@ from legstat.audit.plan import Plan, PlanError
 from legstat.audit.run import SCHEMA, AuditRun
 from legstat.audit.table import write_table
 from legstat.audit.unit import aimed_at, audit_picture, class_of, experiment_of
+from legstat.record.verification import differing_environment
 from legstat.record.writing import environment
 from legstat.responses.base import Response
 from legstat.responses.carried import Carried, Source
@@ -62,6 +67,10 @@ class Unit:
         try:
             found = audit_picture(self.carried.response, item, self.plan, self.folder.cache(item))
         except Exception as error:
+            if is_full(error):  # no fault of the picture: the run stops, and begins with this one again
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder.home)) from error
+            if self.folder.unit(item).exists():  # a worker that was given up, after another one finished the picture
+                return None
             return self.folder.fail(item, error)
         self.folder.keep(item, found)
         return None
@@ -159,9 +168,9 @@ def audit(
         Everything that is wrong with the plan, before any evaluation.
     ValueError
         The folder holds a run of another plan or another model, and which keys differ; another process audits there;
-        the disk has no room.
+        the disk has no room; no scheduler or no worker answers, or a worker does not see what it needs.
     AuditStopped
-        More pictures failed than the plan allows, or workers died again and again.
+        More pictures failed than the plan allows, workers died again and again, or the scheduler of a cluster is gone.
     OSError
         A picture's file could not be written.
 
@@ -170,8 +179,8 @@ def audit(
     A picture is a unit of work: its file is there, whole, or not. Answers of the picture under way are kept in
     ``cache/`` until its file is there, so that a killed run pays for none of them again. Numbers do not depend on the
     workers, nor on where a run was stopped. Workers are joblib's: processes of this machine by default, or with
-    ``joblib.parallel_config(backend="dask")`` those of a Dask cluster, which must see pictures, model and folder under
-    the same paths.
+    ``Plan(scheduler=)`` or ``joblib.parallel_config(backend="dask")`` those of a Dask cluster, which must see pictures,
+    model and folder under the same paths.
 
     Examples
     --------
@@ -186,10 +195,13 @@ def audit(
     <AuditRun 2 of 2 pictures, 0 failed>
     """
     check_type(_WHERE, "plan", plan, Plan, "such as Plan.load('plan.toml')")
+    check_flag(_WHERE, "retry_failed", retry_failed)
+    if isinstance(command, str):
+        raise TypeError(invalid(_WHERE, "command", command, "a list of words, such as sys.argv"))
     carried, folder = Carried(response, _WHERE), RunFolder(Path(out))
     earlier = folder.items() if folder.begun else None
     plan, items = prepared(carried.response, plan, earlier)
-    with folder.locked():
+    with folder.locked(), cluster_at(plan.scheduler, _needed(carried.response, folder, items), environment()):
         begin = _gone_on if folder.begun else _begun
         facts = begin(folder, plan, items, carried.response)
         session = _session(command)
@@ -216,14 +228,19 @@ def audit(
     return AuditRun.open(out)
 
 
+def _needed(response: Response, folder: RunFolder, items: Sequence[Item]) -> list[Path]:
+    """What workers elsewhere must see: the folder, the model, and a picture."""
+    return [folder.home, *(Path(file) for file in response.files.values()), *(Path(one.file) for one in items[:1])]
+
+
 def _begun(folder: RunFolder, plan: Plan, items: list[Item], response: Response) -> JSON:
     """Begin a run: what it will cost is found out first, and whether there is room for it."""
     first, _ = first_readable(response, items)
     cost = pilot(response, plan, first, len(items), folder.cache(first))
     free = shutil.disk_usage(folder.home).free / 1e6
     if cost.megabytes > free:
-        valid = f"a folder with {cost.megabytes:.0f} MB to spare"
-        raise ValueError(invalid(_WHERE, "out", f"{folder.home} with {free:.0f} MB", valid))
+        valid = f"a folder with {cost.megabytes:.2g} MB to spare"
+        raise ValueError(invalid(_WHERE, "out", f"{folder.home} with {free:.2g} MB", valid))
     facts = _facts(plan, items, response, cost)
     folder.begin(plan, items, facts, cost.to_json())
     return facts
@@ -243,11 +260,11 @@ def _gone_on(folder: RunFolder, plan: Plan, items: list[Item], response: Respons
         here = f"a plan that differs in {', '.join(changed)}"
         valid = f"that of the run in {folder.home}"
         raise ValueError(invalid(_WHERE, "plan", here, valid, "Name another folder, or take its plan.toml."))
-    before, versions = facts["environment"]["versions"], environment()["versions"]
-    moved = [f"{name} {before.get(name)} then, {v} now" for name, v in versions.items() if before.get(name) != v]
+    moved = list(differing_environment(facts["environment"]))
     if moved:
         facts["notes"] = list(dict.fromkeys([*facts["notes"], *moved]))
-        warnings.warn(f"legstat.{_WHERE}: the run goes on with other versions: {'; '.join(moved)}.", LegstatWarning, 3)
+        text = f"the run goes on elsewhere, which may change last digits: {'; '.join(moved)}"
+        warnings.warn(f"legstat.{_WHERE}: {text}.", LegstatWarning, 3)
     return facts
 
 
@@ -258,12 +275,12 @@ def _carry_out(
     work, model = Unit(carried, plan, folder), model_now(carried.response)
     finished: set[str] = set()
     failed = deaths = 0
-    carried.check(plan.workers)
+    carried.check(plan.at_a_time)
     with tqdm(total=total, initial=total - len(waiting), unit="picture", disable=None if progress else True) as bar:
         while waiting:
             before = len(finished)
             try:
-                for item, failure in _side_by_side(work, waiting, plan.workers):
+                for item, failure in _side_by_side(work, waiting, plan.at_a_time):
                     finished.add(item.unit)
                     bar.update()
                     if failure is not None:
@@ -272,6 +289,10 @@ def _carry_out(
                         if failed > plan.max_failures:
                             raise _too_many(failed, plan, folder, failure)
                 return
+            except CancelledError as error:
+                text = f"legstat.{_WHERE}: the scheduler of the Dask cluster is gone, or gave the work up ({error})."
+                remedy = "What is finished is kept. The same command goes on, with another scheduler or with --workers."
+                raise AuditStopped(f"{text} {remedy}") from error
             except dead_workers() as error:
                 if model_now(carried.response) != model:  # that is why they could not open it
                     valid = "the file that it was when this was begun"
@@ -293,19 +314,11 @@ def _too_many(failed: int, plan: Plan, folder: RunFolder, last: JSON) -> AuditSt
     )
 
 
-def _side_by_side(work: Unit, waiting: list[Item], workers: int) -> Iterator[tuple[Item, JSON | None]]:
+def _side_by_side(work: Unit, waiting: list[Item], workers: int | None) -> Iterator[tuple[Item, JSON | None]]:
     from legstat._core.parallel import side_by_side  # joblib takes long to load
 
     with closing(side_by_side(work, waiting, workers)) as pairs:  # type: ignore[type-var]  # a generator has close
         yield from pairs
-
-
-def dead_workers() -> tuple[type[BaseException], ...]:
-    """What tells that workers were killed, by whichever backend is loaded."""
-    from joblib.externals.loky.process_executor import BrokenProcessPool
-
-    of_dask = getattr(sys.modules.get("distributed.scheduler"), "KilledWorker", BrokenProcessPool)
-    return BrokenProcessPool, of_dask
 
 
 def _waiting(folder: RunFolder, items: Sequence[Item], retry_failed: bool) -> list[Item]:

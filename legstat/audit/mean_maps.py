@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from legstat._core.checks import check_choice, check_flag, check_level, check_rng
+from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_rng
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.frozen import Portable
 from legstat._core.typing import BoolArray, FloatArray
@@ -123,6 +123,7 @@ class MeanMap(Portable):
         where = "MeanMap.conf_int"
         quantile = normal_quantile(check_level(where, "level", level))
         joint = check_flag(where, "simultaneous", simultaneous)
+        check_count(where, "n_draws", n_draws, 1)
         self._check("conf_int")
         errors = self.std_errors.ravel()
         if joint:

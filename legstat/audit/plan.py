@@ -102,7 +102,9 @@ class Plan(Portable):
         Pictures on which weights are randomised and other classes tried at the end, at some ten times a map's
         evaluations each; see `legstat.checks.check_run`.
     workers : int
-        Pictures at a time.
+        Pictures at a time, in processes of this machine.
+    scheduler : str, optional
+        Address of a Dask scheduler (``tcp://host:8786``), all of whose workers take the place of `workers`.
     max_failures : int
         Failed pictures after which a run stops.
 
@@ -152,9 +154,12 @@ class Plan(Portable):
     placebos: int = 5
     randomised: int = 1
     workers: int = 1
+    scheduler: str | None = None
     max_failures: int = 10
 
     def __post_init__(self) -> None:
+        if not isinstance(self.model, Mapping):
+            raise PlanError([invalid("Plan", "model", self.model, "a table of names and values")])
         object.__setattr__(self, "model", {k: v for k, v in dict(self.model).items() if v is not None and v != []})
         for name in ("places", "grid"):
             if isinstance(value := getattr(self, name), list):
@@ -198,13 +203,21 @@ class Plan(Portable):
         if self.scale is not None:
             yield check(check_positive, "scale")
         yield self._check_rule
-        for name in ("question", "purpose", "author"):
-            yield partial(_check_text, key(name), getattr(self, name))
+        if self.scheduler is not None:
+            yield self._check_workers
+        for name in ("question", "purpose", "author", "truth", "scheduler"):
+            if name not in ("truth", "scheduler") or getattr(self, name) is not None:
+                yield partial(_check_text, key(name), getattr(self, name))
         for name in ("checks", "relaxed"):
             yield check(check_flag, name)
 
     def _check_rule(self) -> None:
         choose_L(self.L, self.L_ratio, self.n_regions, "default")
+
+    def _check_workers(self) -> None:
+        if self.workers != 1:
+            remedy = "All workers of the cluster work."
+            raise ValueError(invalid("Plan", "work.workers", self.workers, "left out with work.scheduler", remedy))
 
     # ---------------------------------------------------------------- what it means
 
@@ -217,6 +230,11 @@ class Plan(Portable):
     def rule(self) -> JSON:
         """How L is chosen, as the arguments of `explain`."""
         return {"L": self.L, "L_ratio": self.L_ratio, "n_regions": self.n_regions}
+
+    @property
+    def at_a_time(self) -> int | None:
+        """Pictures at a time; None where a cluster says it."""
+        return self.workers if self.scheduler is None else None
 
     def resolved(self, size: tuple[int, int]) -> Self:
         """The plan with nothing left to a default, for pictures of (rows, columns)."""

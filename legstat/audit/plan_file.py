@@ -77,6 +77,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "work": {
         "workers": "pictures at a time; changes no number",
+        "scheduler": "address of a Dask scheduler, whose workers work in place of them; changes no number",
         "max_failures": "failed pictures after which a run stops",
     },
 }

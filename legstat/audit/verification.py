@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from legstat._core.checks import check_count, check_rng
+from legstat._core.checks import check_count, check_rng, check_type
 from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.files import json_text
 from legstat._core.typing import JSON
@@ -56,6 +56,8 @@ def verify(
     ------
     ValueError
         It is no folder of an audit, or `pictures` is no count.
+    TypeError
+        `response` is none.
 
     Notes
     -----
@@ -75,6 +77,7 @@ def verify(
     ...     verify(run.folder, f, pictures=1, rng=0, progress=False).passed
     True
     """
+    check_type(_WHERE, "response", response, Response, "the black box of the plan; as_response(f) makes one")
     run, home = AuditRun.open(folder), RunFolder(Path(folder))
     names = list(run.names)
     if pictures is not None:

@@ -156,6 +156,14 @@ def audit_command(
     ] = 1,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per call.", rich_help_panel=_WORK)] = None,
     workers: Annotated[int, typer.Option("--workers", "-j", help="Pictures at a time.", rich_help_panel=_WORK)] = 1,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler (tcp://host:8786), whose workers work in place of --workers.",
+            rich_help_panel=_WORK,
+            show_default=False,
+        ),
+    ] = None,
     max_failures: Annotated[
         int, typer.Option(help="Failed pictures after which the run stops.", rich_help_panel=_WORK)
     ] = 10,
@@ -236,9 +244,10 @@ def audit_command(
                 placebos=placebos,
                 randomised=randomised,
                 workers=workers,
+                scheduler=scheduler,
                 max_failures=max_failures,
             )
-        response = response_of(wanted, headers, ca_certs)
+        response = response_of("audit", wanted, headers, ca_certs)
         if "preprocessing" not in wanted.model:
             voice.note("no --preprocessing: `legstat inspect` compares the presets on a picture of known class.")
         if only_plan:
@@ -266,14 +275,14 @@ def _choice(every: int | None, sample: int | None) -> JSON:
     return {} if every is None else {"choice": "every", "every": every}
 
 
-def response_of(plan: Plan, headers: Path | None, ca_certs: Path | None) -> Response:
+def response_of(where: str, plan: Plan, headers: Path | None, ca_certs: Path | None) -> Response:
     """The black box that a plan speaks of; with target "label" each picture says which class is explained."""
     flags = {name: value for name, value in plan.model.items() if name != "sha256"}
     if flags.get("target") == "label":
         flags["target"] = "top"
     model, url, labels = flags.pop("model"), flags.pop("url", None), flags.pop("labels", None)
     names = None if labels is None else Path(labels)
-    return response_from("audit", model, url, labels=names, headers=headers, ca_certs=ca_certs, **flags)
+    return response_from(where, model, url, labels=names, headers=headers, ca_certs=ca_certs, **flags)
 
 
 def plan_of(run: Path, model: Path | None, url: str | None, headers: Path | None) -> Plan:

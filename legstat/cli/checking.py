@@ -116,7 +116,7 @@ def verify(
         if record.is_dir():
             _check_of_an_audit({"--picture": picture, "--constant": constant})
             plan = plan_of(record, model, url, headers)
-            response = response_of(plan, headers, ca_certs)
+            response = response_of("verify", plan, headers, ca_certs)
             outcome = verify_audit(record, response, pictures=pictures, rng=seed, progress=voice.progress)
         else:
             outcome = verify_record(

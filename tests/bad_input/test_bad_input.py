@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.bad_input import arguments, audits, checks, files, measures, models
+from tests.bad_input import arguments, audit_runs, audits, checks, files, measures, models
 from tests.bad_input.world import Finished, Row, World
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="many rows are about ONNX files")
 
-ROWS = [*arguments.ROWS, *models.ROWS, *measures.ROWS, *audits.ROWS, *checks.ROWS, *files.ROWS]
+ROWS = [*arguments.ROWS, *models.ROWS, *measures.ROWS, *audits.ROWS, *audit_runs.ROWS, *checks.ROWS, *files.ROWS]
 
 
 @pytest.fixture(scope="module")
