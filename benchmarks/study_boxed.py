@@ -30,7 +30,7 @@ from legstat._core.files import json_text, json_value, write_text
 from legstat.baselines import mask
 from legstat.comparison.asking import Asking
 from legstat.comparison.by_name import METHODS
-from legstat.comparison.measures import told_apart
+from legstat.comparison.measure import told_apart
 from legstat.comparison.methods.gradients import GradCamMap, GradientMap, GuidedBackpropMap
 from legstat.comparison.methods.masks import Occlusion, Rise
 from legstat.metrics.localisation import Box

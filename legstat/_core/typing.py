@@ -11,5 +11,7 @@ FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 AnyArray = NDArray[Any]
+AxesArray = NDArray[np.object_]
+"""Matplotlib's axes of several panels, as `subplots` gives them."""
 JSON = dict[str, Any]
 """A mapping that `json.dumps` takes; the form in which provenance travels."""

@@ -20,7 +20,8 @@ from legstat.designs.blocks import Key
 from legstat.estimators.leg_results import LEGResults
 from legstat.estimators.regions import region_inference
 from legstat.explanation.defaults import check_estimates, choose_L
-from legstat.explanation.explanation import Explanation, experiment_for
+from legstat.explanation.explanation import Explanation
+from legstat.explanation.inputs import experiment_for
 from legstat.metrics import Curve, deletion, insertion
 from legstat.responses.base import Response
 from legstat.responses.network.labels import find_class

@@ -21,27 +21,11 @@ from legstat.audit.cost import pilot
 from legstat.audit.demo import demo_plan
 from legstat.audit.pictures import first_readable
 from legstat.audit.run import FAILURES, PLAN, AuditRun
-from legstat.cli.common import DEBUG, FAULT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, one_line, speaking
-from legstat.cli.comparing import OneScore
-from legstat.cli.explaining import LawChoice, PerturbChoice, rule_from, shape_from
+from legstat.cli.common import FAULT, Voice, app, one_line, speaking
+from legstat.cli.groups import grouped
+from legstat.cli.map_options import MAPS, MapOptions, PerturbChoice, shape_from
 from legstat.cli.model_flags import response_from
-from legstat.cli.model_options import (
-    CA_CERTS,
-    CONSTANT,
-    DEADLINE,
-    FALLBACK,
-    HEADERS,
-    IN_FLIGHT,
-    INPUT,
-    OUTPUT,
-    OUTPUT_KIND,
-    PROVIDER,
-    RATE,
-    THREADS,
-    TIMEOUT,
-    URL,
-    VERSION,
-)
+from legstat.cli.model_options import ModelOptions, OneScore
 from legstat.report.pages import write_report
 from legstat.responses.base import Response
 
@@ -74,13 +58,17 @@ PICTURES = typer.Argument(
 )
 _SHOWN = 10
 """Failures that are told; all are in the folder."""
-_CHOICE, _MAP, _WORK, _ABOUT = "Pictures", "Maps", "Work", "For the report"
+_CHOICE, _WORK, _ABOUT = "Pictures", "Work", "For the report"
 
 
 @group.command("plan", help="Write the plan of an audit, with what it will cost, and carry nothing out but a pilot.")
 @group.command("run", help="Audit the pictures, as `legstat audit` does without this word.")
+@grouped
 def audit_command(
     ctx: typer.Context,
+    reached: ModelOptions,
+    maps: MapOptions,
+    voice: Voice,
     model: Annotated[str | None, MODEL] = None,
     pictures: Annotated[list[str] | None, PICTURES] = None,
     plan: Annotated[Path | None, typer.Option(help="A plan's TOML file, in place of everything but --out.")] = None,
@@ -92,19 +80,10 @@ def audit_command(
         ),
     ] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try pictures again that failed.")] = False,
-    url: Annotated[str | None, URL] = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
-    ] = None,
     target: Annotated[
         str, typer.Option(help="top (each picture's own), label (each one's true class), a class index or a label.")
     ] = "top",
     score: Annotated[OneScore, typer.Option(help="What is explained.")] = OneScore.log_odds,
-    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
-    input: Annotated[str | None, INPUT] = None,
-    output: Annotated[str | None, OUTPUT] = None,
-    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
-    constant: Annotated[list[str] | None, CONSTANT] = None,
     every: Annotated[
         int | None, typer.Option(help="Every so-manyth picture.", rich_help_panel=_CHOICE, show_default=False)
     ] = None,
@@ -113,46 +92,24 @@ def audit_command(
     ] = None,
     sample_seed: Annotated[int, typer.Option(help="Seed of --sample.", rich_help_panel=_CHOICE)] = 0,
     truth: Annotated[Path | None, typer.Option(help="CSV of lines picture,class.", rich_help_panel=_CHOICE)] = None,
-    law: Annotated[
-        LawChoice | None,
-        typer.Option(help="Law of z; blocks if left out, structured for additive.", rich_help_panel=_MAP),
-    ] = None,
-    grid: Annotated[
-        str | None, typer.Option(help="Rows x columns; at most 28 a side if left out.", rich_help_panel=_MAP)
-    ] = None,
-    scale: Annotated[float | None, typer.Option(help="sigma.", rich_help_panel=_MAP)] = None,
-    perturb: Annotated[PerturbChoice, typer.Option(help="How z acts.", rich_help_panel=_MAP)] = PerturbChoice.blur,
-    at: Annotated[float, typer.Option(help="Mask level of blends.", rich_help_panel=_MAP)] = 0.5,
-    n_queries: Annotated[
-        int | None,
-        typer.Option(help="Evaluations of a picture, at most; 2000 under blocks, 6000 else.", rich_help_panel=_MAP),
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of all draws.", rich_help_panel=_MAP)] = 0,
-    L: Annotated[
-        str | None,
-        typer.Option("--L", help="simplest, heldout, bootstrap, theory, or a number.", rich_help_panel=_MAP),
-    ] = None,
-    L_ratio: Annotated[
-        float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.", rich_help_panel=_MAP)
-    ] = None,
-    n_regions: Annotated[
-        int | None, typer.Option(help="Regions of a map, at most, in place of L.", rich_help_panel=_MAP)
-    ] = None,
+    perturb: Annotated[PerturbChoice, typer.Option(help="How z acts.", rich_help_panel=MAPS)] = PerturbChoice.blur,
+    at: Annotated[float, typer.Option(help="Mask level of blends.", rich_help_panel=MAPS)] = 0.5,
+    seed: Annotated[int, typer.Option(help="Seed of all draws.", rich_help_panel=MAPS)] = 0,
     relaxed: Annotated[
         bool,
         typer.Option(
-            "--relaxed/--penalised", help="Refit LEG-TV's levels on its regions, or not.", rich_help_panel=_MAP
+            "--relaxed/--penalised", help="Refit LEG-TV's levels on its regions, or not.", rich_help_panel=MAPS
         ),
     ] = True,
     steps: Annotated[
-        int, typer.Option(help="Steps of the curves of deletion and insertion; 0: none.", rich_help_panel=_MAP)
+        int, typer.Option(help="Steps of the curves of deletion and insertion; 0: none.", rich_help_panel=MAPS)
     ] = 56,
-    checks: Annotated[bool, typer.Option("--checks/--no-checks", help="Make checks.", rich_help_panel=_MAP)] = True,
+    checks: Annotated[bool, typer.Option("--checks/--no-checks", help="Make checks.", rich_help_panel=MAPS)] = True,
     placebos: Annotated[
-        int, typer.Option(help="Samples of each picture with signs at random; 0: none.", rich_help_panel=_MAP)
+        int, typer.Option(help="Samples of each picture with signs at random; 0: none.", rich_help_panel=MAPS)
     ] = 5,
     randomised: Annotated[
-        int, typer.Option(help="Pictures on which weights are randomised at the end.", rich_help_panel=_MAP)
+        int, typer.Option(help="Pictures on which weights are randomised at the end.", rich_help_panel=MAPS)
     ] = 1,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per call.", rich_help_panel=_WORK)] = None,
     workers: Annotated[int, typer.Option("--workers", "-j", help="Pictures at a time.", rich_help_panel=_WORK)] = 1,
@@ -170,26 +127,11 @@ def audit_command(
     question: Annotated[str, typer.Option(help="What is asked.", rich_help_panel=_ABOUT)] = "",
     purpose: Annotated[str, typer.Option(help="What the answer is for.", rich_help_panel=_ABOUT)] = "",
     author: Annotated[str, typer.Option(help="Who audits.", rich_help_panel=_ABOUT)] = "",
-    threads: Annotated[int | None, THREADS] = None,
-    provider: Annotated[str | None, PROVIDER] = None,
-    allow_fallback: Annotated[bool, FALLBACK] = False,
-    model_version: Annotated[str | None, VERSION] = None,
-    headers: Annotated[Path | None, HEADERS] = None,
-    in_flight: Annotated[int | None, IN_FLIGHT] = None,
-    rate: Annotated[float | None, RATE] = None,
-    timeout: Annotated[float | None, TIMEOUT] = None,
-    deadline: Annotated[float | None, DEADLINE] = None,
-    ca_certs: Annotated[Path | None, CA_CERTS] = None,
-    quiet: Annotated[bool, QUIET] = False,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    no_progress: Annotated[bool, NO_PROGRESS] = False,
-    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Audit many pictures, or write the plan of that."""
-    voice = Voice(quiet, as_json, not no_progress)
     only_plan = ctx.info_name == "plan"
     place = out or Path("plan.toml" if only_plan else "audit")
-    with speaking(voice, debug), _told_one_by_one():
+    with speaking(voice), _told_one_by_one():
         if sum([model is not None, plan is not None, demo]) != 1:
             got = {"MODEL": model, "--plan": plan, "--demo": demo}
             raise ValueError(invalid("audit", "MODEL, --plan, --demo", got, "exactly one of the three"))
@@ -199,24 +141,13 @@ def audit_command(
             wanted = demo_plan(place.parent if only_plan else place)
         else:
             of_the_model: JSON = {
+                **{name: value for name, value in vars(reached).items() if name not in ("headers", "ca_certs")},
                 "model": model,
-                "url": url,
-                "preprocessing": preprocessing,
                 "target": target,
                 "score": score.value,
-                "labels": None if labels is None else str(labels),
-                "input": input,
-                "output": output,
-                "output_kind": output_kind,
-                "constants": constant or None,
-                "threads": threads,
-                "provider": provider,
-                "allow_fallback": allow_fallback or None,
-                "version": model_version,
-                "in_flight": in_flight,
-                "rate": rate,
-                "timeout": timeout,
-                "deadline": deadline,
+                "labels": None if reached.labels is None else str(reached.labels),
+                "constants": reached.constants or None,
+                "allow_fallback": reached.allow_fallback or None,
             }
             wanted = Plan(
                 places=tuple(pictures or ()),
@@ -227,17 +158,17 @@ def audit_command(
                 **_choice(every, sample),
                 sample_seed=sample_seed,
                 truth=None if truth is None else str(truth),
-                law=None if law is None else law.value,
-                grid=shape_from(grid, "audit"),
-                scale=scale,
+                law=None if maps.law is None else maps.law.value,
+                grid=shape_from(maps.grid, "audit"),
+                scale=maps.scale,
                 operator=perturb.value,
                 at=at,
-                n_queries=n_queries,
+                n_queries=maps.n_queries,
                 seed=seed,
                 batch_size=batch_size,
-                L=rule_from(L),
-                L_ratio=L_ratio,
-                n_regions=n_regions,
+                L=maps.rule,
+                L_ratio=maps.L_ratio,
+                n_regions=maps.n_regions,
                 relaxed=relaxed,
                 steps=steps,
                 checks=checks,
@@ -247,7 +178,7 @@ def audit_command(
                 scheduler=scheduler,
                 max_failures=max_failures,
             )
-        response = response_of("audit", wanted, headers, ca_certs)
+        response = response_of("audit", wanted, reached.headers, reached.ca_certs)
         if "preprocessing" not in wanted.model:
             voice.note("no --preprocessing: `legstat inspect` compares the presets on a picture of known class.")
         if only_plan:
@@ -280,9 +211,9 @@ def response_of(where: str, plan: Plan, headers: Path | None, ca_certs: Path | N
     flags = {name: value for name, value in plan.model.items() if name != "sha256"}
     if flags.get("target") == "label":
         flags["target"] = "top"
-    model, url, labels = flags.pop("model"), flags.pop("url", None), flags.pop("labels", None)
+    model, labels = flags.pop("model"), flags.pop("labels", None)
     names = None if labels is None else Path(labels)
-    return response_from(where, model, url, labels=names, headers=headers, ca_certs=ca_certs, **flags)
+    return response_from(where, model, labels=names, headers=headers, ca_certs=ca_certs, **flags)
 
 
 def plan_of(run: Path, model: Path | None, url: str | None, headers: Path | None) -> Plan:

@@ -11,20 +11,17 @@ from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.audit import verify as verify_audit
 from legstat.cli.auditing import plan_of, response_of
-from legstat.cli.common import DEBUG, DIFFERENT, FAULT, JSON_OUT, NO_PROGRESS, QUIET, Voice, app, speaking
-from legstat.cli.model_flags import check_flags, constants_from, transport_from
-from legstat.cli.model_options import (
-    CA_CERTS,
-    CONSTANT,
-    HEADERS,
-    INPUT,
-    OUTPUT,
-    OUTPUT_KIND,
-    PROVIDER,
-    THREADS,
-    URL,
-    VERSION,
+from legstat.cli.common import DIFFERENT, FAULT, Voice, app, speaking
+from legstat.cli.groups import grouped
+from legstat.cli.model_flags import (
+    ADDRESS_ONLY,
+    FILE_ONLY,
+    check_flags,
+    constants_from,
+    session_from,
+    transport_from,
 )
+from legstat.cli.model_options import CA_CERTS, CONSTANT, HEADERS, ModelOptions
 from legstat.inspection.endpoint import inspect_endpoint
 from legstat.inspection.onnx_file import inspect_model
 from legstat.inspection.report import Inspection
@@ -32,57 +29,33 @@ from legstat.record import verify as verify_record
 
 
 @app.command()
+@grouped
 def inspect(
     model: Annotated[str, typer.Argument(help="ONNX file; with --url the model's name there.")],
-    url: Annotated[str | None, URL] = None,
+    reached: ModelOptions,
+    voice: Voice,
     picture: Annotated[
         Path | None, typer.Option(help="A picture whose class is known, to compare presets; random pixels if left out.")
     ] = None,
-    preprocessing: Annotated[str | None, typer.Option(help="A preset or a TOML file.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
-    input: Annotated[str | None, INPUT] = None,
-    output: Annotated[str | None, OUTPUT] = None,
-    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
-    constant: Annotated[list[str] | None, CONSTANT] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per call, or per request, at most.")] = None,
-    threads: Annotated[int | None, THREADS] = None,
-    provider: Annotated[str | None, PROVIDER] = None,
-    model_version: Annotated[str | None, VERSION] = None,
-    headers: Annotated[Path | None, HEADERS] = None,
-    ca_certs: Annotated[Path | None, CA_CERTS] = None,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Say what a model is: inputs, outputs, logits or probabilities, speed, repeatability."""
-    voice = Voice(as_json=as_json)
-    with speaking(voice, debug):
-        common: JSON = {
+    with speaking(voice):
+        asked = vars(reached)
+        settings = check_flags("inspect", reached.url, {name: asked[name] for name in (*FILE_ONLY, *ADDRESS_ONLY)})
+        common: JSON = {name: asked[name] for name in ("preprocessing", "labels", "input", "output", "output_kind")}
+        common |= {
+            "constants": constants_from("inspect", reached.constants),
             "image": picture,
-            "preprocessing": preprocessing,
-            "labels": labels,
-            "input": input,
-            "output": output,
-            "output_kind": output_kind,
-            "constants": constants_from("inspect", constant or ()),
             "batch_size": batch_size,
         }
-        check_flags(
-            "inspect",
-            url,
-            {
-                "threads": threads,
-                "provider": provider,
-                "version": model_version,
-                "headers": headers,
-                "ca_certs": ca_certs,
-            },
-        )
         report: Inspection
-        if url is None:
-            report = inspect_model(model, threads=threads, provider=provider or "cpu", **common)
+        if reached.url is None:
+            report = inspect_model(model, session=session_from(settings), **common, **settings)
         else:
-            transport = transport_from("inspect", headers, {"ca_certs": ca_certs})
-            report = inspect_endpoint(url, model, version=model_version, transport=transport, **common)
+            version = settings.pop("version", None)
+            transport = transport_from("inspect", settings)
+            report = inspect_endpoint(reached.url, model, version=version, transport=transport, **common)
         voice.say(str(report))
         voice.data(report.to_dict())
     if not report.response:  # what stops it stands among the problems
@@ -90,8 +63,10 @@ def inspect(
 
 
 @app.command()
+@grouped
 def verify(
     record: Annotated[Path, typer.Argument(help="record.json of an explanation, or the folder of an audit.")],
+    voice: Voice,
     model: Annotated[Path | None, typer.Option("--model", "-m", help="The ONNX file, where it has moved.")] = None,
     picture: Annotated[Path | None, typer.Option(help="The picture file, where it has moved.")] = None,
     constant: Annotated[list[str] | None, CONSTANT] = None,
@@ -105,14 +80,9 @@ def verify(
     seed: Annotated[int | None, typer.Option(help="Of that choice; nobody can know it if left out.")] = None,
     headers: Annotated[Path | None, HEADERS] = None,
     ca_certs: Annotated[Path | None, CA_CERTS] = None,
-    quiet: Annotated[bool, QUIET] = False,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    no_progress: Annotated[bool, NO_PROGRESS] = False,
-    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Repeat an explanation, or pictures of an audit, and compare every number; exit code 1 on any difference."""
-    voice = Voice(quiet, as_json, not no_progress)
-    with speaking(voice, debug):
+    with speaking(voice):
         if record.is_dir():
             _check_of_an_audit({"--picture": picture, "--constant": constant})
             plan = plan_of(record, model, url, headers)
@@ -123,9 +93,9 @@ def verify(
                 record,
                 model=model,
                 picture=picture,
-                constants=constants_from("verify", constant or ()),
+                constants=constants_from("verify", constant),
                 url=url,
-                transport=transport_from("verify", headers, {"ca_certs": ca_certs}),
+                transport=transport_from("verify", {"headers": headers, "ca_certs": ca_certs}),
                 progress=voice.progress,
             )
         voice.say(outcome.as_text())

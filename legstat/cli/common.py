@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn, TextIO
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 
@@ -28,10 +28,6 @@ app = typer.Typer(
 FAULT, DIFFERENT, INTERRUPTED, TERMINATED = 2, 1, 130, 143
 _EXPECTED = (ValueError, TypeError, RuntimeError, ImportError, OSError, MemoryError)
 
-QUIET = typer.Option("--quiet", "-q", help="Say nothing but errors.")
-JSON_OUT = typer.Option("--json", help="Print the results as JSON on stdout, and nothing else there.")
-NO_PROGRESS = typer.Option("--no-progress", help="No progress bars.")
-DEBUG = typer.Option("--debug", help="Show the traceback of an error.")
 OUT = typer.Option("--out", "-o", help="Folder to write to.", file_okay=False)
 
 
@@ -47,11 +43,14 @@ def terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 @dataclass(frozen=True)
 class Voice:
-    """What is said, and where: results to stdout, everything else to stderr."""
+    """What is said, and where: results to stdout, everything else to stderr. Its fields are every command's options."""
 
-    quiet: bool = False
-    as_json: bool = False
-    bars: bool = True
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the results as JSON on stdout, and nothing else there.")
+    ] = False
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="No progress bars.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
 
     def say(self, text: str) -> None:
         """Print for a person."""
@@ -71,11 +70,11 @@ class Voice:
     @property
     def progress(self) -> bool:
         """Whether bars are wanted; they are off anyway where stderr is no terminal."""
-        return self.bars and not self.quiet
+        return not (self.no_progress or self.quiet)
 
 
 @contextmanager
-def speaking(voice: Voice, debug: bool) -> Iterator[None]:
+def speaking(voice: Voice) -> Iterator[None]:
     """One line for every warning and every fault, no traceback; exit code 2 (130 for Ctrl-C, 143 for SIGTERM)."""
 
     def show(
@@ -98,7 +97,7 @@ def speaking(voice: Voice, debug: bool) -> Iterator[None]:
         except BrokenPipeError:  # the reader has seen enough (`legstat demo | head`)
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except Exception as error:
-            if debug:
+            if voice.debug:
                 raise
             ours = isinstance(error, _EXPECTED)  # else a library's own, or a mistake of ours: say what it is
             text = one_line(error) if ours else f"{type(error).__name__}: {one_line(error)} (--debug shows where)"

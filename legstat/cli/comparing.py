@@ -13,39 +13,15 @@ from legstat._core.checks import check_choice
 from legstat._core.errors import invalid
 from legstat._core.picture_files import picture_files, read_truth
 from legstat._core.typing import JSON
-from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.cli.common import OUT, Voice, app, speaking
+from legstat.cli.groups import grouped
 from legstat.cli.model_flags import response_from
-from legstat.cli.model_options import (
-    CA_CERTS,
-    CONSTANT,
-    DEADLINE,
-    FALLBACK,
-    HEADERS,
-    IN_FLIGHT,
-    INPUT,
-    MODEL,
-    OUTPUT,
-    OUTPUT_KIND,
-    PROVIDER,
-    RATE,
-    THREADS,
-    TIMEOUT,
-    URL,
-    VERSION,
-)
+from legstat.cli.model_options import MODEL, ModelOptions, OneScore
 from legstat.comparison.compare import compare as compare_methods
 from legstat.comparison.folder import can_differ, save_folder
 from legstat.record import prepare
 
 METHODS, METRICS = "legtv,leg,rise,lime_cells,random", "deletion,insertion,insertion_minus_deletion,key_size"
-
-
-class OneScore(StrEnum):
-    """Scores of one class."""
-
-    log_odds = "log_odds"
-    logit = "logit"
-    probability = "probability"
 
 
 class WrongChoice(StrEnum):
@@ -71,22 +47,20 @@ def _records(frame: object) -> object:
 
 
 @app.command()
+@grouped
 def compare(
     pictures: Annotated[list[str], typer.Argument(help="Picture files, folders of them, or quoted patterns.")],
     model: Annotated[str, MODEL],
-    url: Annotated[str | None, URL] = None,
+    reached: ModelOptions,
+    voice: Voice,
     methods: Annotated[str, typer.Option(help="Names with commas between them.")] = METHODS,
     n_queries: Annotated[str, typer.Option(help="Model evaluations of a map, one budget or several.")] = "500,2000",
     metrics: Annotated[str, typer.Option(help="Names with commas between them.")] = METRICS,
     against: Annotated[
         str | None, typer.Option(help="The method that others are compared with; the first if left out.")
     ] = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
-    ] = None,
     target: Annotated[str, typer.Option(help="top (each picture's own), a class index or a label.")] = "top",
     score: Annotated[OneScore, typer.Option(help="What is explained.")] = OneScore.log_odds,
-    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="CSV of lines picture,class: which pictures does the network get right.")
     ] = None,
@@ -94,10 +68,6 @@ def compare(
     least_score: Annotated[
         float | None, typer.Option(help="Drop pictures whose class has a lower probability.")
     ] = None,
-    input: Annotated[str | None, INPUT] = None,
-    output: Annotated[str | None, OUTPUT] = None,
-    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
-    constant: Annotated[list[str] | None, CONSTANT] = None,
     seed: Annotated[int, typer.Option(help="Seed of all draws.")] = 0,
     jobs: Annotated[int | None, typer.Option(help="Pictures and methods at a time.")] = None,
     store: Annotated[
@@ -105,52 +75,16 @@ def compare(
     ] = None,
     cache: Annotated[Path | None, typer.Option(help="Folder of answers kept from run to run.", file_okay=False)] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures per call, or per request.")] = None,
-    threads: Annotated[int | None, THREADS] = None,
-    provider: Annotated[str | None, PROVIDER] = None,
-    allow_fallback: Annotated[bool, FALLBACK] = False,
-    model_version: Annotated[str | None, VERSION] = None,
-    headers: Annotated[Path | None, HEADERS] = None,
-    in_flight: Annotated[int | None, IN_FLIGHT] = None,
-    rate: Annotated[float | None, RATE] = None,
-    timeout: Annotated[float | None, TIMEOUT] = None,
-    deadline: Annotated[float | None, DEADLINE] = None,
-    ca_certs: Annotated[Path | None, CA_CERTS] = None,
     out: Annotated[Path, OUT] = Path("comparison"),
-    quiet: Annotated[bool, QUIET] = False,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    no_progress: Annotated[bool, NO_PROGRESS] = False,
-    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Compare methods on pictures at equal numbers of evaluations; the same command goes on where it was stopped."""
-    voice = Voice(quiet, as_json, not no_progress)
-    with speaking(voice, debug):
+    with speaking(voice):
         names, budgets = _words(methods), _budgets(n_queries)
         base = names[0] if against is None else check_choice("compare", "--against", against, names)
         files = picture_files("compare", pictures)
         known = None if truth is None else read_truth("compare", truth)
         response = response_from(
-            "compare",
-            model,
-            url,
-            target=target,
-            score=score.value,
-            preprocessing=preprocessing,
-            input=input,
-            output=output,
-            output_kind=output_kind,
-            constants=constant or (),
-            labels=labels,
-            batch_size=batch_size,
-            threads=threads,
-            provider=provider,
-            allow_fallback=allow_fallback,
-            version=model_version,
-            headers=headers,
-            in_flight=in_flight,
-            rate=rate,
-            timeout=timeout,
-            deadline=deadline,
-            ca_certs=ca_certs,
+            "compare", model, **vars(reached), target=target, score=score.value, batch_size=batch_size
         )
         images = {name: response.load_image(file) for name, file in files.items()}
         if known is not None:

@@ -15,31 +15,17 @@ import typer
 from legstat._core.conventions import ConventionsName
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
-from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.cli.common import OUT, Voice, app, speaking
+from legstat.cli.groups import grouped
+from legstat.cli.map_options import MAPS, MapOptions, PerturbChoice, shape_from
 from legstat.cli.model_flags import response_from
-from legstat.cli.model_options import (
-    CA_CERTS,
-    CONSTANT,
-    DEADLINE,
-    FALLBACK,
-    HEADERS,
-    IN_FLIGHT,
-    INPUT,
-    MODEL,
-    OUTPUT,
-    OUTPUT_KIND,
-    PROVIDER,
-    RATE,
-    THREADS,
-    TIMEOUT,
-    URL,
-    VERSION,
-)
+from legstat.cli.model_options import MODEL, ModelOptions
 from legstat.cli.optimising import MethodChoice, check_flags, explain_by
 from legstat.data import digits_info, digits_model_path, load_digit
 from legstat.explanation.defaults import check_estimates, choose_L, choose_relaxed
-from legstat.explanation.explanation import Explanation, experiment_for, origin
+from legstat.explanation.explanation import Explanation
 from legstat.explanation.explanation import explain as explain_picture
+from legstat.explanation.inputs import experiment_for, origin
 from legstat.perturbations.operators import Additive, Baseline, Blend, Perturbation
 from legstat.record import keep_sample, prepare
 from legstat.report.summary import printable
@@ -47,7 +33,6 @@ from legstat.responses.network.labels import Target, find_class, read_labels
 from legstat.responses.onnx.opening import onnx_response
 from legstat.samples.faults import QueryError, QueryInterrupted
 from legstat.samples.sample import QuerySample
-from legstat.sampling.defaults import N_QUERIES
 from legstat.sampling.experiment import key_of
 from legstat.sampling.query import evaluate
 
@@ -61,27 +46,6 @@ class ScoreChoice(StrEnum):
     logit = "logit"
     probability = "probability"
     difference = "difference"
-
-
-class PerturbChoice(StrEnum):
-    """How z acts on the picture."""
-
-    additive = "additive"
-    blur = "blur"
-    mean = "mean"
-    black = "black"
-    noise = "noise"
-
-
-class LawChoice(StrEnum):
-    """Laws of z."""
-
-    structured = "structured"
-    isotropic = "isotropic"
-    blocks = "blocks"
-    cells = "cells"
-    smooth = "smooth"
-    smooth_binary = "smooth_binary"
 
 
 class ConventionsChoice(StrEnum):
@@ -100,16 +64,6 @@ def _batch_size(text: str | None) -> int | None:
         return int(text)
     except ValueError:
         raise ValueError(invalid("explain", "--batch-size", text, "a whole number >= 1, or auto")) from None
-
-
-def shape_from(text: str | None, where: str = "explain") -> tuple[int, int] | None:
-    """``--grid``: rows and columns, or None where it was left out."""
-    if text is None:
-        return None
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
-        raise ValueError(invalid(where, "--grid", text, "rows x columns, such as 28x28"))
-    return int(parts[0]), int(parts[1])
 
 
 def _target(text: str, score: ScoreChoice, labels: tuple[str, ...] | None) -> Target:
@@ -132,14 +86,6 @@ def _known(part: str, labels: tuple[str, ...]) -> bool:
     except ValueError:
         return False
     return True
-
-
-def rule_from(text: str | None) -> float | str | None:
-    """``--L``: a number, or the name of a rule."""
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
 
 
 def _perturbation(choice: PerturbChoice | None, at: float | None, conventions: str) -> Perturbation | None:
@@ -200,50 +146,37 @@ def _say(found: Explanation, files: list[Path], out: Path, voice: Voice) -> None
 
 
 @app.command()
+@grouped
 def explain(
     picture: Annotated[Path, typer.Argument(help="Picture file.")],
     model: Annotated[str, MODEL],
-    url: Annotated[str | None, URL] = None,
+    reached: ModelOptions,
+    maps: MapOptions,
+    voice: Voice,
     method: Annotated[
         MethodChoice | None, typer.Option(help="A baseline, by queries alone, in place of LEG and LEG-TV.")
-    ] = None,
-    preprocessing: Annotated[
-        str | None, typer.Option(help="imagenet, caffe, tf, unit, raw, or a TOML file; RGB in [0, 1] if left out.")
     ] = None,
     target: Annotated[
         str, typer.Option(help="top, a class index or a label; two of the latter, A,B, for --score difference.")
     ] = "top",
     score: Annotated[ScoreChoice, typer.Option(help="What is explained.")] = ScoreChoice.log_odds,
-    labels: Annotated[Path | None, typer.Option(help="Class names: text, one a line, or JSON.")] = None,
-    input: Annotated[str | None, INPUT] = None,
-    output: Annotated[str | None, OUTPUT] = None,
-    output_kind: Annotated[str | None, OUTPUT_KIND] = None,
-    constant: Annotated[list[str] | None, CONSTANT] = None,
-    grid: Annotated[str | None, typer.Option(help="Rows x columns; at most 28 a side if left out.")] = None,
-    n_queries: Annotated[
-        int | None, typer.Option(help="Ceiling on model evaluations; 2000 under blocks, 6000 else.", show_default=False)
-    ] = None,
     until: Annotated[
-        float | None, typer.Option(help="Stop when every cell's 95 % interval has this half-width.", show_default=False)
-    ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the draws; 0 if left out.", show_default=False)] = None,
-    perturb: Annotated[PerturbChoice | None, typer.Option(help="How z acts; blur if left out.")] = None,
-    at: Annotated[float | None, typer.Option(help="Mask level of blends, in (0, 1); 0.5 if left out.")] = None,
-    law: Annotated[
-        LawChoice | None,
-        typer.Option(help="Law of z; blocks if left out, structured for additive.", show_default=False),
-    ] = None,
-    scale: Annotated[
         float | None,
         typer.Option(
-            help="sigma; 0.5 (mask level) for blocks, 0.25 for Gaussian blends, 0.02 (pixel value) for additive."
+            help="Stop when every cell's 95 % interval has this half-width.", show_default=False, rich_help_panel=MAPS
         ),
     ] = None,
-    conventions: Annotated[ConventionsChoice | None, typer.Option(help="All conventions at once.")] = None,
-    L: Annotated[str | None, typer.Option("--L", help="simplest, heldout, bootstrap, theory, or a number.")] = None,
-    L_ratio: Annotated[float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.")] = None,
-    n_regions: Annotated[
-        int | None, typer.Option(help="The most detailed map with at most so many regions, in place of L.")
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the draws; 0 if left out.", show_default=False, rich_help_panel=MAPS)
+    ] = None,
+    perturb: Annotated[
+        PerturbChoice | None, typer.Option(help="How z acts; blur if left out.", rich_help_panel=MAPS)
+    ] = None,
+    at: Annotated[
+        float | None, typer.Option(help="Mask level of blends, in (0, 1); 0.5 if left out.", rich_help_panel=MAPS)
+    ] = None,
+    conventions: Annotated[
+        ConventionsChoice | None, typer.Option(help="All conventions at once.", rich_help_panel=MAPS)
     ] = None,
     relaxed: Annotated[
         bool | None,
@@ -251,6 +184,7 @@ def explain(
             "--relaxed/--penalised",
             help="Refit LEG-TV's levels on its regions, the default; or not.",
             show_default=False,
+            rich_help_panel=MAPS,
         ),
     ] = None,
     epsilon: Annotated[
@@ -260,73 +194,47 @@ def explain(
     batch_size: Annotated[
         str | None, typer.Option(help="Pictures per call, or per request; auto measures it (on top of --n-queries).")
     ] = None,
-    threads: Annotated[int | None, THREADS] = None,
-    provider: Annotated[str | None, PROVIDER] = None,
-    allow_fallback: Annotated[bool, FALLBACK] = False,
-    model_version: Annotated[str | None, VERSION] = None,
-    headers: Annotated[Path | None, HEADERS] = None,
-    in_flight: Annotated[int | None, IN_FLIGHT] = None,
-    rate: Annotated[float | None, RATE] = None,
-    timeout: Annotated[float | None, TIMEOUT] = None,
-    deadline: Annotated[float | None, DEADLINE] = None,
-    ca_certs: Annotated[Path | None, CA_CERTS] = None,
     out: Annotated[Path, OUT] = Path("out"),
     cache: Annotated[Path | None, typer.Option(help="Folder of answers kept from run to run.", file_okay=False)] = None,
     resume: Annotated[Path | None, typer.Option(help="partial.npz of a run that stopped, to go on from.")] = None,
-    quiet: Annotated[bool, QUIET] = False,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    no_progress: Annotated[bool, NO_PROGRESS] = False,
-    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Explain one picture before a classifier, in an ONNX file or behind an address, by LEG and LEG-TV."""
-    voice = Voice(quiet, as_json, not no_progress)
-    with speaking(voice, debug):
+    with speaking(voice):
         of_leg: JSON = {
             "--until": until,
             "--perturb": perturb,
             "--at": at,
-            "--law": law,
-            "--scale": scale,
+            "--law": maps.law,
+            "--scale": maps.scale,
             "--conventions": conventions,
         }
-        of_leg |= {"--L": L, "--L-ratio": L_ratio, "--n-regions": n_regions, "--resume": resume, "--cache": cache}
+        of_leg |= {"--L": maps.L, "--L-ratio": maps.L_ratio, "--n-regions": maps.n_regions}
+        of_leg |= {"--resume": resume, "--cache": cache}
         of_leg |= {"--relaxed/--penalised": None if relaxed is None else str(relaxed)}
         check_flags(method, of_leg, epsilon, q)
         earlier = None if resume is None else QuerySample.load(resume)
         named: ConventionsName | None = None if conventions is None else conventions.value
         rules = named or (earlier.conventions if earlier is not None else "default")
-        how: JSON = {"L": rule_from(L), "L_ratio": L_ratio, "n_regions": n_regions}
+        how: JSON = {"L": maps.rule, "L_ratio": maps.L_ratio, "n_regions": maps.n_regions}
         choice = choose_L(**how, conventions=rules)
         how["relaxed"] = choose_relaxed(relaxed, rules)
-        operator, cells, measured = _perturbation(perturb, at, rules), shape_from(grid), batch_size == "auto"
+        operator, cells, measured = (
+            _perturbation(perturb, at, rules),
+            shape_from(maps.grid, "explain"),
+            batch_size == "auto",
+        )
         if earlier is not None and seed is not None and key_of(seed) != earlier.segments[0].key:
             remedy = "Leave it out: the sample's own draws go on."
             raise ValueError(invalid("explain", "--seed", seed, "the seed that the resumed run had", remedy))
         response = response_from(
             "explain",
             model,
-            url,
-            target=_target(target, score, read_labels("explain", labels)),
+            **vars(reached),
+            target=_target(target, score, read_labels("explain", reached.labels)),
             score=score.value,
-            preprocessing=preprocessing,
-            input=input,
-            output=output,
-            output_kind=output_kind,
-            constants=constant or (),
-            labels=labels,
             batch_size=None if measured else _batch_size(batch_size),
-            threads=threads,
-            provider=provider,
-            allow_fallback=allow_fallback,
-            version=model_version,
-            headers=headers,
-            in_flight=in_flight,
-            rate=rate,
-            timeout=timeout,
-            deadline=deadline,
-            ca_certs=ca_certs,
         )
-        if preprocessing is None:
+        if reached.preprocessing is None:
             assumed = "0..255" if response.preprocessing.scale == 255.0 else "[0, 1]"
             voice.note(
                 f"no --preprocessing: the network is taken to want {assumed}, RGB. `legstat inspect` with --picture "
@@ -336,8 +244,8 @@ def explain(
         prepare(out)
         if method is not None:
             explain_by(
-                method, response, picture, shape=cells, n_queries=N_QUERIES if n_queries is None else n_queries,
-                seed=seed or 0, epsilon=epsilon, q=q, out=out, voice=voice,
+                method, response, picture, shape=cells, n_queries=maps.n_queries, seed=seed or 0, epsilon=epsilon, q=q,
+                out=out, voice=voice,
             )  # fmt: skip
             return
         rng = None if earlier is not None else seed or 0
@@ -345,9 +253,9 @@ def explain(
             response,
             picture,
             grid=cells,
-            law=None if law is None else law.value,
-            scale=scale,
-            n_queries=n_queries,
+            law=None if maps.law is None else maps.law.value,
+            scale=maps.scale,
+            n_queries=maps.n_queries,
             perturbation=operator,
             conventions=named,
             until=until,
@@ -368,15 +276,13 @@ def explain(
 
 
 @app.command()
+@grouped
 def demo(
+    voice: Voice,
     out: Annotated[Path, OUT] = Path("legstat-demo"),
-    quiet: Annotated[bool, QUIET] = False,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Explain a held-out digit with the network that comes along; nothing is downloaded."""
-    voice = Voice(quiet, as_json)
-    with speaking(voice, debug):
+    with speaking(voice):
         prepare(out)
         info, (image, label) = digits_info(), load_digit(DEMO_DIGIT)
         voice.say(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from legstat._core.errors import invalid
+from legstat._core.typing import JSON
 from legstat.responses.http.opening import http_response
 from legstat.responses.http.response import HttpResponse
 from legstat.responses.network.labels import Target
@@ -24,18 +25,17 @@ ADDRESS_ONLY = ("version", "in_flight", "rate", "timeout", "deadline", "headers"
 def response_from(
     where: str,
     model: str,
-    url: str | None,
     *,
+    url: str | None = None,
     target: Target = "top",
     score: str = "log_odds",
     preprocessing: str | None = None,
     input: str | None = None,
     output: str | None = None,
     output_kind: str | None = None,
-    constants: Sequence[str] = (),
+    constants: Sequence[str] | None = None,
     labels: Path | None = None,
     batch_size: int | None = None,
-    headers: Path | None = None,
     **settings: object,
 ) -> OnnxResponse | HttpResponse:
     """The response that flags ask for.
@@ -46,14 +46,12 @@ def response_from(
         The command, for errors.
     model : str
         Path of an ONNX file; with `url` the model's name there.
-    url : str or None
+    url : str, optional
         Address of a server.
     target, score, preprocessing, input, output, output_kind, labels, batch_size : optional
         As for `onnx_response` and `http_response`.
-    constants : sequence of str
+    constants : sequence of str, optional
         ``name=number`` or ``name=file.npy``.
-    headers : Path, optional
-        Text file of headers; see `headers_from`.
     **settings
         Of `FILE_ONLY` and `ADDRESS_ONLY`; None where a flag was left out.
 
@@ -67,8 +65,8 @@ def response_from(
     ValueError
         A flag of the other kind of model; anything that `onnx_response` or `http_response` refuses.
     """
-    given = check_flags(where, url, {**settings, "headers": headers})
-    common: dict[str, object] = {
+    given = check_flags(where, url, settings)
+    common: JSON = {
         "target": target,
         "score": score,
         "preprocessing": preprocessing,
@@ -80,14 +78,13 @@ def response_from(
         "batch_size": batch_size,
     }
     if url is None:
-        session = SessionSettings(allow_fallback=bool(given.pop("allow_fallback", False)))
-        return onnx_response(model, session=session, **{**common, **given})  # type: ignore[arg-type]
+        return onnx_response(model, session=session_from(given), **common, **given)
     version = given.pop("version", None)
-    common |= {"version": version, "transport": transport_from(where, headers, given)}
-    return http_response(url, model, **common)  # type: ignore[arg-type]
+    common |= {"version": version, "transport": transport_from(where, given)}
+    return http_response(url, model, **common)
 
 
-def check_flags(where: str, url: str | None, flags: Mapping[str, object]) -> dict[str, object]:
+def check_flags(where: str, url: str | None, flags: Mapping[str, object]) -> JSON:
     """The flags that were given, by name of the setting; ValueError where one is for the other kind of model."""
     given = {name: value for name, value in flags.items() if value is not None and value is not False}
     foreign = FILE_ONLY if url is not None else ADDRESS_ONLY
@@ -99,10 +96,15 @@ def check_flags(where: str, url: str | None, flags: Mapping[str, object]) -> dic
     return given
 
 
-def constants_from(where: str, texts: Sequence[str]) -> dict[str, float | Path]:
+def session_from(given: JSON) -> SessionSettings:
+    """How a file is run, by flags; those that it holds are taken out of `given`."""
+    return SessionSettings(allow_fallback=bool(given.pop("allow_fallback", False)))
+
+
+def constants_from(where: str, texts: Sequence[str] | None) -> dict[str, float | Path]:
     """Values of a model's other inputs from ``name=number`` and ``name=file.npy``."""
     found: dict[str, float | Path] = {}
-    for text in texts:
+    for text in texts or ():
         name, sign, value = text.rpartition("=")
         if not (sign and name and value):
             raise ValueError(invalid(where, "--constant", text, "name=number or name=file.npy"))
@@ -113,10 +115,12 @@ def constants_from(where: str, texts: Sequence[str]) -> dict[str, float | Path]:
     return found
 
 
-def transport_from(where: str, headers: Path | None, settings: Mapping[str, object]) -> Transport:
-    """How an endpoint is reached, by flags; None where one was left out."""
-    given: dict[str, Any] = {k: value for k, value in settings.items() if value is not None and k != "headers"}
-    return Transport(headers=None if headers is None else headers_from(where, headers), **given)
+def transport_from(where: str, settings: Mapping[str, Any]) -> Transport:
+    """How an endpoint is reached, by flags, "headers" a file of them; None where one was left out."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if "headers" in given:
+        given["headers"] = headers_from(where, given["headers"])
+    return Transport(**given)
 
 
 def headers_from(where: str, file: Path) -> Mapping[str, str]:

@@ -11,6 +11,7 @@ from legstat._core.typing import JSON
 from legstat.baselines import igos, l1q, mask
 from legstat.cli.common import Voice
 from legstat.responses.base import Response
+from legstat.sampling.defaults import N_QUERIES
 
 
 class MethodChoice(StrEnum):
@@ -56,7 +57,7 @@ def explain_by(
     picture: Path,
     *,
     shape: tuple[int, int] | None,
-    n_queries: int,
+    n_queries: int | None,
     seed: int,
     epsilon: float | None,
     q: float | None,
@@ -75,8 +76,10 @@ def explain_by(
         Picture file.
     shape : tuple of int or None
         Cells; None: the default.
-    n_queries, seed : int
-        Budget, and seed of the draws.
+    n_queries : int or None
+        Budget; None: that of LEG.
+    seed : int
+        Seed of the draws.
     epsilon, q : float or None
         Of l1q.
     out : Path
@@ -88,7 +91,8 @@ def explain_by(
     from legstat.report.saliency import side_by_side
 
     image = response.load_image(picture)
-    how: dict[str, Any] = {"gradient": "auto", "n_queries": n_queries, "rng": seed}
+    budget = N_QUERIES if n_queries is None else n_queries
+    how: dict[str, Any] = {"gradient": "auto", "n_queries": budget, "rng": seed}
     if method is MethodChoice.l1q:
         given = {name: value for name, value in {"epsilon": epsilon, "q": q}.items() if value is not None}
         found = l1q(response, image, **given, **how)  # type: ignore[arg-type]  # epsilon is there, as was checked
@@ -99,7 +103,7 @@ def explain_by(
     found.save(files[0])
     save_figure(side_by_side(found.plot, found.plot_trace), files[1])
     voice.say(
-        f"{method} with gradients by {found.gradient}: {found.n_queries} of {n_queries} evaluations, "
+        f"{method} with gradients by {found.gradient}: {found.n_queries} of {budget} evaluations, "
         f"f(x0) = {found.source['f_x0']:.4g}, {found.tied} of {found.saliency.size} cells tied."
     )
     voice.say("Written to " + str(out) + ": " + ", ".join(file.name for file in files))

@@ -8,20 +8,19 @@ from typing import Annotated
 import typer
 
 from legstat.audit import AuditRun, findings
-from legstat.cli.common import DEBUG, JSON_OUT, QUIET, Voice, app, speaking
+from legstat.cli.common import Voice, app, speaking
+from legstat.cli.groups import grouped
 from legstat.report.pages import write_report
 
 
 @app.command()
+@grouped
 def report(
     run: Annotated[Path, typer.Argument(help="Folder of an audit.", file_okay=False)],
-    quiet: Annotated[bool, QUIET] = False,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    debug: Annotated[bool, DEBUG] = False,
+    voice: Voice,
 ) -> None:
     """Write the report of an audit into its folder: pages to look at, report.json, SHA256SUMS; nothing is evaluated."""
-    voice = Voice(quiet, as_json)
-    with speaking(voice, debug):
+    with speaking(voice):
         audited = AuditRun.open(run)
         if not audited.complete:
             voice.note(f"{len(audited.waiting)} pictures are still to be audited; the report says so.")

@@ -11,7 +11,8 @@ import typer
 
 from legstat._core.errors import invalid
 from legstat._core.files import write_text
-from legstat.cli.common import DEBUG, JSON_OUT, NO_PROGRESS, OUT, QUIET, Voice, app, speaking
+from legstat.cli.common import OUT, Voice, app, speaking
+from legstat.cli.groups import grouped
 from legstat.record import prepare
 
 
@@ -24,7 +25,9 @@ def _list(name: str, text: str, kind: Callable[[str], object]) -> list[object]:
 
 
 @app.command()
+@grouped
 def study(
+    voice: Voice,
     settings: Annotated[
         Path | None, typer.Argument(help="TOML file with the study's arguments; options overrule it.")
     ] = None,
@@ -42,14 +45,9 @@ def study(
     seed: Annotated[int | None, typer.Option(help="Where the random numbers come from.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Replicates at a time.")] = None,
     out: Annotated[Path, OUT] = Path("study"),
-    quiet: Annotated[bool, QUIET] = False,
-    as_json: Annotated[bool, JSON_OUT] = False,
-    no_progress: Annotated[bool, NO_PROGRESS] = False,
-    debug: Annotated[bool, DEBUG] = False,
 ) -> None:
     """Measure how the error falls with the number of queries; the same command goes on where it was stopped."""
-    voice = Voice(quiet, as_json, not no_progress)
-    with speaking(voice, debug):
+    with speaking(voice):
         from legstat.studies.settings import read_settings, study_from
 
         values = {} if settings is None else read_settings(settings)

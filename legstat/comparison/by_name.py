@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from legstat._core.errors import invalid
+from legstat.comparison.measure import Measure
 from legstat.comparison.measures import (
     DeletionArea,
     DifferenceOf,
@@ -14,7 +15,6 @@ from legstat.comparison.measures import (
     KeySizeShare,
     LogOddsRatio,
     MaxSensitivity,
-    Measure,
     PatchCorrelation,
     RoadArea,
     SuppressingArea,
@@ -74,7 +74,7 @@ def chosen_methods(where: str, given: Sequence[object], budgets: Sequence[int]) 
 
 def chosen_measures(where: str, given: Sequence[object], response: Response) -> tuple[Measure, ...]:
     """The measures of names or measures, or an error about the argument `metrics`."""
-    valid, see = "names, or callables with `name` and `high_is_good`", "See legstat.comparison.measures.Measure."
+    valid, see = "names, or callables with `name` and `high_is_good`", "See legstat.comparison.measure.Measure."
     chosen = _chosen(where, "metrics", given, MEASURES, Measure, valid, see)
     for measure in chosen:
         if isinstance(measure, NEED_CLASSES) and not response.has_classes:

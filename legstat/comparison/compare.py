@@ -14,7 +14,7 @@ from legstat._core.digests import array_sha256, value_sha256
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.comparison.by_name import METHODS, chosen_measures, chosen_methods
-from legstat.comparison.measures import Measure
+from legstat.comparison.measure import Measure
 from legstat.comparison.method import Choosy, Method
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.pictures import (
@@ -73,7 +73,7 @@ def compare(
         Of "deletion", "insertion", "insertion_minus_deletion" (areas against the blurred picture in 56 steps),
         "key_size" (the share of cells to blacken), "log_odds_ratio", "patch_correlation", "infidelity", "road",
         "smallest_box", "max_sensitivity" (ten maps more for each map); or anything with the protocol
-        `legstat.comparison.measures.Measure`.
+        `legstat.comparison.measure.Measure`.
     n_queries : sequence of int, default (500, 2000)
         Budgets of a map; what metrics ask comes on top, and is the same for all.
     rng : int, default 0

@@ -11,13 +11,13 @@ import scipy
 
 from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
-from legstat._core.typing import JSON, AnyArray, FloatArray
+from legstat._core.typing import JSON, AnyArray, AxesArray, FloatArray
 from legstat.comparison.outcome import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
     from legstat.report.comparison import MapColours
 
@@ -136,17 +136,20 @@ class Figures:
     def plot_maps(
         self,
         images: Mapping[str, AnyArray] | Sequence[AnyArray],
+        axes: ArrayLike | None = None,
         *,
         methods: Sequence[str] | None = None,
         n_queries: int | None = None,
         colours: MapColours = "value",
-    ) -> Figure:
+    ) -> AxesArray:
         """Draw the maps side by side over their pictures: pictures in rows, methods in columns.
 
         Parameters
         ----------
         images : mapping of str to ndarray, or sequence of ndarray of shape (C, H, W)
             The pictures as they were handed to `compare`, which keeps none; or some of them by name.
+        axes : array_like of matplotlib Axes, optional
+            Where to draw, row by row; a new figure unless given.
         methods : sequence of str, optional
             Which methods; all by default.
         n_queries : int, optional
@@ -156,13 +159,13 @@ class Figures:
 
         Returns
         -------
-        matplotlib.figure.Figure
-            The figure.
+        ndarray of Axes, shape (pictures, 1 + methods)
+            The axes drawn on.
 
         Raises
         ------
         ValueError
-            No such method, budget or rule; no map of any of the pictures.
+            No such method, budget or rule; no map of any of the pictures; another number of axes.
         """
         from legstat.report.comparison import maps
 
@@ -174,7 +177,7 @@ class Figures:
         shown = {name: np.asarray(image, dtype=np.float64) for name, image in named.items() if name in known}
         if not shown:
             raise ValueError(invalid(where, "images", list(named), f"some of the pictures {sorted(known)}"))
-        return maps(shown, found, colours=colours)
+        return maps(shown, found, axes, colours=colours)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ import numpy as np
 from legstat._core.checks import check_choice, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AnyArray, FloatArray
-from legstat.comparison.measures import Measure, primitive
+from legstat.comparison.measure import Measure
+from legstat.comparison.measures import primitive
 from legstat.comparison.method import Method, SizeBound
 from legstat.metrics.references import reference_picture
 from legstat.responses.base import Response

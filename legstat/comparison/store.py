@@ -12,7 +12,7 @@ from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON
-from legstat.comparison.measures import Measured
+from legstat.comparison.measure import Measured
 from legstat.comparison.method import MethodMap
 from legstat.metrics.deletion import Curve
 

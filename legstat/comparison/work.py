@@ -11,7 +11,8 @@ import numpy as np
 from legstat._core.digests import value_sha256
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
-from legstat.comparison.measures import DifferenceOf, Explaining, Measure, Measured, primitive
+from legstat.comparison.measure import Explaining, Measure, Measured
+from legstat.comparison.measures import DifferenceOf, primitive
 from legstat.comparison.method import Caching, Method, MethodMap, draws_of
 from legstat.comparison.outcome import Outcome
 from legstat.comparison.pictures import Shown

@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from legstat._core.checks import check_type
-from legstat._core.conventions import ConventionsName, MomentKind, get_conventions
-from legstat._core.errors import invalid
-from legstat._core.typing import JSON, AnyArray
-from legstat.designs.by_name import LawName, name_of
+from legstat._core.conventions import ConventionsName, MomentKind
+from legstat._core.typing import JSON, AnyArray, AxesArray
 from legstat.designs.design import Design
 from legstat.estimators.found_regions import Regions, can_be_tested, find_regions
 from legstat.estimators.leg import LEG
@@ -24,6 +21,7 @@ from legstat.estimators.legtv import LEGTV
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
 from legstat.explanation.defaults import check_estimates, choose_L, choose_relaxed
+from legstat.explanation.inputs import experiment_for, origin
 from legstat.perturbations.operators import Perturbation
 from legstat.record import make_record, save_run
 from legstat.report.summary import joint_summary
@@ -32,12 +30,10 @@ from legstat.responses.function import as_response
 from legstat.samples.sample import QuerySample
 from legstat.samples.stopping import HalfWidth
 from legstat.sampling.cache import QueryCache
-from legstat.sampling.defaults import default_design, default_operator, default_queries
-from legstat.sampling.experiment import Experiment
 from legstat.sampling.query import evaluate
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
     from statsmodels.iolib.summary import Summary
 
 
@@ -175,22 +171,29 @@ class Explanation:
         """The summary, for notebooks."""
         return str(self.summary().as_html())
 
-    def plot(self, *, path_points: int = 0) -> Figure:
+    def plot(self, axes: ArrayLike | None = None, *, path_points: int = 0) -> AxesArray:
         """Picture with its regions, LEG and LEG-TV side by side; with `path_points`, so many points of the path.
 
         Parameters
         ----------
+        axes : array_like of matplotlib Axes, optional
+            Where to draw, a panel each: three, or two and `path_points`; a new figure unless given.
         path_points : int, default 0
             Points of the LEG-TV path to show, the chosen one among them.
 
         Returns
         -------
-        matplotlib.figure.Figure
-            The figure; ``savefig`` writes it.
+        ndarray of Axes
+            The axes drawn on; ``axes[0].figure.savefig`` writes them.
+
+        Raises
+        ------
+        ValueError
+            If `axes` are not as many.
         """
         from legstat.report.plots import plot_explanation
 
-        return plot_explanation(self.leg, self.tv, self.path, self.regions, path_points=path_points)
+        return plot_explanation(self.leg, self.tv, self.path, self.regions, axes, path_points=path_points)
 
     def save(self, folder: str | Path, *, command: Sequence[str] | None = None, path_points: int = 0) -> list[Path]:
         """Write arrays, summary, record and maps into a folder, which is made where it is missing.
@@ -358,51 +361,3 @@ def explain(
     sample = evaluate(response, experiment, batch_size=batch_size, cache=cache, progress=progress)
     spent = {"query": time.perf_counter() - start}
     return Explanation.of(sample, **how, progress=progress, seconds=spent, **origin(response, image, rng))
-
-
-def experiment_for(
-    response: Response,
-    image: AnyArray | str | Path,
-    *,
-    grid: tuple[int, int] | None = None,
-    scale: float | None = None,
-    law: LawName | None = None,
-    design: Design | None = None,
-    perturbation: Perturbation | None = None,
-    n_queries: int | None = None,
-    conventions: ConventionsName | None = None,
-    resume: QuerySample | None = None,
-    **given: Any,
-) -> Experiment:
-    """The experiment that `explain` carries out: what the user gave, the rest by default or from the resumed sample."""
-    where = "explain"
-    check_type(where, "resume", resume, QuerySample | None, "an earlier sample, or `error.sample`")
-    named: JSON = {"grid": grid, "scale": scale, "law": law}
-    picture = response.load_image(image) if isinstance(image, str | Path) else response.check_image(image, where)
-    if design is not None:
-        for name, value in named.items():
-            if value is not None:
-                raise ValueError(invalid(where, name, value, "left out with `design`", "The design has its own."))
-    elif resume is not None:
-        design = resume.design
-        there: JSON = {"grid": design.grid.shape, "scale": design.scale, "law": name_of(design)}
-        for name, value in named.items():
-            if value is not None and value != there[name]:
-                raise ValueError(invalid(where, name, value, f"{there[name]}, as in the resumed sample"))
-    else:
-        rules = get_conventions(conventions or "default", where)
-        perturbation = perturbation or default_operator(rules, design_given=False)
-        design = default_design((picture.shape[1], picture.shape[2]), perturbation, grid, scale, law)
-    asked = default_queries(design) if n_queries is None else n_queries
-    given |= {"perturbation": perturbation, "conventions": conventions, "resume": resume}
-    return Experiment.of(picture, design, asked, **given)
-
-
-def origin(response: Response, image: AnyArray | str | Path, rng: Any) -> JSON:
-    """Where an explanation's inputs came from, as the facts that `Explanation.of` takes: seed and files."""
-    picture = {"picture": image} if isinstance(image, str | Path) else {}
-    return {
-        "seed": int(rng) if isinstance(rng, int | np.integer) and not isinstance(rng, bool) else None,
-        "files": {**picture, **response.files},
-        "constant_files": response.constant_files,
-    }

@@ -19,6 +19,7 @@ from legstat.responses.onnx.binding import load_runtime
 from legstat.responses.onnx.graph import read_model
 from legstat.responses.onnx.opening import onnx_response
 from legstat.responses.onnx.response import OnnxResponse
+from legstat.responses.onnx.settings import SessionSettings
 from legstat.sampling.batch_size import CANDIDATES, BatchTimings, measure_batch_sizes
 
 
@@ -99,6 +100,7 @@ def inspect_model(
     constants: Mapping[str, AnyArray] | None = None,
     provider: str | Sequence[str] = "cpu",
     threads: int | None = None,
+    session: SessionSettings | None = None,
     batch_size: int | None = None,
     repeats: int = 5,
     seconds: float = 2.0,
@@ -111,7 +113,7 @@ def inspect_model(
         The model.
     image : str or Path or ndarray, optional
         A picture file, or (C, H, W) in [0, 1]; by default random pixels, from which no preset can be judged.
-    preprocessing, labels, input, output, output_kind, constants, provider, threads : optional
+    preprocessing, labels, input, output, output_kind, constants, provider, threads, session : optional
         As for `onnx_response`.
     batch_size : int, optional
         Pictures at once, at most, in all that is tried; by default as for `onnx_response`, and the speed of all sizes
@@ -163,6 +165,7 @@ def inspect_model(
             "constants": constants,
             "provider": provider,
             "threads": threads,
+            "session": session,
             "batch_size": batch_size,
             **more,
         }

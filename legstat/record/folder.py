@@ -164,8 +164,8 @@ def save_run(
         with _faults_are_warnings("legtv.png"):
             plots.save_overlay(tv, home / "legtv.png")
         with _faults_are_warnings("explanation.png"):
-            figure = plots.plot_explanation(leg, tv, path, regions, path_points=path_points)
-            plots.save_figure(figure, home / "explanation.png")
+            panels = plots.plot_explanation(leg, tv, path, regions, path_points=path_points)
+            plots.save_figure(panels, home / "explanation.png")
     with _faults_are_warnings("summary.html"):
         name = record["inputs"]["picture"]["file"] or "the picture"
         picture = ExplainedPicture(name, leg, tv, path, path_arrays(path).get("heldout_r2"), regions)

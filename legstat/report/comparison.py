@@ -17,15 +17,16 @@ from matplotlib.figure import Figure
 
 from legstat._core.checks import check_choice, check_within
 from legstat._core.errors import invalid
-from legstat._core.typing import FloatArray
+from legstat._core.typing import AxesArray, FloatArray
 from legstat.designs.grid import Grid
 from legstat.report.colours import grey_levels
-from legstat.report.plots import PLAIN, SIGNED, UNSIGNED, own_settings, shaded
+from legstat.report.plots import PLAIN, SIGNED, UNSIGNED, own_settings, panels, shaded
 from legstat.report.summary import printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Colours of lines: Okabe and Ito's, without their yellow, which is lost on white."""
@@ -192,10 +193,11 @@ def forest(
 def maps(
     pictures: Mapping[str, FloatArray],
     found: Mapping[str, Mapping[str, FloatArray]],
+    axes: ArrayLike | None = None,
     *,
     colours: MapColours = "value",
     alpha: float = 0.5,
-) -> Figure:
+) -> AxesArray:
     """Draw maps over their pictures: a row for each picture, a column for each method, one rule for all colours.
 
     Methods have units of their own, and deletion or insertion read nothing but the order of the cells. So both rules
@@ -210,6 +212,8 @@ def maps(
         The rows, in their order.
     found : mapping of str to mapping of str to ndarray of shape (p1, p2)
         The columns: of each method the map of each picture. Pictures that a method has no map of stay empty.
+    axes : array_like of matplotlib Axes, optional
+        Where to draw, a panel each, row by row; a new figure unless given.
     colours : {"value", "rank"}
         The rule.
     alpha : float, default 0.5
@@ -217,15 +221,15 @@ def maps(
 
     Returns
     -------
-    matplotlib.figure.Figure
-        The figure.
+    ndarray of Axes, shape (pictures, 1 + methods)
+        The axes drawn on.
 
     Raises
     ------
     ValueError
-        Nothing to draw, an unknown rule, or `alpha` outside [0, 1].
+        Nothing to draw, an unknown rule, `alpha` outside [0, 1], or another number of axes.
     """
-    where = "maps"
+    where = "Comparison.plot_maps"
     check_choice(where, "colours", colours, ("value", "rank"))
     check_within(where, "alpha", alpha, 0.0, 1.0)
     if not pictures or not found:
@@ -236,13 +240,11 @@ def maps(
     )
     rule = _deviation if by_value else _rank
     told = "deviation from the map's median, over the largest" if by_value else "share of the map's cells below"
-    size = 1.5
+    size, shape = 1.5, (len(pictures), 1 + len(found))
+    figsize = (0.5 + size * shape[1], 0.8 + size * shape[0])
     with own_settings():
-        figure = Figure(
-            figsize=(0.5 + size * (1 + len(found)), 0.8 + size * len(pictures)), layout="compressed", dpi=130
-        )
-        axes = figure.subplots(len(pictures), 1 + len(found), squeeze=False)
-        for row, (name, picture) in zip(axes, pictures.items(), strict=True):
+        drawn = panels(where, axes, shape, figsize=figsize, layout="compressed")
+        for row, (name, picture) in zip(drawn, pictures.items(), strict=True):
             grey = grey_levels(picture)
             planes = np.moveaxis(picture, 0, -1)
             _show(row[0], planes if planes.shape[-1] == 3 else grey)
@@ -254,12 +256,13 @@ def maps(
                 values = rule(of_method[name])
                 lifted = Grid((values.shape[0], values.shape[1])).lift(values, *picture.shape[-2:])
                 _show(ax, shaded(lifted, grey, colour_map, norm, alpha))
-        for ax, title in zip(axes[0], ("picture", *found), strict=True):
+        for ax, title in zip(drawn[0], ("picture", *found), strict=True):
             ax.set_title(_short(title), fontsize=9, **PLAIN)
-        bar = figure.colorbar(ScalarMappable(norm, colour_map), ax=axes, location="bottom", fraction=0.03, aspect=50)
+        below = {"ax": drawn, "location": "bottom", "fraction": 0.03, "aspect": 50}
+        bar = drawn[0, 0].figure.colorbar(ScalarMappable(norm, colour_map), **below)
         bar.set_label(told, fontsize=8, **PLAIN)
         bar.ax.tick_params(labelsize=8)
-    return figure
+    return drawn
 
 
 def _show(ax: Axes, pixels: Any) -> None:

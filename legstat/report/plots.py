@@ -21,7 +21,7 @@ from PIL import Image
 
 from legstat._core.errors import invalid
 from legstat._core.files import replacing
-from legstat._core.typing import BoolArray, FloatArray
+from legstat._core.typing import AxesArray, BoolArray, FloatArray
 from legstat.designs.grid import Grid
 from legstat.report.colours import BLUE_TO_RED, grey_levels, map_unit, score_unit
 from legstat.report.shown import Shown, ShownAtL, ShownPath, ShownRegions
@@ -29,6 +29,7 @@ from legstat.report.summary import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import ArrayLike
 
 SIGNED, UNSIGNED = "RdBu_r", "YlOrBr"
 """Colour maps that readers with any common colour vision can tell. Red raises the score, blue lowers it; white is 0."""
@@ -117,9 +118,10 @@ def plot_explanation(
     tv: ShownAtL,
     path: ShownPath | None = None,
     regions: ShownRegions | None = None,
+    axes: ArrayLike | None = None,
     *,
     path_points: int = 0,
-) -> Figure:
+) -> AxesArray:
     """Picture with the regions that were found, LEG and LEG-TV side by side.
 
     Parameters
@@ -131,32 +133,74 @@ def plot_explanation(
     regions : ShownRegions, optional
         Drawn on the picture as outlines: those that differ from 0, red where they raise the score, blue where they
         lower it, with their numbers.
+    axes : array_like of matplotlib Axes, optional
+        Where to draw, a panel each; a new figure unless given.
     path_points : int, default 0
         Show that many points of the path, `tv` among them, instead of `tv` alone.
 
     Returns
     -------
-    matplotlib.figure.Figure
-        The figure.
+    ndarray of Axes, shape (2 + number of points,)
+        The axes drawn on.
+
+    Raises
+    ------
+    ValueError
+        If `axes` are not as many.
     """
     shown = [tv] if path is None or path_points < 2 else _points(path, tv, path_points)
     width, height = 0.6 + 3.2 * (2 + len(shown)), 3.5 if len(shown) > 1 else 3.3
     # one scale for all points of the path, so that they can be compared
     limit = max(float(np.abs(point.saliency).max()) for point in shown)
     with own_settings():
-        figure = Figure(figsize=(width, height), layout="constrained", dpi=130)
-        axes = figure.subplots(1, 2 + len(shown))
-        _plot_picture(axes[0], leg)
+        drawn: AxesArray = panels(
+            "Explanation.plot", axes, (1, 2 + len(shown)), figsize=(width, height), layout="constrained"
+        )[0]
+        _plot_picture(drawn[0], leg)
         if regions is not None and leg.image is not None:
-            plot_regions(regions, axes[0], leg.image.shape[1:])
-        plot_map(leg, axes[1])
-        for ax, point in zip(axes[2:], shown, strict=True):
+            plot_regions(regions, drawn[0], leg.image.shape[1:])
+        plot_map(leg, drawn[1])
+        for ax, point in zip(drawn[2:], shown, strict=True):
             plot_map(point, ax, limit=limit, colorbar=point is shown[-1])
             if len(shown) > 1 and point is tv:
                 for side in ax.spines.values():
                     side.set_linewidth(2.5)
                 ax.set_xlabel("chosen", fontsize=10)
-    return figure
+    return drawn
+
+
+def panels(where: str, axes: ArrayLike | None, shape: tuple[int, int], **figure: Any) -> AxesArray:
+    """The axes of a figure of several panels.
+
+    Parameters
+    ----------
+    where : str
+        Public call, for errors.
+    axes : array_like of matplotlib Axes or None
+        As given by the user, in any shape of that many.
+    shape : tuple of int
+        Rows and columns of panels.
+    **figure
+        Of the new figure where none are given.
+
+    Returns
+    -------
+    ndarray of Axes
+        Of that shape.
+
+    Raises
+    ------
+    ValueError
+        Another number of axes.
+    """
+    if axes is None:
+        made: AxesArray = Figure(dpi=130, **figure).subplots(*shape, squeeze=False)
+        return made
+    given = np.asarray(axes, dtype=object)
+    if given.size != shape[0] * shape[1]:
+        remedy = f"Such as matplotlib.pyplot.subplots({shape[0]}, {shape[1]})[1]."
+        raise ValueError(invalid(where, "axes", given.size, f"{shape[0] * shape[1]} axes", remedy))
+    return given.reshape(shape)
 
 
 def plot_regions(regions: ShownRegions, ax: Axes, size: tuple[int, ...]) -> Axes:
@@ -227,17 +271,18 @@ def save_overlay(results: Shown, path: str | Path, *, alpha: float = 0.5, cmap: 
         enlarged.save(stream, format="PNG")
 
 
-def save_figure(drawn: Figure | Axes, path: str | Path) -> None:
+def save_figure(drawn: Figure | Axes | AxesArray, path: str | Path) -> None:
     """Write a figure as a PNG, drawn by the means of this package whatever the user's settings are.
 
     Parameters
     ----------
-    drawn : matplotlib.figure.Figure or matplotlib.axes.Axes
+    drawn : matplotlib.figure.Figure, matplotlib.axes.Axes or ndarray of Axes
         The figure, or axes of it.
     path : str or Path
         File to write.
     """
-    figure = drawn if isinstance(drawn, Figure) else drawn.figure.figure  # of axes in a part of a figure: the whole
+    one: Any = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
+    figure: Figure = one if isinstance(one, Figure) else one.figure.figure  # of axes in a part of a figure: the whole
     with own_settings(), replacing(path) as stream:
         figure.savefig(stream, format="png", backend="agg")
 

@@ -70,6 +70,7 @@ COMPARE = [
     Row("forest of another metric", lambda _: _drawn("plot_differences", "random", "road"), V, ("`metric`",)),
     Row("forest of one picture", lambda _: _drawn("plot_differences", "random", "deletion"), V, ("at least",)),
     Row("maps of other pictures", lambda _: _drawn("plot_maps", {"a": NAN}), V, ("`images`", "'0'")),
+    Row("maps on too few axes", lambda _: _drawn("plot_maps", [NAN], [None]), V, ("`axes`", "3 axes", "subplots")),
     Row("maps in unknown colours", lambda _: _drawn("plot_maps", [NAN], colours="jet"), V, ("`colours`",)),
     Row("method is a number", lambda w: _compare(w, [7]), T, ("`methods`", "`name` and `least`")),
     Row("method is a class", lambda w: _compare(w, [dict]), T, ("`methods`", "`name` and `least`")),

@@ -42,13 +42,14 @@ EXPLAIN = {
               "--timeout", "20", "--deadline", "60", "--L-ratio", "0.3", "--constant", "shift={shift}"),
 }  # fmt: skip
 OTHERS = [
-    ("demo", "--quiet", "--debug"),
+    ("demo", "--quiet", "--no-progress", "--debug"),
     ("demo", "--json"),
     ("inspect", "{model}", "--picture", "{picture}", "--preprocessing", "unit", "--labels", "{labels}", "--debug"),
     ("inspect", "{model}", "--input", "input", "--output", "logits", "--output-kind", "logits", "--threads", "1",
-     "--provider", "cpu", "--batch-size", "2", "--json"),
+     "--provider", "cpu", "--allow-fallback", "--batch-size", "2", "--no-progress", "--json"),
     ("inspect", "digits", "--url", "{url}", "--model-version", "3", "--headers", "{headers}", "--constant",
-     "shift={shift}", "--batch-size", "2"),
+     "shift={shift}", "--batch-size", "2", "--in-flight", "2", "--rate", "1000", "--timeout", "20", "--deadline", "60",
+     "--quiet"),
     ("verify", "{record}", "--model", "{model}", "--picture", "{picture}", "--no-progress", "--debug"),
     ("verify", "{record}", "--quiet"),
     ("verify", "{record}", "--json"),
@@ -76,7 +77,7 @@ ELSEWHERE = {
     "compare": {"--ca-certs"},
     # test_cli, beside the servers that they are for; of a run: test_auditing
     "verify": {"--ca-certs", "--url", "--headers", "--constant", "--pictures", "--seed"},
-    "report": {"--quiet", "--json", "--debug"},  # test_auditing, where there is a run
+    "report": {"--quiet", "--json", "--no-progress", "--debug"},  # test_auditing, where there is a run
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.comparison.measures import told_apart
+from legstat.comparison.measure import told_apart
 from legstat.comparison.methods.controls import CentreMap, RandomMap
 from legstat.data import digits_model_path, load_digit
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import legstat as ls
-from legstat.comparison.measures import DeletionArea, DifferenceOf, InsertionArea, MaxSensitivity, Measured
+from legstat.comparison.measure import Measured
+from legstat.comparison.measures import DeletionArea, DifferenceOf, InsertionArea, MaxSensitivity
 from legstat.comparison.methods.controls import CentreMap, EdgeMap, RandomMap
 from legstat.comparison.methods.masks import Rise
 from legstat.comparison.methods.own import LegMap, LegTvMap

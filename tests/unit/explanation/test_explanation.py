@@ -11,7 +11,7 @@ from PIL import Image
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
 from legstat.explanation.defaults import choose_L
-from legstat.explanation.explanation import experiment_for
+from legstat.explanation.inputs import experiment_for
 from legstat.record import FILES
 from legstat.sampling.defaults import default_grid
 from tests import helpers

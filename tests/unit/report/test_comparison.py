@@ -121,7 +121,8 @@ def test_forest_of_one_budget_names_methods_alone(found):
 
 @pytest.mark.parametrize("colours", ["value", "rank"])
 def test_maps_have_one_rule_for_all_colours(found, colours):
-    figure = found.plot_maps(IMAGES, n_queries=100, colours=colours)
+    drawn = found.plot_maps(IMAGES, n_queries=100, colours=colours)
+    figure = drawn[0, 0].figure
     panels = np.array([ax for ax in figure.axes if ax.images], dtype=object).reshape(PICTURES, 3)
     assert [ax.get_title() for ax in panels[0]] == ["picture", *METHODS]
     assert [ax.get_ylabel() for ax in panels[:, 0]] == list(IMAGES)
@@ -145,7 +146,7 @@ def test_maps_have_one_rule_for_all_colours(found, colours):
 def test_units_and_level_of_a_map_change_no_colour(colours):
     saliency = np.random.default_rng(0).random((4, 4))
     found = {"a": {"p1": saliency}, "b": {"p1": 7.0 * saliency - 3.0}, "flat": {"p1": np.ones((4, 4))}, "none": {}}
-    figure = maps({"p1": IMAGES["p1"]}, found, colours=colours)
+    figure = maps({"p1": IMAGES["p1"]}, found, colours=colours)[0, 0].figure
     one, other, flat = (ax.images[0].get_array() for ax in figure.axes[1:4])
     np.testing.assert_allclose(one, other, rtol=0, atol=0.02)  # as above
     assert np.ptp(flat / (flat.sum(axis=-1, keepdims=True))) < 0.5  # one colour, shaded by the picture
@@ -153,7 +154,7 @@ def test_units_and_level_of_a_map_change_no_colour(colours):
 
 
 def test_some_pictures_and_methods_by_name(found):
-    figure = found.plot_maps({name: IMAGES[name] for name in ("p3", "p0")}, methods=["strong"])
+    figure = found.plot_maps({name: IMAGES[name] for name in ("p3", "p0")}, methods=["strong"])[0, 0].figure
     assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["p3", "p0"]
     assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["picture", "strong"]
 

@@ -125,7 +125,7 @@ def test_zero_map_is_white(tmp_path):
 
 
 def test_panel_shows_the_chosen_point_on_the_path(found):
-    figure = plot_explanation(found.leg, found.tv, found.path, path_points=3)
+    figure = plot_explanation(found.leg, found.tv, found.path, path_points=3)[0].figure
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert len(titles) == 5  # picture, LEG, three points
     assert sum(ax.get_xlabel() == "chosen" for ax in figure.axes) == 1
@@ -134,7 +134,7 @@ def test_panel_shows_the_chosen_point_on_the_path(found):
 
 
 def test_panel_without_path(found):
-    titles = [ax.get_title() for ax in plot_explanation(found.leg, found.tv).figure.axes if ax.get_title()]
+    titles = [ax.get_title() for ax in plot_explanation(found.leg, found.tv)[0].figure.axes if ax.get_title()]
     assert len(titles) == 3
 
 
@@ -168,7 +168,7 @@ LABELS = [r"$\frac{7}$", r"$\nonsense{$ costs $5", r"\textbf{", "two\nlines", "\
 def test_labels_are_drawn_as_they_are(label, tmp_path):
     found = explained(f=Labelled(label), L_ratio=0.2)
     with mpl.rc_context({"font.family": "No Such Font"}):
-        figure = found.plot()
+        figure = found.plot()[0].figure
         save_figure(figure, tmp_path / "panel.png")
     title = figure.axes[0].title
     assert title.get_text().startswith(printable(label) + "\n")

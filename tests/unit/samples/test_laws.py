@@ -12,7 +12,7 @@ import legstat as ls
 from legstat.data import digits_model_path, load_digit
 from legstat.designs.by_name import name_of
 from legstat.designs.design import Design
-from legstat.explanation.explanation import experiment_for
+from legstat.explanation.inputs import experiment_for
 
 GRID = (8, 8)
 LAWS: dict[str, Design] = {
