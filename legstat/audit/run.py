@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from legstat._core.errors import invalid
 from legstat._core.files import json_value
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.typing import JSON
 from legstat.audit.picture import AuditedPicture
 
@@ -30,7 +31,7 @@ _NO_ROW = ("ledger", "key", "certificate", "r2_heldout", "fdr_thresholds", "obje
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class AuditRun(Portable):
+class AuditRun(Rich, Portable):
     r"""The folder of an audit, as it was when it was opened. Pictures are read one at a time.
 
     Made by `AuditRun.open`.

@@ -11,6 +11,7 @@ import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, FloatArray
 from legstat._core.values import read_only
@@ -18,6 +19,8 @@ from legstat.gradients.gradient import GradientName
 from legstat.perturbations.lifts import Lift
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
     from matplotlib.axes import Axes
 
 ARRAYS = ("solution", "saliency", "image", "picture")
@@ -25,7 +28,7 @@ ARRAYS = ("solution", "saliency", "image", "picture")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class BaselineResult(Portable):
+class BaselineResult(Rich, Portable):
     """The map of a baseline, what it was optimised to, and what that cost.
 
     Attributes
@@ -104,6 +107,36 @@ class BaselineResult(Portable):
         """The saliency on the picture, shape (H, W), bilinear between the cells."""
         size = (self.image.shape[1], self.image.shape[2])
         return Lift.bilinear((self.saliency.shape[0], self.saliency.shape[1]), size).up(self.saliency)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a cell: row, column, saliency, and of a mask its level."""
+        import pandas as pd
+
+        rows, columns = np.indices(self.saliency.shape).reshape(2, -1)
+        return pd.DataFrame({"row": rows, "column": columns, **{k: v.ravel() for k, v in self._maps().items()}})
+
+    def to_xarray(self) -> xr.Dataset:
+        """The columns of `to_frame` as maps with named axes; needs the extra xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions ``row`` and ``column``, places in pixels; method, evaluations and score as attributes.
+
+        Raises
+        ------
+        BackendUnavailableError
+            xarray is missing.
+        """
+        from legstat.report.labelled import labelled
+
+        facts = {name: getattr(self, name) for name in ("method", "gradient", "n_queries", "n_backward", "tied")}
+        response = self.source.get("response", {})
+        facts |= {name: response.get(name) for name in ("score", "target", "target_label")}
+        return labelled("BaselineResult.to_xarray", self._maps(), self.image, attrs=facts, even=True)
+
+    def _maps(self) -> dict[str, FloatArray]:
+        return {"saliency": self.saliency, **({"mask": self.solution} if self.solution.ndim == 2 else {})}
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
         """Draw the map over the picture.

@@ -13,6 +13,7 @@ import scipy
 from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
+from legstat._core.notebooks import Rich
 from legstat._core.typing import JSON, FloatArray
 from legstat.comparison.by_name import MEASURES
 from legstat.comparison.figures import Figures
@@ -29,7 +30,7 @@ HIGH_IS_GOOD = {name: measure().high_is_good for name, measure in MEASURES.items
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison(Figures):
+class Comparison(Rich, Figures):
     """Several methods before one black box, at equal numbers of counted evaluations.
 
     Attributes
@@ -149,10 +150,6 @@ class Comparison(Figures):
                 for i in np.argsort(ranks, kind="stable")
             ]
         return pd.DataFrame(rows)
-
-    def _repr_html_(self) -> str:
-        """The summary, for notebooks."""
-        return str(self.summary().to_html(index=False))
 
     def evaluations(self) -> pd.DataFrame:
         """What was asked of the black box in all, for each method and budget.

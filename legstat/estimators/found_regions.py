@@ -12,6 +12,7 @@ import numpy as np
 
 from legstat._core.checks import check_flag, check_level
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, BoolArray, FloatArray, IntArray
 from legstat._core.values import read_only
@@ -31,7 +32,7 @@ SHARE, FWER = 0.5, 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Regions(Portable):
+class Regions(Rich, Portable):
     """Connected regions with the sum of gamma over each, strongest first, tested with control over all of them.
 
     LEG-TV finds them on one half of the draws; sums, intervals and tests are LEG's on the other, for which they are

@@ -60,10 +60,6 @@ class LEGResults(Cells, Results):
         """Summary in the manner of statsmodels, with ``as_text``, ``as_html`` and ``as_latex``."""
         return leg_summary(self)
 
-    def _repr_html_(self) -> str:
-        """The summary, for notebooks."""
-        return str(self.summary().as_html())
-
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.grid_shape))
         return f"<LEGResults {shape} n={self.n} moments={self.moments.kind}>"

@@ -244,13 +244,13 @@ class LEGTVResults(Results):
         extra |= {"solution": arrays.get("solution"), "merged": arrays.get("merged")}
         return {**extra, "L_per_row": arrays["L_per_row"], "L_max_per_row": arrays["L_max_per_row"]}
 
+    def _facts(self) -> JSON:
+        facts = {name: getattr(self, name) for name in ("L", "L_ratio", "n_regions", "engine", "selection")}
+        return {**facts, "relaxed": int(self.relaxed), "gap": self.certificate.gap}
+
     def summary(self) -> Summary:
         """Summary in the manner of statsmodels, with ``as_text``, ``as_html`` and ``as_latex``."""
         return legtv_summary(self)
-
-    def _repr_html_(self) -> str:
-        """The summary, for notebooks."""
-        return str(self.summary().as_html())
 
     def __repr__(self) -> str:
         shape, certificate = "x".join(map(str, self.grid_shape)), self.certificate

@@ -5,19 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any, Protocol, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 
 from legstat._core.checks import check_within
 from legstat._core.errors import invalid
-from legstat._core.typing import JSON, FloatArray
+from legstat._core.notebooks import Rich
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.channels import ExactMaps, Solving
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.merging import MOST_REGIONS
 from legstat.estimators.radius import check_rule
 from legstat.inference.covariance import SEED
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
 
 
 class Refit(Protocol):
@@ -48,7 +53,7 @@ class Refit(Protocol):
         """L of "theory"."""
 
 
-class LEGTVPath(Sequence[LEGTVResults]):
+class LEGTVPath(Rich, Sequence[LEGTVResults]):
     """LEG-TV along L: a sequence of results, L descending.
 
     Made by `LEGTV.fit_path`.
@@ -113,6 +118,37 @@ class LEGTVPath(Sequence[LEGTVResults]):
     def params(self) -> FloatArray:
         """Estimates side by side, shape (P p, number of L)."""
         return np.stack([r.params for r in self], axis=1)
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a result: L, L_ratio, number of regions, certified gap; the maps are in `to_xarray`."""
+        import pandas as pd
+
+        gaps = [result.certificate.gap for result in self]
+        return pd.DataFrame({"L": self.Ls, **self._along(), "gap": gaps})
+
+    def to_xarray(self) -> xr.Dataset:
+        """The maps side by side with named axes; needs the extra xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``estimate`` with the dimensions ``L``, ``channel``, ``row`` and ``column``, places in pixels; ``L_ratio``
+            and ``n_regions`` at each L; law, score and units as attributes.
+
+        Raises
+        ------
+        BackendUnavailableError
+            xarray is missing.
+        """
+        from legstat.report.labelled import facts_of, labelled
+
+        maps = {"estimate": np.stack([result.channel_maps for result in self])}
+        attrs = {"estimator": type(self).__name__, **facts_of(self[0].moments)}
+        along = {"L": self.Ls, **self._along()}
+        return labelled("LEGTVPath.to_xarray", maps, self[0].image, attrs=attrs, along=along)
+
+    def _along(self) -> dict[str, AnyArray]:
+        return {name: np.array([getattr(result, name) for result in self]) for name in ("L_ratio", "n_regions")}
 
     @cached_property
     def heldout(self) -> HeldOut:

@@ -11,6 +11,7 @@ from legstat._core.checks import check_count
 from legstat._core.conventions import MomentKind
 from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.typing import FloatArray, IntArray
 from legstat.estimators.leg import LEG
 from legstat.estimators.leg_results import LEGResults
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RegionInference(Portable):
+class RegionInference(Rich, Portable):
     """Regions that LEG-TV found, with estimates, intervals and tests from draws that did not choose them.
 
     Attributes

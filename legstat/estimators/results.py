@@ -14,6 +14,7 @@ from legstat._core.checks import check_count
 from legstat._core.conventions import Conventions, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.npz import loading_arrays, save_arrays
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat._core.values import read_only
@@ -22,11 +23,12 @@ from legstat.moments.moments import Moments
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
     from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Results(Portable):
+class Results(Rich, Portable):
     """What LEG and LEG-TV results have in common.
 
     Attributes
@@ -130,6 +132,30 @@ class Results(Portable):
         return pd.DataFrame({**columns, **self._frame_columns()})
 
     def _frame_columns(self) -> dict[str, FloatArray]:
+        return {}
+
+    def to_xarray(self) -> xr.Dataset:
+        """The columns of `to_frame` as maps with named axes; needs the extra xarray.
+
+        Returns
+        -------
+        xarray.Dataset
+            Dimensions ``channel``, ``row`` and ``column``, places in pixels; law, score and units as attributes.
+
+        Raises
+        ------
+        BackendUnavailableError
+            xarray is missing.
+        """
+        from legstat.report.labelled import facts_of, labelled
+
+        columns = {"estimate": self.params, **self._frame_columns()}
+        maps = {name: values.reshape(self.channel_maps.shape) for name, values in columns.items()}
+        attrs = {"estimator": type(self).__name__, **facts_of(self.moments), "r2_heldout": self.r2_heldout}
+        return labelled(f"{type(self).__name__}.to_xarray", maps, self.image, attrs={**attrs, **self._facts()})
+
+    def _facts(self) -> JSON:
+        """What a map's own attributes say of it."""
         return {}
 
     def plot(self, ax: Axes | None = None, **options: Any) -> Axes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from legstat._core.conventions import ConventionsName, MomentKind
+from legstat._core.notebooks import Rich
 from legstat._core.typing import JSON, AnyArray, AxesArray
 from legstat.designs.design import Design
 from legstat.estimators.found_regions import Regions, can_be_tested, find_regions
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Rich):
     """What `explain` found: the sample, LEG, the path of LEG-TV, and the point of it that was chosen.
 
     Attributes
@@ -166,10 +167,6 @@ class Explanation:
     def summary(self) -> Summary:
         """Regions or cells of both estimates in one summary, with ``as_text``, ``as_html`` and ``as_latex``."""
         return joint_summary(self.leg, self.tv, self.regions)
-
-    def _repr_html_(self) -> str:
-        """The summary, for notebooks."""
-        return str(self.summary().as_html())
 
     def plot(self, axes: ArrayLike | None = None, *, path_points: int = 0) -> AxesArray:
         """Picture with its regions, LEG and LEG-TV side by side; with `path_points`, so many points of the path.

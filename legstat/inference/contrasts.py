@@ -12,6 +12,7 @@ import scipy
 from legstat._core.checks import check_choice, check_count, check_rng, is_number
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.typing import AnyArray, FloatArray
 from legstat._core.values import read_only
 from legstat.inference.covariance import SEED
@@ -61,7 +62,7 @@ class WaldTest:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Contrasts(Portable, Inferring):
+class Contrasts(Rich, Portable, Inferring):
     """Estimates of linear contrasts of gamma with their covariance.
 
     Attributes

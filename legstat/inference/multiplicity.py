@@ -12,6 +12,7 @@ import scipy
 from legstat._core.checks import check_level
 from legstat._core.errors import invalid
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.typing import BoolArray, FloatArray
 from legstat._core.values import read_only
 from legstat.inference.covariance import SEED
@@ -26,7 +27,7 @@ CORRECTIONS = {"BH": "fdr_bh", "BY": "fdr_by", "Holm": "holm", "Bonferroni": "bo
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class MultipleTest(Portable):
+class MultipleTest(Rich, Portable):
     """Which parameters differ from 0, with control over all of them together.
 
     Attributes

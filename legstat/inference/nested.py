@@ -10,6 +10,7 @@ import numpy as np
 
 from legstat._core.checks import check_count, check_level
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.typing import BoolArray, FloatArray, IntArray
 from legstat.inference.contrasts import Box, Contrasts
 
@@ -88,7 +89,7 @@ def _quarters(box: Box, smallest: int) -> Iterator[Box]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class NestedTest(Portable):
+class NestedTest(Rich, Portable):
     """Boxes within boxes, tested from the top down with control over all of them together.
 
     Attributes

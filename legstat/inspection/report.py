@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 
+from legstat._core.notebooks import Rich
 from legstat._core.typing import JSON
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inspection:
+class Inspection(Rich):
     """What was found out about a model by trying it; ``str(report)`` is what ``legstat inspect`` prints.
 
     Parameters

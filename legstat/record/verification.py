@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from legstat._core.digests import array_sha256, file_sha256
+from legstat._core.notebooks import Rich
 from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.estimators.found_regions import find_regions
 from legstat.estimators.leg import LEG
@@ -25,7 +26,7 @@ from legstat.samples.sample import QuerySample
 
 
 @dataclass(frozen=True)
-class Verification:
+class Verification(Rich):
     """What `verify` found.
 
     Attributes

@@ -14,6 +14,7 @@ import numpy as np
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
 from legstat._core.frozen import Portable
+from legstat._core.notebooks import Rich
 from legstat._core.typing import JSON, FloatArray
 from legstat.designs.by_name import law_named
 from legstat.inference.bounds import BoundForm, error_bound
@@ -42,7 +43,7 @@ _MARK = "# legstat.StudyResults "
 
 
 @dataclass(frozen=True, eq=False)
-class StudyResults(Portable):
+class StudyResults(Rich, Portable):
     """Results of a `SampleSizeStudy`.
 
     Parameters

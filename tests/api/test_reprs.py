@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+from html.parser import HTMLParser
 from typing import Any
 
 import numpy as np
@@ -102,6 +103,39 @@ def test_a_repr_is_one_line(instances: dict[str, Any]) -> None:
     shown = {name: repr(one) for name, one in instances.items()}
     wrong = {name: text for name, text in shown.items() if "\n" in text or len(text) > LONGEST or " at 0x" in text}
     assert not wrong, "\n".join(f"{name}: {text[:150]}" for name, text in wrong.items())
+
+
+class Tags(HTMLParser):
+    """Whether every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.met: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        self.met.add(tag)
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        self.met.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_what_has_more_than_a_line_shows_it_in_a_notebook(instances: dict[str, Any]) -> None:
+    rich = set()
+    for name, one in instances.items():
+        told = [hasattr(one, way) for way in ("summary", "to_frame", "as_text")]
+        if any(told) or (type(one).__str__ is not object.__str__ and "\n" in str(one)):
+            rich.add(name)
+            tags = Tags()
+            tags.feed(one._repr_html_())
+            assert not tags.open, name
+            assert {"table", "pre"} & tags.met, name
+    assert rich >= {"Comparison", "Explanation", "LEGTVPath", "ModelReport", "NestedTest", "Regions", "Verification"}
+    assert {name for name, one in instances.items() if hasattr(one, "_repr_html_")} == rich
 
 
 def test_each_of_them_pickles_after_use(instances: dict[str, Any]) -> None:

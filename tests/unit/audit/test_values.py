@@ -123,7 +123,9 @@ def test_a_run_knows_what_is_finished_failed_and_waiting(tmp_path):
 
 
 def test_a_run_as_a_table(tmp_path):
-    frame = AuditRun.open(a_run(tmp_path)).to_frame()
+    run = AuditRun.open(a_run(tmp_path))
+    frame = run.to_frame()
+    assert run._repr_html_().count("<tr") == 1 + len(frame)
     assert frame["name"].tolist() == ["0.png", "2.png"]
     row = frame.iloc[0].to_dict()
     assert (row["n_queries"], row["seconds"], row["area_deletion"], row["checks_failed"]) == (201, 0.75, 0.5, 1)

@@ -304,6 +304,7 @@ def test_results_do_not_change(results):
 
 def test_summary_shows_slopes_and_cells(results):
     text = results.summary().as_text()
+    assert results._repr_html_() == results.summary().as_html()
     assert "Exponents of the error" in text
     assert "Cells: error_up_to_mean" in text
     found = results.slopes().iloc[0]
