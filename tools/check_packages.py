@@ -1,12 +1,14 @@
 """Build wheel and sdist, install them into clean environments, and try what a stranger would.
 
-    python tools/check_packages.py [--only core lowest ...] [--tests]
+    python tools/check_packages.py [--only core lowest ...] [--python 3.13] [--torch 2.13.0+cpu] [--tests] [--keep DIR]
 
 For each environment: the wheel is installed with its extras, dependencies as new or as old as pyproject.toml allows,
 and nothing of the checkout beside it; `legstat --help` and a user's typed script run there, mypy --strict checks that
-script from outside, and where the extra onnx is in it `legstat demo` runs. With --tests the project's tests run against
-the installed package, from a copy that has no legstat beside it. The extra torch is not among them: on Linux it pulls
-gigabytes of CUDA; nothing else may.
+script from outside, and each extra does what it is for. With --tests the project's tests run against the installed
+package, from a copy that has no legstat beside it.
+
+Only the extras torch and gradients may bring torch. They are tried where --torch names a build that is at hand without
+CUDA: what Linux gets by default is gigabytes of CUDA. "lowest" and "newest" have all extras that can be tried.
 
 Needs uv (`pip install uv`); versions that pip would take from elsewhere, uv takes from UV_FIND_LINKS and its like.
 """
@@ -25,15 +27,58 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-EXTRAS = ("onnx", "http", "fast", "compare")
-ENVIRONMENTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "core": ((), "highest"),
-    **{extra: ((extra,), "highest") for extra in EXTRAS},
-    "lowest": (EXTRAS, "lowest-direct"),
-    "newest": (EXTRAS, "highest"),
+IMAGE = "import numpy as np, legstat as ls\nimage = np.linspace(0.2, 0.8, 64).reshape(1, 8, 8)\n"
+FOUND = (
+    IMAGE
+    + """
+f = ls.as_response(ls.simulate.linear(np.eye(4)))
+how = {"perturbation": ls.Additive(), "n_queries": 402, "rng": 0, "progress": False}
+found = ls.explain(f, image, grid=(4, 4), **how)
+"""
+)
+MODULE = (
+    IMAGE
+    + """
+import torch
+module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+f = ls.torch_response(module, target=1)
+"""
+)
+EXTRAS = {
+    "onnx": IMAGE + "from legstat.data import digits_model_path\n"
+    "print(ls.onnx_response(digits_model_path()).bind(image)[1])",
+    "http": "import legstat as ls\n"
+    "told = ls.Transport(retries=0, timeout=1.0)\n"
+    "try: ls.http_response('http://127.0.0.1:9', 'digits', transport=told)\n"
+    "except ConnectionError as error: print(error)",
+    "fast": FOUND + "assert ls.LEGTV(found.sample).fit(L_ratio=0.3, engine='network').certificate.passed",
+    "compare": FOUND + "ls.compare(['kernelshap', 'lime_superpixels', 'shapley_pairs'], f, [image], n_queries=[200], "
+    "metrics=['deletion'], progress=False)",
+    "audit": "import pandas as pd\nfrom pathlib import Path\nfrom legstat.audit.pictures import _frame\n"
+    "pd.DataFrame({'file': ['a.png']}).to_parquet('a.parquet')\nassert len(_frame(Path('a.parquet'))) == 1",
+    "cluster": "from dask.distributed import Client\nimport joblib, legstat as ls\n"
+    "if __name__ == '__main__':\n"
+    "    study = ls.studies.SampleSizeStudy(n_queries=[300], grid=[(4, 4)], sparsity=[12], estimators=['leg/crossfit'],"
+    " replicates=2)\n"
+    "    with Client(n_workers=2, threads_per_worker=1, dashboard_address=None), joblib.parallel_config('dask'):\n"
+    "        print(study.run(n_jobs=2, progress=False))",
+    "xarray": FOUND + "assert found.path.to_xarray().estimate.dims == ('L', 'channel', 'row', 'column')",
+    "torch": MODULE + "print(f.bind(image)[1])",
+    "gradients": MODULE + "print(ls.baselines.mask(f, image, gradient='exact', rng=0))\n"
+    "ls.compare(['integrated_gradients'], f, [image], n_queries=[60], metrics=['deletion'], progress=False)",
+    "docs": "import subprocess, sys\nfrom pathlib import Path\n"
+    "names = ['myst_parser', 'numpydoc', 'sphinx.ext.autodoc', 'sphinx-mathjax-offline']\n"
+    "Path('conf.py').write_text(f'extensions = {names}\\nhtml_theme = \"pydata_sphinx_theme\"\\n')\n"
+    "Path('index.md').write_text('# Maps\\n\\n```{eval-rst}\\n.. autoclass:: legstat.LEGResults\\n```\\n')\n"
+    "subprocess.run([sys.executable, '-m', 'sphinx', '-q', '.', 'html'], check=True)",
 }
-"""Extras, and which versions uv takes of what pyproject.toml names."""
-TOOLS = ("pytest", "pytest-randomly", "pytest-xdist", "hypothesis", "scikit-learn", "psutil", "scikit-image")
+"""Extras for users and writers, and a script that asks for what they bring."""
+NEED_TORCH = ("torch", "gradients")
+HARDWARE = ("onnx-gpu", "test")
+"""Extras that are not tried: one needs a device and another's package; the other is what the tests run in."""
+TOOLS = ("pytest", "pytest-randomly", "pytest-xdist", "hypothesis", "scikit-learn", "psutil", "scikit-image",
+         "jsonschema")  # fmt: skip
+TESTED = ("tests/unit", "tests/properties", "tests/bad_input")
 MOST_MIB = 2.0
 """A wheel above this has something in it that nobody meant to ship."""
 SCRIPT = """
@@ -48,29 +93,35 @@ low: float = float(found.leg.conf_int(level=0.95)[:, 0].min())
 certified: bool = found.tv.certificate.passed
 print(found.summary().as_text().splitlines()[0].strip(), certified, low < 0.1)
 """
-
-
 SAID = "Explanation by LEG and LEG-TV True True\n"
 """What it prints, and nothing else."""
 
 
 def main() -> int:
     """Build, look inside, and go through the environments; 1 if anything is wrong."""
+    names = ["core", *EXTRAS, "lowest", "newest"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", default=list(ENVIRONMENTS), choices=list(ENVIRONMENTS))
+    parser.add_argument("--only", nargs="*", default=names, choices=names)
+    parser.add_argument("--python", default=sys.executable, help="interpreter of the environments, or its version")
+    parser.add_argument("--torch", help="version of a build of torch without CUDA")
     parser.add_argument("--tests", action="store_true", help="run the tests against the installed package too")
+    parser.add_argument("--keep", type=Path, help="leave the environments in this folder")
     asked = parser.parse_args()
     if shutil.which("uv") is None:
         print("uv is missing: pip install uv")
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        run(["uv", "build", "--quiet", "--out-dir", home / "dist", ROOT])
+        home = (asked.keep or Path(folder)).resolve()
+        home.mkdir(parents=True, exist_ok=True)
+        run(["uv", "build", "--quiet", "--python", asked.python, "--out-dir", home / "dist", ROOT])
         wheel, sdist = next(home.glob("dist/*.whl")), next(home.glob("dist/*.tar.gz"))
         faults = inspected(wheel, sdist)
         for name in asked.only:
+            if name in NEED_TORCH and asked.torch is None:
+                print(f"{name}: left out without --torch")
+                continue
             try:
-                tried(home / name, wheel, *ENVIRONMENTS[name], tests=asked.tests)
+                tried(home / name, wheel, name, asked.python, asked.torch, tests=asked.tests)
             except subprocess.CalledProcessError as error:
                 faults.append(f"{name}: {' '.join(map(str, error.cmd[:6]))} ... ended with {error.returncode}")
                 print(error.stdout or "", error.stderr or "", sep="\n")
@@ -81,57 +132,88 @@ def main() -> int:
 
 def inspected(wheel: Path, sdist: Path) -> list[str]:
     """What is wrong with the files themselves."""
-    names = zipfile.ZipFile(wheel).namelist()
+    with zipfile.ZipFile(wheel) as packed:
+        names = packed.namelist()
+        home = next(name.split("/")[0] for name in names if ".dist-info/" in name)
+        about = email.message_from_bytes(packed.read(f"{home}/METADATA"))
+        commands = packed.read(f"{home}/entry_points.txt").decode()
     size = wheel.stat().st_size / 2**20
     print(f"{wheel.name}: {size:.2f} MiB, {len(names)} files; {sdist.name}: {sdist.stat().st_size / 2**20:.2f} MiB")
     faults = [f"wheel: {size:.1f} MiB"] if size > MOST_MIB else []
-    wanted = ("legstat/py.typed", "legstat/data/digits_cnn.onnx", "LICENSE")
-    faults += [f"wheel lacks {one}" for one in wanted if not any(name.endswith(one) for name in names)]
-    faults += [f"wheel has {name}" for name in names if name.split("/")[0] not in ("legstat", *_info(names))]
-    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "legstat").rglob("*.py")}
-    faults += [f"wheel lacks {name}" for name in sorted(sources - set(names))]
-    with tarfile.open(sdist) as packed:
-        inside = {name.split("/", 1)[-1] for name in packed.getnames()}
-    faults += [f"sdist lacks {one}" for one in ("tests/conftest.py", "README.md", "LICENSE") if one not in inside]
-    metadata = next(name for name in names if name.endswith("METADATA"))
-    about = email.message_from_bytes(zipfile.ZipFile(wheel).read(metadata))
-    core = [one for one in about.get_all("Requires-Dist", []) if "extra ==" not in one]
-    return faults + [f"the core requires {one}" for one in core if one.startswith(("torch", "nvidia", "onnx"))]
+    faults += [f"wheel has {name}" for name in names if name.split("/")[0] not in ("legstat", home)]
+    sources = {path for path in (ROOT / "legstat").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    inside = {name for name in names if name.startswith("legstat/")}
+    lacking = sorted({path.relative_to(ROOT).as_posix() for path in sources} - inside)
+    faults += [f"wheel lacks {name}" for name in lacking]
+    licences = {f"{home}/licenses/{name}" for name in about.get_all("License-File", [])}
+    faults += [f"wheel lacks {name}" for name in licences - set(names)]
+    faults += [] if len(licences) == 2 else [f"licences: {sorted(licences)}"]  # the code's, the data's
+    faults += [] if "legstat = legstat.cli:main" in commands else [f"commands: {commands}"]
+    for one in about.get_all("Requires-Dist", []):
+        brought, _, extra = one.partition("; extra == ")
+        if brought.startswith(("torch", "nvidia", "onnx")) and extra.strip("'\"") not in (
+            "onnx",
+            "onnx-gpu",
+            *NEED_TORCH,
+        ):
+            faults.append(f"{extra or 'the core'} requires {brought}")
+    with tarfile.open(sdist) as unpacked:
+        there = {name.split("/", 1)[-1] for name in unpacked.getnames()}
+    wanted = ("tests/conftest.py", "README.md", "LICENSE", "constraints.txt", "Makefile", "docs/conf.py")
+    return faults + [f"sdist lacks {one}" for one in (*wanted, *sorted(inside)) if one not in there]
 
 
-def _info(names: list[str]) -> set[str]:
-    return {name.split("/")[0] for name in names if ".dist-info/" in name}
-
-
-def tried(home: Path, wheel: Path, extras: tuple[str, ...], resolution: str, *, tests: bool) -> None:
+def tried(home: Path, wheel: Path, name: str, python: str, torch: str | None, *, tests: bool) -> None:
     """Install, and run what a user would; CalledProcessError where that fails."""
-    run(["uv", "venv", "--quiet", home])
-    python = home / "bin" / "python"
+    some = () if torch is None else NEED_TORCH
+    every = tuple(extra for extra in EXTRAS if extra not in NEED_TORCH) + some
+    extras = {"core": (), "lowest": every, "newest": every}.get(name, (name,))
+    fresh(home, python)
+    interpreter = home / "bin" / "python"
+    install = ["uv", "pip", "install", "--quiet", "--python", interpreter]
+    pins = home / "pins.txt"
+    pins.write_text("" if torch is None else f"torch=={torch}\n", encoding="utf-8")
+    resolution = ["--resolution", "lowest-direct" if name == "lowest" else "highest"]
     named = f"legstat[{','.join(extras)}] @ {wheel.as_uri()}" if extras else f"legstat @ {wheel.as_uri()}"
     # first as a user installs it: no tool of ours may decide a version
-    run(["uv", "pip", "install", "--quiet", "--python", python, "--resolution", resolution, named])
-    kept = run(["uv", "pip", "freeze", "--python", python])
-    heavy = [line for line in kept.splitlines() if line.startswith(("torch", "nvidia", "triton"))]
-    if heavy:
+    run([*install, *resolution, "--constraint", pins, named])
+    kept = run(["uv", "pip", "freeze", "--python", interpreter])
+    (home / "frozen.txt").write_text(kept, encoding="utf-8")
+    heavy = [one for one in kept.splitlines() if one.startswith(("torch", "nvidia", "triton"))]
+    if [one for one in heavy if not (set(extras) & set(NEED_TORCH) and one == f"torch=={torch}")]:
         raise subprocess.CalledProcessError(1, ["resolution"], output=f"pulls {heavy}")
     script = home / "user.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    said = run([python, script], cwd=home)
+    said = run([interpreter, "-W", "error", script], cwd=home)
     if said != SAID:  # a banner of a library, say: it would be in what --json prints too
         raise subprocess.CalledProcessError(1, ["user.py"], output=said)
     run([home / "bin" / "legstat", "--help"], cwd=home)
+    for extra in extras:
+        entry = home / f"{extra}_entry.py"
+        entry.write_text(EXTRAS[extra], encoding="utf-8")
+        run([interpreter, entry], cwd=home)
     if "onnx" in extras:
         run([home / "bin" / "legstat", "demo", "--out", home / "demo"], cwd=home)
-    run(["uv", "pip", "install", "--quiet", "--python", python, "mypy>=1.15"])
-    run([python, "-m", "mypy", "--strict", "--cache-dir", home / "mypy", script], cwd=home)
+    run([*install, "mypy>=1.15"])
+    run([interpreter, "-m", "mypy", "--strict", "--cache-dir", home / "mypy", script], cwd=home)
     if tests:
-        frozen = home / "frozen.txt"
-        frozen.write_text(kept, encoding="utf-8")
-        run(["uv", "pip", "install", "--quiet", "--python", python, "--constraint", frozen, *TOOLS])
-        for name in ("tests", "pyproject.toml", "docs", "README.md", "CONTRIBUTING.md"):
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, home / name)
-        print(run([python, "-m", "pytest", "-q", "-n", "2", "tests/unit", "tests/properties"], cwd=home)[-200:])
+        prepared(home)
+        run([*install, "--constraint", home / "frozen.txt", *TOOLS])
+        print(run([interpreter, "-m", "pytest", "-q", "-n", "2", *TESTED], cwd=home / "copy")[-200:])
+
+
+def fresh(home: Path, python: str) -> None:
+    """An environment with nothing in it."""
+    run(["uv", "venv", "--quiet", "--clear", "--python", python, home])
+
+
+def prepared(home: Path) -> None:
+    """A copy of the tests and what they read, without the package."""
+    copy = home / "copy"
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    for name in ("tests", "docs", "pyproject.toml", "constraints.txt", "README.md", "CONTRIBUTING.md"):
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, copy / name)
 
 
 def run(command: list[str | Path], cwd: Path | None = None) -> str:
