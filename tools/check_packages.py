@@ -74,7 +74,7 @@ EXTRAS = {
 }
 """Extras for users and writers, and a script that asks for what they bring."""
 NEED_TORCH = ("torch", "gradients")
-HARDWARE = ("onnx-gpu", "test")
+UNTRIED = ("onnx-gpu", "test")
 """Extras that are not tried: one needs a device and another's package; the other is what the tests run in."""
 TOOLS = ("pytest", "pytest-randomly", "pytest-xdist", "hypothesis", "scikit-learn", "psutil", "scikit-image",
          "jsonschema")  # fmt: skip
