@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from legstat._core.frozen import Portable
-from legstat._core.typing import JSON
+from legstat._core.notebooks import Rich
+from legstat._core.typing import JSON, AxesArray, AxesLike
 from legstat.audit.mean_maps import EVERYONE, MapName, MeanMap, grouped_maps
 from legstat.audit.run import AuditRun
 from legstat.audit.shares import compare_groups, known_shares, mean_shares, object_tests
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 _FDR = 0.1
 """Of the pictures in which the object is said to matter."""
@@ -22,7 +22,7 @@ _COLUMNS = ("finding", "group", "pictures", "estimate", "low", "high", "area", "
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Findings(Portable):
+class Findings(Rich, Portable):
     """What the pictures of a run say together. Made by `findings`.
 
     Attributes
@@ -45,7 +45,7 @@ class Findings(Portable):
     >>> one = Findings(rows=(), mean_maps=(MeanMap.of("all", rng.normal(1.0, 1.0, (40, 2, 2)), np.arange(40)),))
     >>> one
     <Findings 0 rows, mean maps of 'all'>
-    >>> one.plot().axes[0].get_title()
+    >>> one.plot()[0].get_title()
     'all: 40 pictures'
     """
 
@@ -59,22 +59,27 @@ class Findings(Portable):
 
         return pd.DataFrame(list(self.rows), columns=list(_COLUMNS))
 
-    def plot(self) -> Figure:
+    def plot(self, axes: AxesLike | None = None) -> AxesArray:
         """Draw shares inside, differences of groups and mean maps, what there is of them.
+
+        Parameters
+        ----------
+        axes : ndarray or sequence of matplotlib Axes, optional
+            Where to draw, a panel each; a new figure unless given.
 
         Returns
         -------
-        matplotlib.figure.Figure
-            The figure.
+        ndarray of Axes
+            The axes drawn on, as far as there are any: shares, differences, a panel each mean map.
 
         Raises
         ------
         ValueError
-            There is nothing to draw.
+            There is nothing to draw, or `axes` are not as many.
         """
         from legstat.report.findings import plot_findings
 
-        return plot_findings(self)
+        return plot_findings(self, axes)
 
     def __repr__(self) -> str:
         groups = ", ".join(repr(one.group) for one in self.mean_maps) or "none"

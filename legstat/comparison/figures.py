@@ -11,13 +11,12 @@ import scipy
 
 from legstat._core.checks import check_choice, check_level
 from legstat._core.errors import invalid
-from legstat._core.typing import JSON, AnyArray, AxesArray, FloatArray
+from legstat._core.typing import JSON, AnyArray, AxesArray, AxesLike, FloatArray
 from legstat.comparison.outcome import Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
 
     from legstat.report.comparison import MapColours
 
@@ -136,7 +135,7 @@ class Figures:
     def plot_maps(
         self,
         images: Mapping[str, AnyArray] | Sequence[AnyArray],
-        axes: ArrayLike | None = None,
+        axes: AxesLike | None = None,
         *,
         methods: Sequence[str] | None = None,
         n_queries: int | None = None,
@@ -148,7 +147,7 @@ class Figures:
         ----------
         images : mapping of str to ndarray, or sequence of ndarray of shape (C, H, W)
             The pictures as they were handed to `compare`, which keeps none; or some of them by name.
-        axes : array_like of matplotlib Axes, optional
+        axes : ndarray or sequence of matplotlib Axes, optional
             Where to draw, row by row; a new figure unless given.
         methods : sequence of str, optional
             Which methods; all by default.

@@ -13,7 +13,7 @@ import numpy as np
 
 from legstat._core.conventions import ConventionsName, MomentKind
 from legstat._core.notebooks import Rich
-from legstat._core.typing import JSON, AnyArray, AxesArray
+from legstat._core.typing import JSON, AnyArray, AxesArray, AxesLike
 from legstat.designs.design import Design
 from legstat.estimators.found_regions import Regions, can_be_tested, find_regions
 from legstat.estimators.leg import LEG
@@ -34,7 +34,6 @@ from legstat.sampling.cache import QueryCache
 from legstat.sampling.query import evaluate
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
     from statsmodels.iolib.summary import Summary
 
 
@@ -168,12 +167,12 @@ class Explanation(Rich):
         """Regions or cells of both estimates in one summary, with ``as_text``, ``as_html`` and ``as_latex``."""
         return joint_summary(self.leg, self.tv, self.regions)
 
-    def plot(self, axes: ArrayLike | None = None, *, path_points: int = 0) -> AxesArray:
+    def plot(self, axes: AxesLike | None = None, *, path_points: int = 0) -> AxesArray:
         """Picture with its regions, LEG and LEG-TV side by side; with `path_points`, so many points of the path.
 
         Parameters
         ----------
-        axes : array_like of matplotlib Axes, optional
+        axes : ndarray or sequence of matplotlib Axes, optional
             Where to draw, a panel each: three, or two and `path_points`; a new figure unless given.
         path_points : int, default 0
             Points of the LEG-TV path to show, the chosen one among them.

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from legstat._core.checks import check_choice, check_within
 from legstat._core.errors import invalid
-from legstat._core.typing import AxesArray, FloatArray
+from legstat._core.typing import AxesArray, AxesLike, FloatArray
 from legstat.designs.grid import Grid
 from legstat.report.colours import grey_levels
 from legstat.report.plots import PLAIN, SIGNED, UNSIGNED, own_settings, panels, shaded
@@ -26,7 +26,6 @@ from legstat.report.summary import printable
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
 
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Colours of lines: Okabe and Ito's, without their yellow, which is lost on white."""
@@ -193,7 +192,7 @@ def forest(
 def maps(
     pictures: Mapping[str, FloatArray],
     found: Mapping[str, Mapping[str, FloatArray]],
-    axes: ArrayLike | None = None,
+    axes: AxesLike | None = None,
     *,
     colours: MapColours = "value",
     alpha: float = 0.5,
@@ -212,7 +211,7 @@ def maps(
         The rows, in their order.
     found : mapping of str to mapping of str to ndarray of shape (p1, p2)
         The columns: of each method the map of each picture. Pictures that a method has no map of stay empty.
-    axes : array_like of matplotlib Axes, optional
+    axes : ndarray or sequence of matplotlib Axes, optional
         Where to draw, a panel each, row by row; a new figure unless given.
     colours : {"value", "rank"}
         The rule.

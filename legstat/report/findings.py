@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from legstat._core.errors import invalid
-from legstat._core.typing import JSON
+from legstat._core.typing import JSON, AxesArray, AxesLike
 from legstat.report.comparison import LINES
-from legstat.report.plots import PLAIN, SIGNED, outline_of, own_settings
+from legstat.report.plots import PLAIN, SIGNED, outline_of, own_settings, panels
 from legstat.report.shown import ShownFindings, ShownMeanMap
 from legstat.report.summary import printable
 
@@ -66,48 +66,58 @@ def plot_mean_map(
     return ax
 
 
-def plot_findings(shown: ShownFindings) -> Figure:
+def plot_findings(shown: ShownFindings, axes: AxesLike | None = None) -> AxesArray:
     """Draw what there is of them: shares inside and differences of groups above, mean maps on one scale below.
 
     Parameters
     ----------
     shown : ShownFindings
         What to draw.
+    axes : ndarray or sequence of matplotlib Axes, optional
+        Where to draw, a panel each; a new figure unless given.
 
     Returns
     -------
-    matplotlib.figure.Figure
-        The figure.
+    ndarray of Axes
+        The axes drawn on: shares, differences, mean maps, as far as there are any.
 
     Raises
     ------
     ValueError
-        There is nothing to draw.
+        There is nothing to draw, or `axes` are not as many.
     """
     kinds = {kind: [row for row in shown.rows if row["finding"] == kind] for kind in ("share inside", "groups differ")}
     forests = [(kind, rows) for kind, rows in kinds.items() if rows]
-    across = min(_ACROSS, len(shown.mean_maps))
-    down = -(-len(shown.mean_maps) // _ACROSS)
-    if not forests and not down:
+    maps = shown.mean_maps
+    count = len(forests) + len(maps)
+    if not count:
         raise ValueError(invalid("plot_findings", "findings", shown, "of pictures with objects, or of two pictures"))
-    tall = [0.9 + 0.3 * max(len(rows) for _, rows in forests)] if forests else []
-    heights = tall + [2.8 * down] * bool(down)
     with own_settings():
-        figure = Figure(figsize=(9.0, sum(heights) + 0.3), layout="constrained", dpi=130)
-        parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
-        if forests:
-            panels = parts[0].subplots(1, len(forests), squeeze=False)[0]
-            for ax, (kind, rows) in zip(panels, forests, strict=True):
-                (_plot_shares if kind == "share inside" else _plot_differences)(ax, rows, shown.level)
-        if down:
-            axes = parts[-1].subplots(down, across, squeeze=False).ravel()
-            limit = max(float(np.abs(one.mean).max()) for one in shown.mean_maps) or 1.0
-            for ax, one in zip(axes, shown.mean_maps, strict=False):
-                plot_mean_map(one, ax, limit=limit, level=shown.level)
-            for ax in axes[len(shown.mean_maps) :]:
-                ax.set_axis_off()
-            _scale(axes[0], Normalize(-limit, limit), axes.tolist())
-    return figure
+        arranged = _arranged([len(rows) for _, rows in forests], len(maps)) if axes is None else axes
+        drawn: AxesArray = panels("Findings.plot", arranged, (1, count))[0]
+        for ax, (kind, rows) in zip(drawn, forests, strict=False):
+            (_plot_shares if kind == "share inside" else _plot_differences)(ax, rows, shown.level)
+        limit = max((float(np.abs(one.mean).max()) for one in maps), default=0.0) or 1.0
+        below = drawn[len(forests) :]
+        for ax, one in zip(below, maps, strict=True):
+            plot_mean_map(one, ax, limit=limit, level=shown.level)
+        if maps:
+            _scale(below[0], Normalize(-limit, limit), below.tolist())
+    return drawn
+
+
+def _arranged(lines: Sequence[int], n_maps: int) -> list[Axes]:
+    """Panels of a new figure: beside each other those with so many lines, and below them those of the maps."""
+    across, down = min(_ACROSS, n_maps), -(-n_maps // _ACROSS)
+    tall = [0.9 + 0.3 * max(lines)] if lines else []
+    heights = tall + [2.8 * down] * bool(down)
+    figure = Figure(figsize=(9.0, sum(heights) + 0.3), layout="constrained", dpi=130)
+    parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
+    above = parts[0].subplots(1, len(lines), squeeze=False).ravel().tolist() if lines else []
+    below = parts[-1].subplots(down, across, squeeze=False).ravel().tolist() if down else []
+    for ax in below[n_maps:]:
+        ax.set_axis_off()
+    return [*above, *below[:n_maps]]
 
 
 def _plot_shares(ax: Axes, rows: Sequence[JSON], level: float) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from legstat._core.errors import invalid
 from legstat._core.files import replacing
-from legstat._core.typing import AxesArray, BoolArray, FloatArray
+from legstat._core.typing import AxesArray, AxesLike, BoolArray, FloatArray
 from legstat.designs.grid import Grid
 from legstat.report.colours import BLUE_TO_RED, grey_levels, map_unit, score_unit
 from legstat.report.shown import Shown, ShownAtL, ShownPath, ShownRegions
@@ -29,7 +29,6 @@ from legstat.report.summary import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from numpy.typing import ArrayLike
 
 SIGNED, UNSIGNED = "RdBu_r", "YlOrBr"
 """Colour maps that readers with any common colour vision can tell. Red raises the score, blue lowers it; white is 0."""
@@ -118,7 +117,7 @@ def plot_explanation(
     tv: ShownAtL,
     path: ShownPath | None = None,
     regions: ShownRegions | None = None,
-    axes: ArrayLike | None = None,
+    axes: AxesLike | None = None,
     *,
     path_points: int = 0,
 ) -> AxesArray:
@@ -133,7 +132,7 @@ def plot_explanation(
     regions : ShownRegions, optional
         Drawn on the picture as outlines: those that differ from 0, red where they raise the score, blue where they
         lower it, with their numbers.
-    axes : array_like of matplotlib Axes, optional
+    axes : ndarray or sequence of matplotlib Axes, optional
         Where to draw, a panel each; a new figure unless given.
     path_points : int, default 0
         Show that many points of the path, `tv` among them, instead of `tv` alone.
@@ -169,14 +168,14 @@ def plot_explanation(
     return drawn
 
 
-def panels(where: str, axes: ArrayLike | None, shape: tuple[int, int], **figure: Any) -> AxesArray:
+def panels(where: str, axes: AxesLike | None, shape: tuple[int, int], **figure: Any) -> AxesArray:
     """The axes of a figure of several panels.
 
     Parameters
     ----------
     where : str
         Public call, for errors.
-    axes : array_like of matplotlib Axes or None
+    axes : ndarray or sequence of matplotlib Axes, or None
         As given by the user, in any shape of that many.
     shape : tuple of int
         Rows and columns of panels.

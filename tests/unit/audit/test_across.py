@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import scipy
 import statsmodels.api as sm
+from matplotlib.figure import Figure
 from PIL import Image
 
 import legstat as ls
@@ -205,8 +206,11 @@ def test_cells_that_differ_from_0_are_those_of_the_joint_intervals(run):
 
 def test_what_is_drawn_is_what_was_found(run):
     found = findings(run)
-    figure = found.plot()
-    shares, differences, *maps = figure.axes[:5]
+    given = Figure().subplots(1, 5)
+    assert list(found.plot(given)) == list(given)
+    with pytest.raises(ValueError, match="`axes` must be 5 axes"):
+        found.plot(given[:4])
+    shares, differences, *maps = found.plot()
     points = [line for line in shares.lines if line.get_marker() == "o"]
     rows = [row for row in found.rows if row["finding"] == "share inside"]
     assert [line.get_xdata()[0] for line in points] == [row["estimate"] for row in rows]

@@ -12,10 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 
 import legstat as ls
+from legstat.audit import Findings, MeanMap
 
 NAMES = Path(__file__).parents[2] / "api" / "public_names.txt"
 IMAGE = np.linspace(0.2, 0.8, 64).reshape(1, 8, 8)
-MANY = {"legstat.Explanation.plot": (3,), "legstat.Comparison.plot_maps": (2, 2)}
+MANY = {"legstat.Explanation.plot": (3,), "legstat.Comparison.plot_maps": (2, 2), "legstat.audit.Findings.plot": (2,)}
 """Those that draw several panels, and how many here."""
 
 
@@ -27,7 +28,10 @@ def drawing() -> dict[str, Any]:
     mask = ls.baselines.mask(f, IMAGE, gradient="queries", n_queries=200, shape=(2, 2), rng=0)
     images = [IMAGE, IMAGE[:, ::-1]]
     compared = ls.compare(["leg", "random"], f, images, metrics=["deletion"], n_queries=[100], rng=0, progress=False)
+    means = [MeanMap.of(group, np.random.default_rng(0).normal(1.0, 1.0, (9, 2, 2)), np.arange(9)) for group in "ab"]
     return {
+        "legstat.audit.Findings.plot": Findings(rows=(), mean_maps=means).plot,
+        "legstat.audit.MeanMap.plot": means[0].plot,
         "legstat.Explanation.plot": found.plot,
         "legstat.LEGResults.plot": found.leg.plot,
         "legstat.LEGTVResults.plot": found.tv.plot,
@@ -70,5 +74,7 @@ def test_axes_are_drawn_on_and_returned(drawing: dict[str, Any]) -> None:
 
 def test_other_numbers_of_axes_are_refused(drawing: dict[str, Any]) -> None:
     for path in MANY:
-        with pytest.raises(ValueError, match=rf"{path}: `axes` must be \d+ axes"):
+        with pytest.raises(
+            ValueError, match=rf"legstat\.{path.split('.', path.count('.') - 1)[-1]}: `axes` must be \d+ axes"
+        ):
             drawing[path](Figure().subplots(1, 5))
