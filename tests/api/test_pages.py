@@ -16,6 +16,8 @@ PAGES = sorted(page for page in DOCS.rglob("*.md") if list(blocks(page.read_text
 def test_a_page_runs_as_it_stands(page, tmp_path, monkeypatch):
     if "onnx" in page.read_text(encoding="utf-8"):
         pytest.importorskip("onnxruntime", reason="the page explains an ONNX file")
+    if "xarray" in page.read_text(encoding="utf-8"):
+        pytest.importorskip("xarray", reason="the page shows the extra xarray")
     monkeypatch.chdir(tmp_path)
     wrong = work_through(page)
     assert not wrong, "\n".join(wrong)
