@@ -18,6 +18,6 @@ class Rich:
             return str(shown.as_html() if hasattr(shown, "as_html") else shown.to_html(index=False))
         head = f"<div>{escape(repr(self))}</div>"
         if hasattr(self, "to_frame"):
-            return head + str(self.to_frame().to_html(max_rows=_ROWS, index=False))
+            return head + str(self.to_frame().to_html(max_rows=_ROWS, index=False, float_format="{:.4g}".format))
         text = self.as_text() if hasattr(self, "as_text") else str(self)
-        return f"<pre>{escape(text)}</pre>"
+        return f"<pre style='white-space: pre-wrap'>{escape(text)}</pre>"
