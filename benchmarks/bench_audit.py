@@ -69,7 +69,7 @@ def main(pictures: int = 1000, timed: int = 100) -> None:
 
 def bare(f: ls.Response, run: AuditRun, plan: Plan) -> tuple[float, float]:
     """Processor seconds of the passes and of the estimates alone."""
-    resolved = Plan.from_json(run.plan)
+    resolved = Plan.from_dict(run.plan)
     items = {one.name: one for one in chosen_items(plan)}
     samples = [sample_again(f, items[one.name], resolved, one) for one in run]
     bound, _ = f.bind(samples[0].image)

@@ -56,7 +56,7 @@ def run(data: Path, seed: int = 0) -> None:
             result = judged(found, alpha=ALPHA, rng=seed)
             kept[f"{name}, {law}: leg"] = found.leg.astype(np.float32)
             kept[f"{name}, {law}: legtv"] = found.legtv.astype(np.float32)
-            said[f"{name}, {law}"] = {"layers": found.layers, "shares": found.shares, **result.to_json()}
+            said[f"{name}, {law}"] = {"layers": found.layers, "shares": found.shares, **result.to_dict()}
             np.savez_compressed(STORED, **kept)
             STORED.with_suffix(".json").write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
             print(f"{name}, {law}: {result}", flush=True)

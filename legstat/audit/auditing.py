@@ -242,7 +242,7 @@ def _begun(folder: RunFolder, plan: Plan, items: list[Item], response: Response)
         valid = f"a folder with {cost.megabytes:.2g} MB to spare"
         raise ValueError(invalid(_WHERE, "out", f"{folder.home} with {free:.2g} MB", valid))
     facts = _facts(plan, items, response, cost)
-    folder.begin(plan, items, facts, cost.to_json())
+    folder.begin(plan, items, facts, cost.to_dict())
     return facts
 
 
@@ -338,10 +338,10 @@ def _facts(plan: Plan, items: Sequence[Item], response: Response, cost: Cost) ->
         "author": plan.author,
         "model": {"file": None if model is None else model.name, "sha256": response.describe().get("model_sha256")},
         "response": response.describe(),
-        "plan": plan.to_json(),
+        "plan": plan.to_dict(),
         "pictures": {"chosen": len(items), "choice": plan.choice, "places": list(plan.places)},
         "environment": environment(),
-        "pilot": cost.to_json(),
+        "pilot": cost.to_dict(),
         "started": _now(),
         "ended": None,
         "sessions": [],

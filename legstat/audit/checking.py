@@ -58,7 +58,7 @@ def check_whole(
     except Exception as error:  # of any package behind a check; what is finished stands
         text = f"The checks of the run could not be made: {type(error).__name__}: {error}"
         found = (CheckResult("check_run", "not_applicable", None, "", text),)
-    folder.write_checks(len(done), [one.to_json() for one in found])
+    folder.write_checks(len(done), [one.to_dict() for one in found])
 
 
 def _labelled(response: Response, done: Sequence[Item]) -> tuple[list[FloatArray], list[int] | None]:

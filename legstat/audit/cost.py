@@ -50,7 +50,7 @@ class Cost:
     pilot: int
     seconds_a_picture: float
 
-    def to_json(self) -> JSON:
+    def to_dict(self) -> JSON:
         """All of it, rounded as it can be known."""
         return {
             name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in vars(self).items()

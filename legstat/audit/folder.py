@@ -64,7 +64,7 @@ class RunFolder:
     def begin(self, plan: Plan, items: list[Item], facts: JSON, cost: JSON) -> None:
         """Write what a run is begun with, its facts last."""
         plan.save(self.home / PLAN, cost)
-        write_text(self.home / PICTURES, json_text([one.to_json() for one in items], indent=1) + "\n")
+        write_text(self.home / PICTURES, json_text([one.to_dict() for one in items], indent=1) + "\n")
         self.write_facts(facts)
 
     def plan(self) -> Plan:
@@ -73,7 +73,7 @@ class RunFolder:
 
     def items(self) -> list[Item]:
         """The pictures that were chosen when the run was begun."""
-        return [Item.from_json(one) for one in json_value((self.home / PICTURES).read_bytes())]
+        return [Item.from_dict(one) for one in json_value((self.home / PICTURES).read_bytes())]
 
     def facts(self) -> JSON:
         """What the run says of itself."""

@@ -66,13 +66,13 @@ class Item:
     sha256: str = ""
     unit: str = ""
 
-    def to_json(self) -> JSON:
+    def to_dict(self) -> JSON:
         """All of it as plain JSON values."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, told: JSON) -> Self:
-        """What `to_json` wrote."""
+    def from_dict(cls, told: JSON) -> Self:
+        """What `to_dict` wrote."""
         return cls(**told)
 
     def numbered(self, number: int, digest: str) -> Self:

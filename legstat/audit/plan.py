@@ -116,7 +116,7 @@ class Plan(Portable):
     Examples
     --------
     >>> plan = Plan(places=("pictures",), model={"model": "net.onnx"}, n_queries=2000)
-    >>> Plan.from_json(plan.to_json()) == plan
+    >>> Plan.from_dict(plan.to_dict()) == plan
     True
     >>> try:
     ...     Plan(places=(), model={"model": "net.onnx"}, n_queries=0)
@@ -252,7 +252,7 @@ class Plan(Portable):
 
     def differences(self, other: Plan) -> list[str]:
         """Keys whose values differ, but for those that change no number and no picture (``work``)."""
-        mine, theirs = self.to_json(), other.to_json()
+        mine, theirs = self.to_dict(), other.to_dict()
         found = []
         for section in SECTIONS:
             here, there = mine.get(section, {}), theirs.get(section, {})
@@ -262,7 +262,7 @@ class Plan(Portable):
 
     # ---------------------------------------------------------------- files
 
-    def to_json(self) -> JSON:
+    def to_dict(self) -> JSON:
         """The plan by sections, as its file has it; what is left open is left out."""
         told: JSON = {"schema": SCHEMA}
         for section, names in SECTIONS.items():
@@ -275,13 +275,13 @@ class Plan(Portable):
         return told
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
         """The plan of such sections.
 
         Parameters
         ----------
         told : mapping
-            As `to_json` gives it; a table ``cost`` is no part of the plan.
+            As `to_dict` gives it; a table ``cost`` is no part of the plan.
 
         Returns
         -------
@@ -319,13 +319,13 @@ class Plan(Portable):
         Raises
         ------
         PlanError
-            The file is missing, no TOML, or whatever `from_json` refuses.
+            The file is missing, no TOML, or whatever `from_dict` refuses.
         """
         try:
             told = read_plan(path)
         except ValueError as error:
             raise PlanError([str(error)]) from error
-        return cls.from_json(told)
+        return cls.from_dict(told)
 
     def save(self, path: str | Path, cost: JSON | None = None) -> None:
         """Write the plan's file, whole or not at all, with what each entry means beside it.
@@ -337,7 +337,7 @@ class Plan(Portable):
         cost : dict, optional
             What a pilot found; a table that is not read again.
         """
-        write_text(path, toml_of(self.to_json(), cost))
+        write_text(path, toml_of(self.to_dict(), cost))
 
     def __repr__(self) -> str:
         queries = "usual" if self.n_queries is None else self.n_queries

@@ -155,7 +155,7 @@ def toml_of(told: JSON, cost: JSON | None) -> str:
     Parameters
     ----------
     told : dict
-        The plan by tables, as `Plan.to_json` gives it.
+        The plan by tables, as `Plan.to_dict` gives it.
     cost : dict or None
         What a pilot found; a table that is not read again.
 

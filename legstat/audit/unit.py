@@ -243,7 +243,7 @@ def _checks(found: Explanation, plan: Plan, key: Key) -> tuple[JSON, ...]:
     if not plan.checks:
         return ()
     made = check_picture(found.sample, found.leg, found.tv, n_placebos=plan.placebos, rng=key)
-    return tuple(one.to_json() for one in made)
+    return tuple(one.to_dict() for one in made)
 
 
 def sample_again(response: Response, item: Item, plan: Plan, kept: AuditedPicture) -> QuerySample:
@@ -282,7 +282,7 @@ def sample_again(response: Response, item: Item, plan: Plan, kept: AuditedPictur
 
 
 def _curve(curve: Curve) -> JSON:
-    return {**curve.to_json(), "area": curve.area}
+    return {**curve.to_dict(), "area": curve.area}
 
 
 def _thresholds(leg: LEGResults) -> JSON | None:

@@ -42,7 +42,7 @@ class CheckResult(Portable):
     Examples
     --------
     >>> found = CheckResult("score_moves", "passed", 0.21, "above 0.001", "The score moves under these perturbations.")
-    >>> found.ok, CheckResult.from_json(found.to_json()) == found
+    >>> found.ok, CheckResult.from_dict(found.to_dict()) == found
     (True, True)
     >>> print(found)
     score_moves: passed, 0.21 (must be above 0.001). The score moves under these perturbations.
@@ -72,7 +72,7 @@ class CheckResult(Portable):
         """Model evaluations that the check spent beyond those of the run."""
         return int(self.details.get("evaluations", 0))
 
-    def to_json(self) -> JSON:
+    def to_dict(self) -> JSON:
         """All of it as plain JSON values, keys as the arguments."""
         return {
             "name": self.name,
@@ -84,8 +84,8 @@ class CheckResult(Portable):
         }
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> Self:
-        """The result that `to_json` wrote."""
+    def from_dict(cls, told: Mapping[str, Any]) -> Self:
+        """The result that `to_dict` wrote."""
         return cls(**told)
 
     def __str__(self) -> str:

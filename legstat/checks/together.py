@@ -167,4 +167,4 @@ def check_run(
 
 
 def _of_picture(check: CheckResult, number: int) -> CheckResult:
-    return CheckResult(**{**check.to_json(), "details": {**check.details, "picture": number}})
+    return CheckResult(**{**check.to_dict(), "details": {**check.details, "picture": number}})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from legstat.audit.cost import pilot
 from legstat.audit.demo import demo_plan
 from legstat.audit.pictures import first_readable
 from legstat.audit.run import FAILURES, PLAN, AuditRun
-from legstat.cli.common import FAULT, Voice, app, one_line, speaking
+from legstat.cli.common import FAULT, Voice, app, one_line, rows_of, speaking
 from legstat.cli.groups import grouped
 from legstat.cli.map_options import MAPS, MapOptions, PerturbChoice, shape_from
 from legstat.cli.model_flags import response_from
@@ -229,9 +228,9 @@ def plan_of(run: Path, model: Path | None, url: str | None, headers: Path | None
 def _write_plan(response: Response, plan: Plan, file: Path, voice: Voice) -> None:
     whole, items = prepared(response, plan)
     cost = pilot(response, whole, first_readable(response, items)[0], len(items))
-    whole.save(file, cost.to_json())
+    whole.save(file, cost.to_dict())
     voice.say(f"{cost}\nWritten to {file}: `legstat audit --plan {file} --out RUN` carries it out.")
-    voice.data({"plan": whole.to_json(), "cost": cost.to_json()})
+    voice.data({"plan": whole.to_dict(), "cost": cost.to_dict()})
 
 
 def _say(run: AuditRun, files: list[Path], voice: Voice) -> None:
@@ -243,8 +242,14 @@ def _say(run: AuditRun, files: list[Path], voice: Voice) -> None:
     ledger = run.facts["ledger"] or run.ledger
     voice.say(f"{ledger['total']} model evaluations: " + ", ".join(f"{n} {kind}" for kind, n in ledger.items() if n))
     voice.say(f"Written to {run.folder}. Open {files[0]}.")
-    frame = json.loads(run.to_frame().to_json(orient="records", double_precision=15))
-    voice.data({"folder": str(run.folder), "pictures": frame, "failures": list(run.failures), "ledger": ledger})
+    voice.data(
+        {
+            "folder": str(run.folder),
+            "pictures": rows_of(run.to_frame()),
+            "failures": list(run.failures),
+            "ledger": ledger,
+        }
+    )
 
 
 @contextmanager

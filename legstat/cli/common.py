@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -10,13 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Annotated, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, NoReturn, TextIO
 
 import typer
 
 from legstat._core.errors import LegstatWarning
 from legstat._core.files import json_text
+from legstat._core.typing import JSON
 from legstat.report.summary import printable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(
     help="Which parts of a picture does a model respond to: estimates, standard errors, certificates.",
@@ -107,6 +112,12 @@ def speaking(voice: Voice) -> Iterator[None]:
             terminated = any(isinstance(one, Terminated) for one in (error, error.__cause__, error.__context__))
             typer.echo("terminated" if terminated else "interrupted", err=True)
             raise typer.Exit(TERMINATED if terminated else INTERRUPTED) from error
+
+
+def rows_of(frame: pd.DataFrame) -> list[JSON]:
+    """A table as plain values, a dictionary a row."""
+    rows: list[JSON] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return rows
 
 
 def one_line(message: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +12,7 @@ from legstat._core.checks import check_choice
 from legstat._core.errors import invalid
 from legstat._core.picture_files import picture_files, read_truth
 from legstat._core.typing import JSON
-from legstat.cli.common import OUT, Voice, app, speaking
+from legstat.cli.common import OUT, Voice, app, rows_of, speaking
 from legstat.cli.groups import grouped
 from legstat.cli.model_flags import response_from
 from legstat.cli.model_options import MODEL, ModelOptions, OneScore
@@ -40,10 +39,6 @@ def _budgets(text: str) -> list[int]:
         return [int(part) for part in _words(text)]
     except ValueError:
         raise ValueError(invalid("compare", "--n-queries", text, "numbers with commas between them")) from None
-
-
-def _records(frame: object) -> object:
-    return json.loads(frame.to_json(orient="records", double_precision=15))  # type: ignore[attr-defined]
 
 
 @app.command()
@@ -123,9 +118,9 @@ def compare(
         voice.say(str(found.summary()))
         voice.say("Written to " + str(out) + ": " + ", ".join(file.name for file in written))
         results: JSON = {
-            "summary": _records(found.summary()),
-            "differences": _records(found.differences(base)) if can_differ(found) else [],
-            "evaluations": _records(found.evaluations()),
+            "summary": rows_of(found.summary()),
+            "differences": rows_of(found.differences(base)) if can_differ(found) else [],
+            "evaluations": rows_of(found.evaluations()),
             "pictures": found.pictures,
             "dropped": found.dropped,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ import typer
 
 from legstat._core.errors import invalid
 from legstat._core.files import write_text
-from legstat.cli.common import OUT, Voice, app, speaking
+from legstat.cli.common import OUT, Voice, app, rows_of, speaking
 from legstat.cli.groups import grouped
 from legstat.record import prepare
 
@@ -72,4 +71,4 @@ def study(
         write_text(out / "summary.txt", text_summary + "\n")
         voice.say(text_summary)
         voice.say(f"Written to {out}: replicates.csv, summary.txt; replicates.sqlite3, from which the command goes on")
-        voice.data(json.loads(results.cells().to_json(orient="records", double_precision=15)))
+        voice.data(rows_of(results.cells()))

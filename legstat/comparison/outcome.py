@@ -41,16 +41,16 @@ class Outcome:
     saliency: FloatArray = field(repr=False)
     curves: Mapping[str, Curve] = field(repr=False)
 
-    def to_json(self) -> JSON:
+    def to_dict(self) -> JSON:
         """All of it in lists and numbers, without loss."""
-        curves = {kind: one.to_json() for kind, one in self.curves.items()}
+        curves = {kind: one.to_dict() for kind, one in self.curves.items()}
         about = {"method": self.method, "n_queries": self.n_queries, "picture": self.picture}
         return {**about, "saliency": self.saliency.tolist(), "curves": curves}
 
     @classmethod
-    def from_json(cls, about: JSON) -> Self:
-        """What `to_json` wrote."""
-        curves = {kind: Curve.from_json(one) for kind, one in about["curves"].items()}
+    def from_dict(cls, about: JSON) -> Self:
+        """What `to_dict` wrote."""
+        curves = {kind: Curve.from_dict(one) for kind, one in about["curves"].items()}
         named = (about["method"], about["n_queries"], about["picture"])
         return cls(*named, np.array(about["saliency"], dtype=np.float64), curves)
 

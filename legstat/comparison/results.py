@@ -250,7 +250,7 @@ class Comparison(Rich, Figures):
             "schema": 1,
             "rows": list(self.rows),
             "dropped": self.dropped,
-            "outcomes": [one.to_json() for one in self.outcomes],
+            "outcomes": [one.to_dict() for one in self.outcomes],
             "pictures": self.pictures,
             "high_is_good": dict(self.high_is_good),
         }
@@ -268,7 +268,7 @@ class Comparison(Rich, Figures):
         about = json_value(Path(path).read_text(encoding="utf-8"))
         if not isinstance(about, dict) or about.get("legstat") != "Comparison" or about.get("schema") != 1:
             raise ValueError(invalid("Comparison.load", "path", str(path), "a file that Comparison.save wrote"))
-        outcomes = [Outcome.from_json(one) for one in about.get("outcomes", [])]
+        outcomes = [Outcome.from_dict(one) for one in about.get("outcomes", [])]
         known = {**HIGH_IS_GOOD, **about.get("high_is_good", {})}
         return cls(about["rows"], about["dropped"], outcomes, about.get("pictures", {}), known)
 

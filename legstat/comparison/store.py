@@ -84,11 +84,11 @@ class MapStore:
 
 def _written(one: Measured) -> JSON:
     about: JSON = {"value": one.value, "n_queries": one.n_queries, "censored": one.censored}
-    return about if one.curve is None else {**about, "curve": one.curve.to_json()}
+    return about if one.curve is None else {**about, "curve": one.curve.to_dict()}
 
 
 def _read(about: JSON) -> Measured:
     curve = about.get("curve")
     return Measured(
-        about["value"], about["n_queries"], about["censored"], None if curve is None else Curve.from_json(curve)
+        about["value"], about["n_queries"], about["censored"], None if curve is None else Curve.from_dict(curve)
     )

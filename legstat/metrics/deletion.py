@@ -61,14 +61,14 @@ class Curve:
         covered = self.fractions[-1] - self.fractions[0]
         return float(np.trapezoid(self.scores, self.fractions) / covered)
 
-    def to_json(self) -> JSON:
+    def to_dict(self) -> JSON:
         """All of it in lists and numbers, without loss."""
         arrays = {"fractions": self.fractions.tolist(), "scores": self.scores.tolist()}
         return {"kind": self.kind, **arrays, "baseline": self.baseline, "tied": self.tied, "n_queries": self.n_queries}
 
     @classmethod
-    def from_json(cls, about: JSON) -> Self:
-        """What `to_json` wrote."""
+    def from_dict(cls, about: JSON) -> Self:
+        """What `to_dict` wrote."""
         arrays = np.array(about["fractions"], dtype=np.float64), np.array(about["scores"], dtype=np.float64)
         return cls(about["kind"], *arrays, about["baseline"], about["tied"], about["n_queries"])
 

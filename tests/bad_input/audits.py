@@ -77,8 +77,8 @@ ROWS = [
         ("work.workers", "left"),
     ),
     Row("failures below 0", lambda w: _plan(max_failures=-1), PlanError, ("work.max_failures", ">= 0")),
-    Row("a plan of another form", lambda w: Plan.from_json({"schema": 9}), PlanError, ("schema", "9")),
-    Row("an unknown table of a plan", lambda w: Plan.from_json({"models": {}}), PlanError, ("models", "pictures")),
+    Row("a plan of another form", lambda w: Plan.from_dict({"schema": 9}), PlanError, ("schema", "9")),
+    Row("an unknown table of a plan", lambda w: Plan.from_dict({"models": {}}), PlanError, ("models", "pictures")),
     Row("a plan in a folder", lambda w: Plan.load(w.folder), PlanError, ("path", "IsADirectoryError")),
     Row(
         "a box the wrong way round", lambda w: _listed(w, "file,boxes\ndigit.png,5 5 1 1\n"), PlanError, ("boxes", "x0")

@@ -33,7 +33,7 @@ def whole(tmp_path_factory, black_box):
 
 def again(whole, out, response, **changed):
     """The same audit into another folder."""
-    plan = Plan.from_json(whole.plan)
+    plan = Plan.from_dict(whole.plan)
     return audit(response, Plan(**{**vars(plan), **changed}), out, progress=False)
 
 
@@ -44,7 +44,7 @@ def test_a_picture_is_what_explain_finds(whole, black_box):
     found = ls.Explanation.of(
         ls.query(
             black_box, image, ls.StructuredGaussian((8, 8), 0.25), 250, perturbation=ls.Blend("blur", at=0.5),
-            key=key_for(Plan.from_json(whole.plan), image), progress=False,
+            key=key_for(Plan.from_dict(whole.plan), image), progress=False,
         ), L_ratio=0.1, progress=False,
     )  # fmt: skip
     for ours, theirs in [
@@ -220,7 +220,7 @@ def test_a_model_that_is_replaced_meanwhile(whole, tmp_path, black_box, monkeypa
     mine = tmp_path / "mine.onnx"
     shutil.copy(digits_model_path(), mine)
     response = ls.onnx_response(mine, preprocessing="unit", threads=1)
-    plan = Plan(**{**vars(Plan.from_json(whole.plan)), "model": {"model": str(mine)}})
+    plan = Plan(**{**vars(Plan.from_dict(whole.plan)), "model": {"model": str(mine)}})
     audited = module.audit_picture
 
     def replacing(*given):

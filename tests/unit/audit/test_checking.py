@@ -37,7 +37,7 @@ def test_each_picture_has_its_checks(run, black_box):
     )  # fmt: skip
     found = ls.Explanation.of(sample, L_ratio=0.1, progress=False)
     made = ls.checks.check_picture(sample, found.leg, found.tv, n_placebos=3, rng=sample.segments[0].key)
-    assert list(one.checks) == [check.to_json() for check in made]
+    assert list(one.checks) == [check.to_dict() for check in made]
 
 
 def test_the_sample_behind_a_picture_is_there_again(run, black_box, tmp_path):

@@ -26,7 +26,7 @@ def test_a_plan_comes_back_from_its_file(tmp_path, changed):
     # any reader of TOML sees the same
     told = tomllib.loads((tmp_path / "plan.toml").read_text(encoding="utf-8"))
     assert told.pop("cost") == {"hours": 1.5}
-    assert told == plan.to_json()
+    assert told == plan.to_dict()
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path):

@@ -262,4 +262,4 @@ def test_all_checks_of_a_picture_and_of_a_run(trained: ls.OnnxResponse) -> None:
     assert [check.details["picture"] for check in of_run[3:]] == [0, 0, 0]
     import json
 
-    json.dumps([check.to_json() for check in (*of_picture, *of_run)], allow_nan=False)
+    json.dumps([check.to_dict() for check in (*of_picture, *of_run)], allow_nan=False)

@@ -12,7 +12,7 @@ from legstat.checks import CheckResult
 
 def test_a_result_survives_json() -> None:
     found = CheckResult("r2", "failed", np.float64(-0.5), "above 0", "No linear map.", {"evaluations": 3})
-    again = CheckResult.from_json(json.loads(json.dumps(found.to_json())))
+    again = CheckResult.from_dict(json.loads(json.dumps(found.to_dict())))
     assert again == found
     assert again.evaluations == 3
     assert not again.ok
@@ -22,7 +22,7 @@ def test_a_result_survives_json() -> None:
 def test_what_is_not_finite_is_no_number(value: float | None) -> None:
     found = CheckResult("r2", "not_applicable", value, "above 0", "Too few pairs.")
     assert found.value is None
-    assert json.dumps(found.to_json(), allow_nan=False)
+    assert json.dumps(found.to_dict(), allow_nan=False)
     assert found.ok
 
 

@@ -56,11 +56,11 @@ def test_outcomes_are_the_maps_and_the_curves_behind_the_areas(found, network, i
     found.save(tmp_path / "comparison.json")
     again = ls.Comparison.load(tmp_path / "comparison.json")
     # numbers are written without loss
-    assert [one.to_json() for one in again.outcomes] == [one.to_json() for one in found.outcomes]
+    assert [one.to_dict() for one in again.outcomes] == [one.to_dict() for one in found.outcomes]
     stored = [
         ls.compare(METHODS[1:], network, images, n_queries=[0], store=tmp_path / "s", progress=False) for _ in range(2)
     ]
-    assert [one.to_json() for one in stored[0].outcomes] == [one.to_json() for one in stored[1].outcomes]
+    assert [one.to_dict() for one in stored[0].outcomes] == [one.to_dict() for one in stored[1].outcomes]
 
 
 def test_what_else_is_compared_changes_nothing(found, network, images):

@@ -54,7 +54,7 @@ def test_same_bits_however_many_work(found, network, images, backend, factory):
     with joblib.parallel_config(backend=backend):
         again = ls.compare(METHODS, given, images, n_queries=[160, 200], metrics=METRICS, n_jobs=2, progress=False)
     assert again.rows == found.rows
-    assert [one.to_json() for one in again.outcomes] == [one.to_json() for one in found.outcomes]
+    assert [one.to_dict() for one in again.outcomes] == [one.to_dict() for one in found.outcomes]
     assert again.pictures == found.pictures
 
 
@@ -142,7 +142,7 @@ def test_metrics_are_added_without_making_maps_again(tmp_path, network, images):
     assert [row["value"] for row in more.rows if row["metric"] == "deletion"] == [row["value"] for row in first.rows]
     whole = ls.compare([CountingRandom()], network, images, n_queries=[0], metrics=names, progress=False)
     assert more.rows == whole.rows
-    assert [one.to_json() for one in more.outcomes] == [one.to_json() for one in whole.outcomes]
+    assert [one.to_dict() for one in more.outcomes] == [one.to_dict() for one in whole.outcomes]
     # another picture, seed, budget or setting is another map
     ls.compare([method], network, images, n_queries=[0], metrics=["road"], rng=1, store=tmp_path, progress=False)
     assert method.made == 4
