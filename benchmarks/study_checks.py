@@ -1,9 +1,10 @@
 """How often the checks are right: false alarms where there is nothing to find, and what they catch.
 
-    LEGSTAT_DATA=... python benchmarks/study_checks.py [placebo learnt resemblance cascade spread preprocessing]
+    LEGSTAT_DATA=... python benchmarks/study_checks.py [placebo learnt resemblance cascade spread preprocessing
+                                                        confidence]
 
 writes ``benchmarks/results/checks.json``, part by part. The first four use the network and the digits that come along,
-the last two the networks of ``LEGSTAT_DATA``, on pictures at odd positions of the sorted file names.
+the others the networks of ``LEGSTAT_DATA``, on pictures at odd positions of the sorted file names.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.stats
 
 import legstat as ls
 from legstat import checks
 from legstat.checks.cascades import judged
+from legstat.checks.networks import meant_rules, probabilities
 from legstat.data import digits_model_path, load_digit
 
 STORE = Path(__file__).resolve().parent / "results" / "checks.json"
@@ -162,16 +166,16 @@ def cascade() -> dict[str, Any]:
     return found
 
 
-def pictures_of(data: Path, source: str, most: int) -> tuple[list[Any], list[int]]:
-    """Pictures with labels that nothing was tuned on."""
+def pictures_of(data: Path, source: str, most: int, first: int = 1) -> tuple[list[Any], list[int]]:
+    """Pictures with labels: every second one; those from the second one on are pictures that nothing was tuned on."""
     if source == "cifar":
         with np.load(data / "images" / "cifar10_lossless_from_vnnlib.npz") as file:
-            images, labels = file["images"][1::2], file["labels"][1::2]
+            images, labels = file["images"][first::2], file["labels"][first::2]
         chosen = [image.transpose(2, 0, 1) / 255.0 for image in images[:most]]
         return chosen, [int(label) for label in labels[:most]]
     rows = csv.DictReader((data / "labels" / "imagenet_samples.csv").read_text(encoding="utf-8").splitlines())
     table = {row["file"]: int(row["label"]) for row in rows}
-    files = sorted((data / "images" / "samples").iterdir())[1::2][:most]
+    files = sorted((data / "images" / "samples").iterdir())[first::2][:most]
     return files, [table[file.name] for file in files]
 
 
@@ -196,21 +200,24 @@ def spread(data: Path) -> dict[str, Any]:
     return found
 
 
+def fed(f: ls.OnnxResponse) -> dict[str, ls.Preprocessing]:
+    """A network's own preprocessing, and two mistakes."""
+    mine = f.preprocessing
+    return {
+        "as it should": mine,
+        "channels reversed": replace(mine, channel_order="RGB" if mine.channel_order == "BGR" else "BGR"),
+        "scale 1 for 255, or 255 for 1": replace(mine, scale=1.0 if mine.scale == 255 else 255.0),
+    }
+
+
 def preprocessing(data: Path) -> dict[str, Any]:
     """Networks rightly and wrongly fed."""
     found: dict[str, Any] = {}
     for name, (rule, source) in NETWORKS.items():
         pictures, labels = pictures_of(data, source, 24)
         f = ls.onnx_response(data / "models" / f"{name}.onnx", preprocessing=rule)
-        mine = f.preprocessing.to_dict()
-        other = {"channel_order": "RGB" if mine["channel_order"] == "BGR" else "BGR"}
-        fed = {
-            "as it should": mine,
-            "channels reversed": {**mine, **other},
-            "scale 1 for 255, or 255 for 1": {**mine, "scale": 1.0 if mine["scale"] == 255 else 255.0},
-        }
-        for how, table in fed.items():
-            told = checks.preprocessing(f.with_preprocessing(ls.Preprocessing.from_dict(table)), pictures, labels)
+        for how, rule_fed in fed(f).items():
+            told = checks.preprocessing(f.with_preprocessing(rule_fed), pictures, labels)
             found[f"{name}, {how}"] = {
                 "status": told.status,
                 "top_1": told.value,
@@ -219,6 +226,48 @@ def preprocessing(data: Path) -> dict[str, Any]:
                 "of": len(labels),
             }
     return found
+
+
+def sureness(chances: Any) -> dict[str, Any]:
+    """How sure a network is of its first choice, whatever that is: three ways to say it of each picture."""
+    log = np.log(np.maximum(chances, 1e-300))
+    ordered = np.sort(log, axis=1)
+    return {
+        "probability": chances.max(axis=1),
+        "margin": ordered[:, -1] - ordered[:, -2],
+        "standing": (ordered[:, -1] - log.mean(axis=1)) / log.std(axis=1),
+    }
+
+
+def confidence(data: Path) -> dict[str, Any]:
+    """Presets compared without labels: of which rule the network is surer than of the one it is fed by, if of any."""
+    found: dict[str, Any] = {}
+    for name, (rule, source) in NETWORKS.items():
+        f = ls.onnx_response(data / "models" / f"{name}.onnx", preprocessing=rule, threads=1)
+        for positions, first in (("even", 0), ("odd", 1)):
+            pictures, _ = pictures_of(data, source, 30, first)
+            images = [f.load_image(one) if isinstance(one, Path) else one for one in pictures]
+            for how, rule_fed in fed(f).items():
+                found[f"{name}, {positions} positions, {how}"] = surer(f.with_preprocessing(rule_fed), images)
+    return found
+
+
+def surer(f: ls.OnnxResponse, images: list[Any]) -> dict[str, Any]:
+    """The rule of which a network is significantly surer, by each way to say how sure it is."""
+    settled, _ = f.with_batch_size(1).bind(images[0])
+    sure = {
+        rule: sureness(probabilities(settled.with_preprocessing(how), images))
+        for rule, how in meant_rules(settled).items()
+    }
+    mine, told = sure.pop("as given"), {"of": len(images)}
+    for kind, values in mine.items():
+        pvalues = {
+            rule: float(scipy.stats.wilcoxon(other[kind], values, alternative="greater").pvalue)
+            for rule, other in sure.items()
+        }
+        least = min(pvalues, key=lambda rule: pvalues[rule])
+        told[kind] = least if pvalues[least] <= 0.05 / len(pvalues) else None
+    return told
 
 
 def main() -> None:
@@ -230,6 +279,7 @@ def main() -> None:
         "cascade": cascade,
         "spread": lambda: spread(Path(os.environ["LEGSTAT_DATA"])),
         "preprocessing": lambda: preprocessing(Path(os.environ["LEGSTAT_DATA"])),
+        "confidence": lambda: confidence(Path(os.environ["LEGSTAT_DATA"])),
     }
     for name in sys.argv[1:] or list(parts):
         found = parts[name]()

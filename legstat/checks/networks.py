@@ -26,6 +26,10 @@ from legstat.responses.network.response import NetworkResponse
 _FEWEST = 8
 """Labelled pictures from which another preprocessing can be called better: the signed-rank test of fewer cannot be
 significant after Bonferroni over six of them."""
+_REMEDY = (
+    f"Give the classes of {_FEWEST} pictures or more (a column label in a table of pictures, or --truth), or try one "
+    "of known class: `legstat inspect MODEL --picture FILE`."
+)
 _TOGETHER = 16
 
 
@@ -91,12 +95,15 @@ def preprocessing(
         return CheckResult(name, "not_applicable", None, valid, "There are no pictures.")
     images = [f.load_image(x) if isinstance(x, str | Path) else f.check_image(x, where) for x in pictures]
     settled, _ = f.with_batch_size(1).bind(images[0])
-    rules = _rules(settled)
-    chances = {rule: _probabilities(settled.with_preprocessing(how), images) for rule, how in rules.items()}
+    rules = meant_rules(settled)
+    chances = {rule: probabilities(settled.with_preprocessing(how), images) for rule, how in rules.items()}
     details: dict[str, object] = {"pictures": len(images), "evaluations": 1 + len(rules) * len(images)}
     if labels is None:
         details["top_probability"] = {rule: float(p.max(axis=1).mean()) for rule, p in chances.items()}
-        meaning = "No labels were given; the details show how sure the network is under each preprocessing."
+        meaning = (
+            "Without labels it cannot be told whether the network is fed rightly: networks can be surer of pictures "
+            f"that are wrongly scaled (the details show how sure this one is). {_REMEDY}"
+        )
         return CheckResult(name, "not_applicable", None, valid, meaning, details)
     classes = _indices(where, settled, labels, chances["as given"].shape[1])
     right = {rule: (p.argmax(axis=1) == classes) for rule, p in chances.items()}
@@ -109,7 +116,7 @@ def preprocessing(
     }
     share = float(right["as given"].mean())
     if len(images) < _FEWEST:
-        meaning = f"{len(images)} labelled pictures are too few to compare preprocessings; {_FEWEST} are needed."
+        meaning = f"{len(images)} labelled pictures are too few to compare preprocessings. {_REMEDY}"
         return CheckResult(name, "not_applicable", share, valid, meaning, details)
     guessing = float(
         scipy.stats.binom.sf(right["as given"].sum() - 1, len(classes), 1.0 / chances["as given"].shape[1])
@@ -245,7 +252,7 @@ def _outputs(settled: Response) -> Callable[[AnyArray, int], AnyArray]:
     return scores
 
 
-def _rules(f: NetworkResponse) -> dict[str, Preprocessing]:
+def meant_rules(f: NetworkResponse) -> dict[str, Preprocessing]:
     """The rule that is given, and all that may have been meant instead, each once."""
     mine = f.preprocessing
     channels = f.input_shape[0] if f.input_shape is not None and f.input_shape[0] else 3
@@ -265,7 +272,8 @@ def _rules(f: NetworkResponse) -> dict[str, Preprocessing]:
     return rules
 
 
-def _probabilities(f: NetworkResponse, images: Sequence[FloatArray]) -> FloatArray:
+def probabilities(f: NetworkResponse, images: Sequence[FloatArray]) -> FloatArray:
+    """Of all classes, shape (pictures, classes), in batches that do not grow with the pictures."""
     parts = [
         f.class_probabilities(rounded(np.stack(images[at : at + _TOGETHER]), f.dtype))
         for at in range(0, len(images), _TOGETHER)

@@ -49,6 +49,8 @@ def test_without_enough_labels_nothing_is_claimed(n: int, labels: list[int] | No
     found = checks.preprocessing(digits(), IMAGES[:n], labels)
     assert found.status == "not_applicable"
     assert found.evaluations > 0
+    assert "8 pictures or more" in found.meaning  # and how that is done
+    assert "--truth" in found.meaning
 
 
 def test_a_plain_function_has_no_preprocessing() -> None:
