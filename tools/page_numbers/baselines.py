@@ -1,0 +1,122 @@
+"""docs/studies/baselines.md: mask, I-GOS and adversarial pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from legstat.baselines import detection
+from legstat.comparison.statistics import paired_differences
+from tools.page_numbers import results, row, short, states
+
+PAGE = "docs/studies/baselines.md"
+Array = np.ndarray[Any, Any]
+MEASURES: dict[str, Callable[[Any], float]] = {
+    "insertion": lambda one: one["insertion"],
+    "deletion": lambda one: one["deletion"],
+    "difference": lambda one: one["insertion"] - one["deletion"],
+}
+
+
+def _values(rows: list[dict[str, Any]]) -> dict[str, dict[str, Array]]:
+    """By measure and map, in the order of the pictures."""
+    pictures = list(dict.fromkeys(one["picture"] for one in rows))
+    found: dict[str, dict[str, Array]] = {measure: {} for measure in MEASURES}
+    for name in dict.fromkeys(one["map"] for one in rows):
+        mine = {one["picture"]: one for one in rows if one["map"] == name}
+        for measure, of in MEASURES.items():
+            found[measure][name] = np.array([of(mine[picture]) for picture in pictures])
+    return found
+
+
+@states(PAGE, "benchmarks/study_baselines.py")
+def exact_gradients() -> Iterator[str]:
+    """Means, and paired differences."""
+    rows = results("baselines")["rows"]
+    values = _values(rows)
+    titles = {"random": "random", "centre": "centre", "igos exact": "I-GOS", "mask exact": "mask"}
+    for name, title in titles.items():
+        spent = [np.mean([one[fact] for one in rows if one["map"] == name]) for fact in ("n_queries", "n_backward")]
+        asked = f"{spent[0]:.0f}, {spent[1]:.0f}" if spent[1] else f"{spent[0]:.0f}"
+        yield row(title, *(f"{values[measure][name].mean():.3f}" for measure in MEASURES), asked)
+    for reference in ("mask exact", "centre", "random"):
+        others = [name for name in titles if name != reference]
+        found = {
+            measure: paired_differences(np.array([own[name] - own[reference] for name in others]), 0.95)
+            for measure, own in values.items()
+        }
+        for i, name in enumerate(others):
+            if "exact" in name:
+                cells = (f"{one.means[i]:+.3f} [{one.low[i]:+.3f}, {one.high[i]:+.3f}]" for one in found.values())
+                yield row(f"{titles[name]} less {titles[reference]}", *cells)
+
+
+@states(PAGE, "benchmarks/study_baselines.py")
+def queries_alone() -> Iterator[str]:
+    """The first look at three pictures."""
+    rows = results("study_baselines")["rows"]
+    values = _values(rows)
+    titles = {
+        "random": "random",
+        "centre": "centre",
+        "mask, exact": "mask, exact gradients, {} evaluations",
+        "igos, exact": "I-GOS, exact gradients, {} evaluations",
+        "igos, 2000 queries": "I-GOS, 2,000 queries",
+        "mask, 2000 queries": "mask, 2,000 queries",
+    }
+    for name, title in titles.items():
+        spent = np.mean([one["spent"] for one in rows if one["map"] == name])
+        means = (short(values[measure][name].mean(), 3) for measure in MEASURES)
+        each = ", ".join(short(value, 3) for value in values["difference"][name])
+        margin = values["difference"][name] - values["difference"]["centre"]
+        error = margin.std(ddof=1) / np.sqrt(len(margin))
+        against = "" if name == "centre" else f"{short(margin.mean(), 3, '+')} ({short(error, 3)})"
+        yield row(title.format(f"{spent:.0f}"), *means, each, against).replace("|  |", "| |")
+
+
+@states(PAGE, "benchmarks/bench_baselines.py")
+def cost() -> Iterator[str]:
+    """Over the passes; memory."""
+    rows = results("bench_baselines")["rows"]
+    over = {one["method"]: one["over its passes"] for one in rows if "over its passes" in one}
+    yield f"{over['igos']:.2f} times the processor time of its forward and backward passes"
+    yield f"the mask {over['mask']:.2f} times"
+    peaks = {name: [f"{one['peak resident MiB']:.0f}" for one in rows if one["method"] == name and "peak resident MiB" in one]
+             for name in over}  # fmt: skip
+    igos, mask = peaks["igos"], peaks["mask"]
+    yield f"I-GOS {igos[0]}, {igos[1]} and {igos[2]} MiB, mask {mask[0]}, {mask[1]} and {mask[2]}"
+
+
+@states(PAGE, "benchmarks/study_adversarial.py")
+def adversarial() -> Iterator[str]:
+    """Told apart, undone, and what the attacks reach."""
+    found = results("adversarial")
+    rows = list(found["cifar10_resnet20, mask, igos, 100 iterations"].values())
+    undone = []
+    titles = {"one step": "one step", "ifgsm": "I-FGSM", "mifgsm": "MI-FGSM"}
+    steps = {"one step": "", "ifgsm": ", ten steps", "mifgsm": ", ten steps"}
+    for attack, title in titles.items():
+        made = [one for one in rows if one[attack]["fooled"]]
+        for method in ("mask", "igos"):
+            if method not in made[0][attack]:
+                continue
+            areas = []
+            for number in ("energy", "area", "variation"):
+                two = ([one[kind][method][number] for one in made] for kind in ("clean", attack))
+                told = detection(*two)
+                areas.append(f"{short(told.auc, 2)} ({short(told.std_error, 2)})")
+            first = (title + steps[attack], f"{len(made)} of {len(rows)}", "mask") if method == "mask" else ("", "", "I-GOS")
+            yield row(*first, *areas).replace("|  |  |", "| | |")
+            ranks = np.array([one[attack][method]["rank"] for one in made])
+            gone = np.mean([one[attack][method]["dropped"] for one in made])
+            shares = (gone, np.mean(ranks == 1), np.mean(ranks <= 5))
+            told_first = (title, "mask") if method == "mask" else ("", "I-GOS")
+            undone.append(row(*told_first, *(short(share, 2) for share in shares)).replace("|  |", "| |"))
+    yield from undone
+    alone = list(found["cifar10_resnet20, attacks alone, 300 iterations"].values())
+    change = {name: np.mean([one[name]["change"] for one in alone]) for name in (*titles, "mifgsm, queries")}
+    fooled = sum(one["mifgsm, queries"]["fooled"] for one in alone)
+    yield f"one step {change['one step']:.1f}, I-FGSM {change['ifgsm']:.1f}, MI-FGSM {change['mifgsm']:.1f}"
+    yield f"with 2,000 queries alone {change['mifgsm, queries']:.1f}, where {fooled} of {len(alone)} were fooled"
