@@ -107,7 +107,11 @@ def adversarial() -> Iterator[str]:
                 two = ([one[kind][method][number] for one in made] for kind in ("clean", attack))
                 told = detection(*two)
                 areas.append(f"{short(told.auc, 2)} ({short(told.std_error, 2)})")
-            first = (title + steps[attack], f"{len(made)} of {len(rows)}", "mask") if method == "mask" else ("", "", "I-GOS")
+            first = (
+                (title + steps[attack], f"{len(made)} of {len(rows)}", "mask")
+                if method == "mask"
+                else ("", "", "I-GOS")
+            )
             yield row(*first, *areas).replace("|  |  |", "| | |")
             ranks = np.array([one[attack][method]["rank"] for one in made])
             gone = np.mean([one[attack][method]["dropped"] for one in made])

@@ -28,7 +28,11 @@ def sampler() -> Iterator[str]:
     yield f"load {results('sampler')['machine']['load']:.1f}"
     for one in results("sampler")["rows"]:
         micro, *ratios = list(one.values())[1:]
-        yield row(one["grid"], digits(micro, 2 if micro < 10 else 3 if micro < 1000 else 4), *(f"{ratio:.2f}" for ratio in ratios))
+        yield row(
+            one["grid"],
+            digits(micro, 2 if micro < 10 else 3 if micro < 1000 else 4),
+            *(f"{ratio:.2f}" for ratio in ratios),
+        )
 
 
 @states(PAGE, "bench_queries.py")
@@ -59,7 +63,9 @@ def metrics() -> Iterator[str]:
         yield row(title, ones[0]["evaluations"], ratios, more)
     rise = found["RISE, 300 evaluations"]
     yield f"RISE with 300 evaluations takes {rise['over a straight loop, median of neighbours']:.2f}"
-    yield f"the maps agree to {rise['largest difference of the maps, over their range']:.0e} of their range".replace("e-0", "e-")
+    yield f"the maps agree to {rise['largest difference of the maps, over their range']:.0e} of their range".replace(
+        "e-0", "e-"
+    )
     (one,) = results("metrics_comparison")["rows"]
     yield f"of {one['counted evaluations']:,} counted evaluations {one['of them cached']:,} came from the cache"
     yield f"and {one['pictures that reached the network']:,} pictures reached the network"
@@ -97,7 +103,9 @@ def programs() -> Iterator[str]:
         if decimals == 1:
             yield row(title, seconds, 1, 1)
         else:
-            ratios = (" / ".join(f"{float(f'{one[name]:.4g}'):.0f}" for one in two) for name in ("cpu", "Clarabel/this, wall"))
+            ratios = (
+                " / ".join(f"{float(f'{one[name]:.4g}'):.0f}" for one in two) for name in ("cpu", "Clarabel/this, wall")
+            )
             yield row(title, seconds, *ratios)
     sizes = {(one["grid"], one["engine"], one["selection"], one["L/L_max"]): one for one in results("lp")["sizes"]}
     for grid in (56, 112, 224):
@@ -121,7 +129,12 @@ def paths() -> Iterator[str]:
         return f"{value:.0f}" if value >= 9.95 else f"{value:.1f}"
 
     one, two = found["one dense solve, Clarabel"], found["one dense solve, HiGHS"]
-    yield row("one dense solve: Clarabel; HiGHS", f"{one['cpu s']:.1f}; {two['cpu s']:.2f}", f"1; {two[clarabel]:.0f}", f"{one[highs]:.2f}; 1")
+    yield row(
+        "one dense solve: Clarabel; HiGHS",
+        f"{one['cpu s']:.1f}; {two['cpu s']:.2f}",
+        f"1; {two[clarabel]:.0f}",
+        f"{one[highs]:.2f}; 1",
+    )
     for engine in ("network", "highs", "cvxpy"):
         pair = [found[f"50 L, {engine}, {selection}"] for selection in ("vertex", "closest")]
         seconds = "; ".join(digits(value["cpu s"], 2) for value in pair)
@@ -134,7 +147,9 @@ def paths() -> Iterator[str]:
         ratios = ("; ".join(ratio(value[name]) for value in pair) for name in (clarabel, highs))
         yield row(f"exact path to {share} L_max ({note}), network; highs", seconds, *ratios)
     sizes = {(o["grid"], o["engine"], o["selection"]): f"{o['cpu s']:.1f}" for o in results("path")["sizes"]}
-    vertex, closest, lifted = (sizes[224, *key] for key in (("network", "vertex"), ("network", "closest"), ("highs", "vertex")))
+    vertex, closest, lifted = (
+        sizes[224, *key] for key in (("network", "vertex"), ("network", "closest"), ("highs", "vertex"))
+    )
     yield f"20 values of L at 224 x 224: network {vertex} (vertex), {closest} (closest), highs {lifted} (vertex) processor seconds"
     whole = next(one for one in results("path")["banded"] if one["grid"] == 224)
     yield f"with a certified error of 1e-3: {whole['solves']} solves, {whole['cpu s']:.1f} s"
@@ -149,7 +164,9 @@ def lifted_programs() -> Iterator[str]:
         small, large = (found[grid, f"lifted, {what}"] for grid in ("14 x 14", "28 x 28"))
         worst = f"{max(small['worst gap'], large['worst gap']):.0e}"
         yield row(what, f"{small['cpu s']:.2f}", f"{large['cpu s']:.1f}", worst)
-    ones = [[found[grid, f"lifted, one L at {share} L_max"] for share in ("0.3", "0.05")] for grid in ("14 x 14", "28 x 28")]
+    ones = [
+        [found[grid, f"lifted, one L at {share} L_max"] for share in ("0.3", "0.05")] for grid in ("14 x 14", "28 x 28")
+    ]
     small, large = ("; ".join(f"{one['cpu s']:.{d}f}" for one in two) for two, d in zip(ones, (2, 1), strict=True))
     yield row("one L at 0.3; 0.05 L_max", small, large, f"{max(one['worst gap'] for two in ones for one in two):.0e}")
     dense = found["14 x 14", "dense, one L at 0.3 L_max"]
@@ -180,7 +197,11 @@ def selection() -> Iterator[str]:
     at = {(one["grid"], one["selection"]): one for one in results("selection")["rows"] if one["L/L_max"] == 0.2}
     for grid in ("8 x 8", "28 x 28", "56 x 56"):
         closest, interior = at[grid, "closest"], at[grid, "interior"]
-        seconds = [digits(one[f"{who}, cpu s"], 2).removeprefix("0") for one in (closest, interior) for who in ("in use", "rival")]
+        seconds = [
+            digits(one[f"{who}, cpu s"], 2).removeprefix("0")
+            for one in (closest, interior)
+            for who in ("in use", "rival")
+        ]
         proved = ", ".join(f"{closest[who]:.0e}".replace("e-0", "e-") for who in ("error", "rival's error"))
         yield row(grid, seconds[0], seconds[1], proved, seconds[2], seconds[3])
 
@@ -198,7 +219,10 @@ def efficiency() -> Iterator[str]:
     """The medians of the share of the attainable R^2."""
     rows = [one for one in results("query_efficiency")["rows"]
             if (one["estimator"], one["moments"], one["n"]) == ("LEG-TV", "adaptive", 6000)]  # fmt: skip
-    shares = {kind: sorted(one["r2"] / one["attainable"] for one in rows if one["perturbation"] == kind) for kind in ("additive", "blend")}
+    shares = {
+        kind: sorted(one["r2"] / one["attainable"] for one in rows if one["perturbation"] == kind)
+        for kind in ("additive", "blend")
+    }
     additive, blend = (short((s[len(s) // 2 - 1] + s[len(s) // 2]) / 2.0, 2) for s in shares.values())
     yield f"at 6,000 it has {additive} (additive) and {blend} (blend) of the attainable R^2 in the median"
 
@@ -226,5 +250,17 @@ def on_a_gpu() -> Iterator[str]:
     yield f"it is {large[one]:.2f} and {small[one]:.2f}; with pictures made on the host {large[host]:.2f} and {small[host]:.2f}"
     for found in results("gpu_onnx_throughput")["rows"]:
         title = f"{'TF32' if found['tf32'] else 'float32'}, {found['batch']}"
-        ways = (f"{found[f'bound / query {way}']:.2f}" for way in ("inside, plain", "inside, bound", "outside, plain", "outside, bound"))
+        ways = (
+            f"{found[f'bound / query {way}']:.2f}"
+            for way in ("inside, plain", "inside, bound", "outside, plain", "outside, bound")
+        )
         yield row(title, f"{found['bound: pictures a second']:,.0f}", *ways)
+
+
+@states("docs/black_box.md", "benchmarks/bench_fused.py")
+def inside_the_graph() -> Iterator[str]:
+    """Ratios of both ways on a CPU."""
+    rows = results("fused")["rows"]
+    plain, bound = ([one[name] for one in rows] for name in ("inside / outside", "inside, bound / outside"))
+    yield f"on two idle cores had {min(plain):.2f} to {max(plain):.2f} times the outside way's"
+    yield f"{min(bound):.2f} to {max(bound):.2f} with bound buffers"

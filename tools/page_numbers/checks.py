@@ -44,14 +44,27 @@ def checks() -> Iterator[str]:
     for key, title in measures.items():
         two = [found["resemblance"][f"{key} at {level}"] for level in (0.05, 0.01)]
         yield row(title, *(f"{short(one['share'], 3)} ± {short(one['error'], 3)}" for one in two))
-    for key, title in {"normal": "normal", "uniform": "U(-0.05, 0.05), the LEG authors'", "permuted": "permuted"}.items():
+    for key, title in {
+        "normal": "normal",
+        "uniform": "U(-0.05, 0.05), the LEG authors'",
+        "permuted": "permuted",
+    }.items():
         one = found["cascade"][key]
         alike = (short(one[name], 2).replace("-.00", ".00") for name in ("spearman_repeated", "spearman_last"))
         yield row(title, *alike, f"{one['passed']} of {one['of']}")
 
-    fed = {"as it should": "rightly", "channels reversed": "channels reversed", "scale 1 for 255, or 255 for 1": "other scale"}
+    fed = {
+        "as it should": "rightly",
+        "channels reversed": "channels reversed",
+        "scale 1 for 255, or 255 for 1": "other scale",
+    }
     for key, title in NETWORKS.items():
         for how, text in fed.items():
             one = found["preprocessing"][f"{key}, {how}"]
             first = title if how == "as it should" else ""
-            yield f"| {first}{' ' if first else ''}| {text} | {one['top_1']:.0%} | {one['best']:.0%} | ".replace("%", " %") + one["status"]
+            yield (
+                f"| {first}{' ' if first else ''}| {text} | {one['top_1']:.0%} | {one['best']:.0%} | ".replace(
+                    "%", " %"
+                )
+                + one["status"]
+            )

@@ -54,10 +54,14 @@ def at_equal_evaluations() -> Iterator[str]:
         rows = _rows(stored)
         found = ls.Comparison([one for one in rows if one["n_queries"] in (500, 2000)])
         means = found.summary().set_index(["metric", "n_queries", "method"])
-        less = {(one.method, one.n_queries): one for one in found.differences("legtv").itertuples() if one.metric == GAIN}
+        less = {
+            (one.method, one.n_queries): one for one in found.differences("legtv").itertuples() if one.metric == GAIN
+        }
         for method in means.loc[GAIN, 2000].index:
             columns = (GAIN, 500), (GAIN, 2000), ("insertion", 2000), ("deletion", 2000), ("key_size", 2000)
-            cells = [f"{one['mean']:.3f} ({one['std_error']:.3f})" for one in (means.loc[m, n, method] for m, n in columns)]
+            cells = [
+                f"{one['mean']:.3f} ({one['std_error']:.3f})" for one in (means.loc[m, n, method] for m, n in columns)
+            ]
             differ = [_interval(less[method, n], -1) if method != "legtv" else "" for n in (500, 2000)]
             yield row(METHODS[method], *cells[:2], *differ, *cells[2:])
         far = [one for one in rows if (one["method"], one["n_queries"]) == ("rise", 4000) or one["method"] == "legtv"]
@@ -98,13 +102,28 @@ def ground_truth() -> Iterator[str]:
         others = (minus("rise", *key), minus("legtv", *key), shown("cnn", 500, "all", "emd", method),
                   shown("cnn", 500, "all", "mass", method))  # fmt: skip
         yield row(f"`{method}`", f"{shown(*key)} ± {short(found[key]['std_error'], 3)}", *parts, *others)
-        three = [(network, n, "all", "precision", method) for network, n in (("cnn", 100), ("cnn", 500), ("linear", 500))]
+        three = [
+            (network, n, "all", "precision", method) for network, n in (("cnn", 100), ("cnn", 500), ("linear", 500))
+        ]
         means = (shown(*key) for key in three)
         yield row(f"`{method}`", *means, minus("legtv", *three[0]), minus("legtv", *three[2]))
-    for method in ("kernelshap", "legtv", "occlusion", "lime_cells", "leg", "lime_superpixels", "hsic", "sobol", "igos", "rise"):
+    for method in (
+        "kernelshap",
+        "legtv",
+        "occlusion",
+        "lime_cells",
+        "leg",
+        "lime_superpixels",
+        "hsic",
+        "sobol",
+        "igos",
+        "rise",
+    ):
         precision = short(found["mlp", 500, "all", "precision", method]["mean"], 2)
         yield f"`{method}` {precision} and {shown('mlp', 500, 'all', 'emd', method)}"
-    mask, chance = ([found["mlp", 500, "all", what, name]["mean"] for what in ("precision", "emd")] for name in ("mask", "random"))
+    mask, chance = (
+        [found["mlp", 500, "all", what, name]["mean"] for what in ("precision", "emd")] for name in ("mask", "random")
+    )
     yield f"`mask` {short(mask[0], 2)} and {short(mask[1], 3)}, random {short(chance[0], 2)} and {short(chance[1], 3)}"
     yield f"stayed at chance ({short(results('ground_truth')['accuracies']['mlp rigid correlated'], 2)})"
 
@@ -204,7 +223,11 @@ def key_sizes() -> Iterator[str]:
     numbers = data["numbers"]
     methods = ("LEG", "LEG-TV", "LIME", "KernelSHAP", "GradCam", "C-Shapley")
     counts = [f"{500 * numbers[f'Distance-100, {name}: censored']:.0f} ({name})" for name in methods]
-    yield "Under Distance-100 the first choice never changes on " + ", ".join(counts[:-1]) + f" and {counts[-1]} of the 500"
+    yield (
+        "Under Distance-100 the first choice never changes on "
+        + ", ".join(counts[:-1])
+        + f" and {counts[-1]} of the 500"
+    )
     differences = data["differences"]
     two = [differences[f"up to 1; Black-out: {ours} - KernelSHAP"][0] for ours in ("LEG", "LEG-TV")]
     yield f"the lead over KernelSHAP ({short(two[0], 3)} and {short(two[1], 3)}) is noise"

@@ -27,7 +27,10 @@ def query_efficiency() -> Iterator[str]:
     frame = _efficiency()
     tv = frame[frame["estimator"] == "LEG-TV"]
     for operator in ("additive", "blend"):
-        for n, kind in ((6000, "printed"), *((n, kind) for n in (2000, 6000) for kind in ("regression", "crossfit", "adaptive"))):
+        for n, kind in (
+            (6000, "printed"),
+            *((n, kind) for n in (2000, 6000) for kind in ("regression", "crossfit", "adaptive")),
+        ):
             mine = tv[(tv["perturbation"] == operator) & (tv["n"] == n) & (tv["moments"] == kind)]
             shares = [f"{mine['share'].median():.2f}", f"{mine['share'].min():.2f}"]
             if (n, kind) == (6000, "adaptive"):
@@ -43,7 +46,9 @@ def query_efficiency() -> Iterator[str]:
     wins = {key: int((margin >= 0.0).sum()) for key, margin in ahead.items()}
     assert wins["adaptive", "additive"] == wins["adaptive", "blend"]
     yield f"ahead on {wins['adaptive', 'additive']} of 40 in either coordinates"
-    least, most = (getattr(pd.concat([ahead["adaptive", one] for one in ("additive", "blend")]), f)() for f in ("min", "max"))
+    least, most = (
+        getattr(pd.concat([ahead["adaptive", one] for one in ("additive", "blend")]), f)() for f in ("min", "max")
+    )
     yield f"The margin is {least:.3f} (Rottweiler, MobileNetV2, additive) to {most:.2f}"
     medians = [ahead["adaptive", one].median() for one in ("additive", "blend")]
     yield f"its median is {medians[0]:.2f} and {medians[1]:.2f}"
@@ -54,8 +59,15 @@ def query_efficiency() -> Iterator[str]:
     yield f"{reached['additive']} of 40 additive maps and {reached['blend']} of 40 blends reach three quarters"
     short_of = final[final["share"] < 0.75]["attainable"]
     yield f"(attainable R² {short(short_of.min(), 2)} to {short(short_of.max(), 2)})"
-    one = frame[(frame["network"] == "mobilenet_v2_1.0_224") & (frame["perturbation"] == "additive") & (frame["moments"] == "adaptive")]
-    two = [[short(one[(one["estimator"] == e) & (one["n"] == n)]["r2"].median(), 3) for n in (2000, 6000)] for e in ("LEG", "LEG-TV")]
+    one = frame[
+        (frame["network"] == "mobilenet_v2_1.0_224")
+        & (frame["perturbation"] == "additive")
+        & (frame["moments"] == "adaptive")
+    ]
+    two = [
+        [short(one[(one["estimator"] == e) & (one["n"] == n)]["r2"].median(), 3) for n in (2000, 6000)]
+        for e in ("LEG", "LEG-TV")
+    ]
     yield f"has medians {two[0][0]} and {two[0][1]} (additive, MobileNetV2, 2,000 and 6,000) where LEG-TV has {two[1][0]} and {two[1][1]}"
 
 
@@ -63,7 +75,9 @@ def query_efficiency() -> Iterator[str]:
 def draws() -> Iterator[str]:
     """Orthogonal and Sobol draws, scales."""
     frame = pd.DataFrame(results("draws")["rows"])
-    means = frame[frame["moments"] == "adaptive"].groupby(["draws", "n"])["r2"].mean().map(lambda value: short(value, 3))
+    means = (
+        frame[frame["moments"] == "adaptive"].groupby(["draws", "n"])["r2"].mean().map(lambda value: short(value, 3))
+    )
     plain, right, sobol = (means[name] for name in ("StructuredGaussian", "Orthogonal", "Sobol"))
     yield f"R² of adaptive maps {plain[2000]} → {right[2000]} at 2,000, {plain[6000]} → {right[6000]} at 6,000"
     yield f"no gain at 2,000 ({plain[2000]} → {sobol[2000]}), {plain[6000]} → {sobol[6000]} at 6,000"
@@ -76,7 +90,9 @@ def draws() -> Iterator[str]:
         ("n01484850_great_white_shark", "squeezenet1.1"): "great white shark, SqueezeNet",
     }
     for (picture, network), title in titles.items():
-        mine = scales[(scales["picture"] == picture) & (scales["network"] == network)].sort_values(["perturbation", "scale"])
+        mine = scales[(scales["picture"] == picture) & (scales["network"] == network)].sort_values(
+            ["perturbation", "scale"]
+        )
         yield row(title, *(short(value, 2) for value in mine["own r2"]))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from tools.page_numbers import results, row, short, states
+from tools.page_numbers import results, row, states
 
 PAGE, COMMAND = "docs/studies/laws.md", "benchmarks/study_laws.py"
 HARVESTMAN, CHAMELEON = "n01770081_harvestman", "n01682714_American_chameleon"
@@ -31,7 +31,9 @@ def _interval(gap: pd.Series, digits: int = 3) -> str:
 
 def _beside(means: pd.DataFrame, n: int, name: str, base: str) -> tuple[pd.DataFrame, str]:
     """A candidate's pictures, and its difference to another on the same ones."""
-    both = [means[(means["n"] == n) & (means["candidate"] == one)].set_index(["network", "picture"]) for one in (name, base)]
+    both = [
+        means[(means["n"] == n) & (means["candidate"] == one)].set_index(["network", "picture"]) for one in (name, base)
+    ]
     gap = (both[0]["areas"] - both[1]["areas"]).dropna()
     return both[0], "-" if name == base else _interval(gap)
 
@@ -151,7 +153,10 @@ def standard_errors() -> Iterator[str]:
     }
     for law, title in titles.items():
         shown = [f"{mean(law, 350, size):.2f}" for size in ("7 x 7", "4 x 4", "cells")]
-        further = [f"{mean(law, 999, size):.2f}" if (law, 999) in frame.index.droplevel([2, 3]) else "-" for size in ("7 x 7", "cells")]
+        further = [
+            f"{mean(law, 999, size):.2f}" if (law, 999) in frame.index.droplevel([2, 3]) else "-"
+            for size in ("7 x 7", "cells")
+        ]
         yield row(title, *shown, *further)
     box = mean("structured", 999, "7 x 7") / mean("blocks", 999, "7 x 7")
     yield f"for the same width ({box:.1f} times the standard error, squared)"

@@ -66,7 +66,9 @@ def choice_of_radius() -> Iterator[str]:
         for rule, found in one["rules"].items():
             shown = f"{found['holds_gamma']:.2f}", f"{found['r2_fresh']:.3f}", f"{one['attainable_r2']:.3f}"
             held, r2, attainable = shown
-            yield row(one["moments"], one["units"], rule, f"{found['L']:.4g}", held, r2, attainable, f"{found['error']:.3f}")
+            yield row(
+                one["moments"], one["units"], rule, f"{found['L']:.4g}", held, r2, attainable, f"{found['error']:.3f}"
+            )
 
 
 @states("docs/studies/comparison.md", "tests.statistical.comparisons")
