@@ -57,8 +57,8 @@ class AuditedPicture(Portable):
     responses : ndarray of shape (n,)
         Scores of all perturbed pictures, stream by stream: with the key they repeat everything.
     regions : ndarray of int, shape (p1, p2)
-        Regions that one part of the draws found, numbered from 0; -1 where one was too small. Of a picture without a
-        table: LEG-TV's own.
+        Regions that one part of the draws found, numbered from 0, the strongest; -1 where one was too small. Of a
+        picture without a table: LEG-TV's own.
     inside : ndarray of shape (p1, p2) or None
         Share of each cell that belongs to the object, where boxes or a mask were given.
     regions_table : sequence of dict

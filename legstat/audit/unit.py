@@ -188,7 +188,10 @@ def _name_of(response: Response, label: int | None) -> str | None:
 
 
 def _regions(found: Explanation) -> tuple[IntArray, list[JSON]]:
-    """Regions that half of the draws find, and what the other half says of them; LEG-TV's own where that is no use."""
+    """Regions that half of the draws find, and what the other half says of them, strongest first.
+
+    LEG-TV's own, without a table, where the halves are no use.
+    """
     try:
         told = region_inference(found.sample, L_ratio=REGIONS_L_RATIO)
     except (InferenceUnavailableError, ValueError):  # halves are too small, or no region is large enough
@@ -210,7 +213,10 @@ def _regions(found: Explanation) -> tuple[IntArray, list[JSON]]:
         }
         for row, adjusted in zip(frame.to_dict("records"), test.pvalues_adjusted, strict=True)
     ]
-    return np.array(told.labels[0]), rows
+    order = np.lexsort((-np.abs(told.contrasts.tstats), test.pvalues_adjusted))
+    rank = np.full(len(order) + 1, -1, dtype=np.int64)  # the last, for the label -1
+    rank[order] = np.arange(len(order))
+    return rank[told.labels[0]], [rows[i] for i in order]
 
 
 def _inside(response: Response, item: Item, found: Explanation, boxes: list[list[float]]) -> FloatArray | None:

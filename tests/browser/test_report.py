@@ -167,6 +167,56 @@ def test_regions_and_opacity(browser, report):
         assert section.locator(".stack[data-map=legtv] img").evaluate("i => i.style.opacity") == "0.8"
 
 
+def test_cells_of_unequal_size_are_drawn_as_they_are(browser, tmp_path):
+    """17 x 23 pixels in 4 x 6 cells: rows of 5, 4, 4, 4 pixels, columns of 4, 4, 4, 4, 4, 3."""
+    run = write_run(tmp_path / "run", ["p.png"], picture=np.full((17, 23, 1), 200, dtype=np.uint8))
+    shown = run.picture("p.png")
+    heights, widths = [5, 4, 4, 4], [4, 4, 4, 4, 4, 3]
+    with watched(browser, write_report(run)[0], viewport={"width": 1400, "height": 900}) as page:
+        lifted = np.repeat(np.repeat(shown.leg, heights, axis=0), widths, axis=1)
+        got = pixels(page, "#picture-1", "leg")
+        np.testing.assert_allclose(got, colours(lifted, np.abs(shown.leg).max()), rtol=0, atol=6)
+        stack, readout = page.locator("#picture-1 .stack[data-map=leg]"), page.locator("#picture-1 .readout")
+        stack.scroll_into_view_if_needed()
+        box = stack.locator("canvas").bounding_box()
+        for x, y, cell in ((19.5, 4.5, (0, 4)), (20.5, 5.5, (1, 5)), (3.5, 16.5, (3, 0))):  # in pixels of the picture
+            page.mouse.move(box["x"] + x / 23 * box["width"], box["y"] + y / 17 * box["height"])
+            assert readout.inner_text().startswith(f"Cell ({cell[0]}, {cell[1]}):")
+        cursor = stack.locator("rect.cursor")
+        assert [cursor.get_attribute(name) for name in ("x", "y", "width", "height")] == ["0", "13", "4", "4"]
+        # the region of rows 1 and 2, columns 2 and 3
+        outline = page.locator("#picture-1 .stack[data-map=leg] path[data-region='1']").get_attribute("d")
+        assert "M8 5h8" in outline
+        assert "M8 13h8" in outline
+
+
+def test_the_table_of_regions_is_sorted_by_keys(browser, tmp_path):
+    sums = [3.0, -5.0, 1.0, float("nan")]
+    rows = [{"sign": 1 if s > 0 else -1, "cells": i + 1, "mean": s, "sum": s, "std_error": 0.1, "low": s, "high": s + 1,
+             "pvalue": 0.1, "pvalue_adjusted": 0.01 * (i + 1)} for i, s in enumerate(sums)]  # fmt: skip
+    run = write_run(tmp_path / "run", ["p.png"], regions_table=rows)
+    with watched(browser, write_report(run)[0]) as page:
+        table = page.locator("table.regions")
+
+        def order():
+            return [int(text) for text in table.locator("tbody th").all_inner_texts()]
+
+        assert order() == [0, 1, 2, 3]
+        heading = table.get_by_role("columnheader", name="sum")
+        heading.get_by_role("button").focus()
+        page.keyboard.press("Enter")
+        assert order() == [0, 2, 1, 3]
+        assert heading.get_attribute("aria-sort") == "descending"
+        page.keyboard.press("Space")
+        assert order() == [1, 2, 0, 3]
+        assert heading.get_attribute("aria-sort") == "ascending"
+        assert table.locator("[aria-sort]").count() == 1
+        table.locator("tbody tr").first.focus()  # still the row of its region
+        assert page.locator(".stack[data-map=leg] path[data-region='1']").is_visible()
+        table.get_by_role("columnheader", name="region").get_by_role("button").click()
+        assert order() == [0, 1, 2, 3]
+
+
 def test_what_the_pictures_say_together(browser, tmp_path):
     """Intervals where the data frame has them, mean maps in the colours of their means, both without the script."""
     run = write_run(tmp_path / "run", [f"p{i}.png" for i in range(24)])

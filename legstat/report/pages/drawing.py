@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, features
 
 from legstat._core.typing import AnyArray, BoolArray, FloatArray, IntArray
+from legstat.designs.grid import Grid
 from legstat.report.colours import grey_levels, palette
 
 _SMALL = 64
@@ -60,8 +63,9 @@ def thumbnail_uri(pixels: NDArray[np.uint8], values: FloatArray, signed: bool) -
     height, width = pixels.shape[:2]
     scale = _THUMBNAIL / max(height, width)
     shape = max(1, round(height * scale)), max(1, round(width * scale))
-    rows, columns = (np.arange(n) * values.shape[axis] // n for axis, n in enumerate(shape))
-    colours = _coloured(values[np.ix_(rows, columns)], float(np.abs(values).max()) or 1.0, signed)
+    rows, columns = (np.arange(n) * whole // n for n, whole in zip(shape, (height, width), strict=True))
+    lifted = Grid((values.shape[0], values.shape[1])).lift(values, height, width)
+    colours = _coloured(lifted[np.ix_(rows, columns)], float(np.abs(values).max()) or 1.0, signed)
     small = _image(pixels).resize(
         (shape[1], shape[0]), Image.Resampling.BILINEAR if scale < 1 else Image.Resampling.BOX
     )
@@ -114,13 +118,47 @@ def quantised(maps: AnyArray) -> tuple[str, list[float]]:
     return packed(np.rint(maps / divisors), "<i2"), steps.tolist()
 
 
-def outline(regions: IntArray | BoolArray) -> str:
-    """The lines between regions, and around those that reach the edge, as the path of an SVG in units of cells.
+@dataclass(frozen=True)
+class Edges:
+    """Where cells begin and end, in the largest unit of which every cell has a whole number.
+
+    That is a cell where all have one size, else a pixel: cells of 28 columns on 227 pixels are 8 or 9 wide.
+
+    Attributes
+    ----------
+    rows, columns : list of int
+        Edges from 0 to the whole height, and to the whole width: one more than there are cells.
+
+    Examples
+    --------
+    >>> Edges.of((2, 3), 8, 8)
+    Edges(rows=[0, 1, 2], columns=[0, 3, 6, 8])
+    """
+
+    rows: list[int]
+    columns: list[int]
+
+    @classmethod
+    def of(cls, shape: tuple[int, int], height: int, width: int) -> Self:
+        """Of a grid on a picture of so many pixels."""
+        tiling = Grid(shape).tiling(height, width)
+        return cls(*(_from_0(sizes // np.gcd.reduce(sizes)) for sizes in (tiling.heights, tiling.widths)))
+
+    @classmethod
+    def even(cls, shape: tuple[int, int]) -> Self:
+        """Of a grid without a picture."""
+        return cls(*(list(range(count + 1)) for count in shape))
+
+
+def outline(regions: IntArray | BoolArray, edges: Edges | None = None) -> str:
+    """The lines between regions, and around those that reach the edge, as the path of an SVG.
 
     Parameters
     ----------
     regions : ndarray of shape (p1, p2)
         Numbers of regions, or which cells belong to one; what is below 1 lies outside.
+    edges : Edges, optional
+        Where cells begin and end; all of one size unless given.
 
     Returns
     -------
@@ -136,8 +174,10 @@ def outline(regions: IntArray | BoolArray) -> str:
     framed = np.pad(inside, 1)
     across = framed[1:, 1:-1] != framed[:-1, 1:-1]  # a line above row i of the grid, for i = 0..p1
     down = (framed[1:-1, 1:] != framed[1:-1, :-1]).T
-    horizontal = [f"M{a} {i}h{b - a}" for i, row in enumerate(across) for a, b in _runs(row)]
-    return "".join(horizontal + [f"M{j} {a}v{b - a}" for j, row in enumerate(down) for a, b in _runs(row)])
+    at = edges or Edges.even((inside.shape[0], inside.shape[1]))
+    x, y = at.columns, at.rows
+    horizontal = [f"M{x[a]} {y[i]}h{x[b] - x[a]}" for i, row in enumerate(across) for a, b in _runs(row)]
+    return "".join(horizontal + [f"M{x[j]} {y[a]}v{y[b] - y[a]}" for j, row in enumerate(down) for a, b in _runs(row)])
 
 
 def polyline(xs: Sequence[float], ys: Sequence[float], bounds: tuple[float, float]) -> str:
@@ -151,6 +191,10 @@ def _coloured(values: FloatArray, limit: float, signed: bool) -> NDArray[np.uint
     """Colours of values up to a limit, RGB of shape (..., 3)."""
     places = values / limit
     return np.take(palette(signed), np.rint(255.0 * ((places + 1.0) / 2.0 if signed else places)).astype(int), axis=0)
+
+
+def _from_0(sizes: IntArray) -> list[int]:
+    return [0, *np.cumsum(sizes).tolist()]
 
 
 def _runs(row: BoolArray) -> list[tuple[int, int]]:

@@ -9,7 +9,16 @@ import numpy as np
 
 from legstat._core.digests import array_sha256
 from legstat._core.typing import JSON, FloatArray
-from legstat.report.pages.drawing import is_small, outline, packed, picture_uri, polyline, quantised, thumbnail_uri
+from legstat.report.pages.drawing import (
+    Edges,
+    is_small,
+    outline,
+    packed,
+    picture_uri,
+    polyline,
+    quantised,
+    thumbnail_uri,
+)
 from legstat.report.shown import ShownPicture
 
 LEVEL = 0.95
@@ -32,6 +41,8 @@ class PicturePage:
         What the page's script draws: arrays in base64.
     picture, thumbnail : str
         Data addresses of the picture, and of LEG-TV over it.
+    edges : Edges
+        Where cells begin and end: the unit of all that is drawn over the picture.
     regions : str
         Path of the lines between regions.
     region_paths : tuple of str
@@ -39,13 +50,14 @@ class PicturePage:
     curves : dict or None
         Points of deletion and insertion, with the ends of their axis.
     boxes : tuple
-        x, y, width and height of the boxes that were given, in cells.
+        x, y, width and height of the boxes that were given, in the unit of `edges`.
     """
 
     entry: JSON
     maps: JSON
     picture: str
     thumbnail: str
+    edges: Edges
     regions: str
     region_paths: tuple[str, ...]
     curves: JSON | None
@@ -56,6 +68,7 @@ class PicturePage:
         """The page of a picture."""
         signed = bool(shown.facts.get("signed", True))
         found, table = _found(shown), list(shown.regions_table)
+        edges = Edges.of((shown.leg.shape[0], shown.leg.shape[1]), *shown.picture.shape[:2])
         return cls(
             entry={
                 "name": shown.name,
@@ -71,13 +84,14 @@ class PicturePage:
                     if isinstance(array := getattr(shown, name, None), np.ndarray)
                 },
             },
-            maps=_maps(shown, signed),
+            maps={**_maps(shown, signed), "rows": edges.rows, "columns": edges.columns},
             picture=picture_uri(shown.picture),
             thumbnail=thumbnail_uri(shown.picture, shown.legtv, signed),
-            regions=outline(shown.regions + 1),
-            region_paths=tuple(outline(shown.regions == number) for number in range(len(table))),
+            edges=edges,
+            regions=outline(shown.regions + 1, edges),
+            region_paths=tuple(outline(shown.regions == number, edges) for number in range(len(table))),
             curves=_curves(shown.curves),
-            boxes=_boxes(shown),
+            boxes=_boxes(shown, edges),
         )
 
     @property
@@ -108,7 +122,6 @@ def _maps(shown: ShownPicture, signed: bool) -> JSON:
     Ls, path, r2, chosen = _along(shown)
     values, steps = quantised(path)
     maps: JSON = {
-        "shape": list(shown.leg.shape),
         "signed": signed,
         "small": is_small(shown.picture),
         "leg": packed(shown.leg, "<f4"),
@@ -150,9 +163,9 @@ def _along(shown: ShownPicture) -> tuple[FloatArray, FloatArray, FloatArray | No
     )
 
 
-def _boxes(shown: ShownPicture) -> tuple[tuple[float, ...], ...]:
-    (rows, columns), (height, width) = shown.leg.shape, shown.picture.shape[:2]
-    scale = np.array([columns / width, rows / height])
+def _boxes(shown: ShownPicture, edges: Edges) -> tuple[tuple[float, ...], ...]:
+    height, width = shown.picture.shape[:2]
+    scale = np.array([edges.columns[-1] / width, edges.rows[-1] / height])
     corners = [np.array(box, dtype=float).reshape(2, 2) * scale for box in shown.facts.get("boxes") or ()]
     return tuple((*ends[0].tolist(), *(ends[1] - ends[0]).tolist()) for ends in corners)
 

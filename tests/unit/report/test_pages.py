@@ -16,7 +16,7 @@ from PIL import Image
 
 import legstat as ls
 from legstat.report.colours import palette
-from legstat.report.pages.drawing import outline, packed, picture_uri, polyline, quantised
+from legstat.report.pages.drawing import Edges, outline, packed, picture_uri, polyline, quantised
 from legstat.report.pages.explanation import ExplainedPicture, save_page
 from legstat.report.pages.picture import PicturePage
 from legstat.report.pages.rendering import told
@@ -69,6 +69,23 @@ def test_outlines_are_all_lines_between_regions_and_no_others(rng):
                     wanted.add(("v", j + 1, i))
         assert drawn(outline(regions), regions.shape) == wanted
     assert outline(np.zeros((3, 3), dtype=np.int64)) == ""
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((28, 28), (227, 331)), ((3, 4), (9, 8)), ((2, 3), (5, 6)), ((4, 4), (4, 4))]
+)
+def test_cells_begin_and_end_where_the_grid_lifts_them(shape, size):
+    edges, numbers = Edges.of(shape, *size), np.arange(shape[0] * shape[1]).reshape(shape)
+    lifted = ls.Grid(shape).lift(numbers, *size)
+    for axis, at in enumerate((edges.rows, edges.columns)):
+        unit = size[axis] / at[-1]  # pixels
+        assert unit == (size[axis] // shape[axis] if size[axis] % shape[axis] == 0 else 1)
+        line = np.moveaxis(lifted, axis, 0)[:, 0]
+        np.testing.assert_array_equal(unit * np.array(at[1:-1]), np.flatnonzero(np.diff(line)) + 1)
+    # a line between the cells of column 1 and 2, in the same unit
+    inside = np.zeros(shape, dtype=bool)
+    inside[:, :2] = True
+    assert f"M{edges.columns[2]} 0v{edges.rows[-1]}" in outline(inside, edges)
 
 
 def test_small_pictures_keep_every_pixel(rng):
@@ -153,7 +170,7 @@ def test_a_page_stands_alone_and_holds_the_numbers(tmp_path):
         np.testing.assert_array_equal(unpacked(name), frame[column].to_numpy(np.float32))
     for needed, rate in ((3, 0.05), (2, 0.1), (1, 0.2)):
         np.testing.assert_array_equal(unpacked("rates", "u1") >= needed, found.leg.test(fdr=rate).reject)
-    at, shape = maps["chosen"], (-1, *maps["shape"])
+    at, shape = maps["chosen"], (-1, len(maps["rows"]) - 1, len(maps["columns"]) - 1)
     assert maps["Ls"][at] == found.tv.L
     whole = unpacked("path", "<i2").reshape(shape)[at]
     # half a step of 16 bits of the map's largest value

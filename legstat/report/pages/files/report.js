@@ -24,12 +24,18 @@ function palette(stops) {
   });
 }
 
+/** The number of the cell at each place of a side, from the edges of its cells. */
+function cellOf(edges) {
+  return edges.slice(1).flatMap((end, cell) => Array(end - edges[cell]).fill(cell));
+}
+
 /** One picture: its maps, how they are shown, and the cell that is pointed at. */
 class Picture {
   constructor(section) {
     const data = parsed(section.querySelector("script.maps").textContent);
-    [this.rows, this.columns] = data.shape;
     this.data = data;
+    [this.rows, this.columns] = [data.rows.length - 1, data.columns.length - 1];
+    [this.rowOf, this.columnOf] = [cellOf(data.rows), cellOf(data.columns)];
     this.section = section;
     this.leg = new Float32Array(bytes(data.leg));
     this.path = new Int16Array(bytes(data.path));
@@ -64,8 +70,8 @@ class Picture {
     for (const stack of this.stacks) {
       const point = (event) => {
         const box = stack.getBoundingClientRect();
-        const place = (at, size, count) => Math.min(count - 1, Math.max(0, Math.floor((at / size) * count)));
-        this.point(place(event.clientY - box.top, box.height, this.rows), place(event.clientX - box.left, box.width, this.columns));
+        const cell = (at, size, of) => of[Math.min(of.length - 1, Math.max(0, Math.floor((at / size) * of.length)))];
+        this.point(cell(event.clientY - box.top, box.height, this.rowOf), cell(event.clientX - box.left, box.width, this.columnOf));
       };
       stack.addEventListener("pointermove", point);
       stack.addEventListener("pointerdown", point);
@@ -118,12 +124,17 @@ class Picture {
 
   draw(canvas, what, rate) {
     const context = canvas.getContext("2d");
-    const image = context.createImageData(this.columns, this.rows);
+    const image = context.createImageData(canvas.width, canvas.height);
+    const colours = new Uint8Array(4 * this.rows * this.columns);
     for (let i = 0; i < this.rows * this.columns; i++) {
       const part = this.value(what, i) / this.limits[what];
       const hidden = rate > 0 && this.rates[i] < rate;
       const place = Math.round(255 * Math.min(1, Math.max(0, this.data.signed ? (part + 1) / 2 : part)));
-      image.data.set(hidden ? [255, 255, 255, 255] : [...this.colours[place], 255], 4 * i);
+      colours.set(hidden ? [255, 255, 255, 255] : [...this.colours[place], 255], 4 * i);
+    }
+    const [cells, pixels] = [new Uint32Array(colours.buffer), new Uint32Array(image.data.buffer)];
+    for (let y = 0, at = 0; y < canvas.height; y++) {
+      for (let x = 0; x < canvas.width; x++, at++) pixels[at] = cells[this.rowOf[y] * this.columns + this.columnOf[x]];
     }
     context.putImageData(image, 0, 0);
   }
@@ -132,8 +143,9 @@ class Picture {
     this.cell = [row, column];
     for (const stack of this.stacks) {
       const cursor = stack.querySelector(".cursor");
-      cursor.setAttribute("x", column);
-      cursor.setAttribute("y", row);
+      const [rows, columns] = [this.data.rows, this.data.columns];
+      const place = { x: columns[column], y: rows[row], width: columns[column + 1] - columns[column], height: rows[row + 1] - rows[row] };
+      for (const name in place) cursor.setAttribute(name, place[name]);
       cursor.removeAttribute("hidden");
     }
     const i = row * this.columns + column;
@@ -145,6 +157,28 @@ class Picture {
     parts.push(`LEG-TV at this L ${number(this.value("legtv", i))}`);
     this.readout.textContent = `${parts.join("; ")}.`;
   }
+}
+
+/** A table whose headings are buttons that sort its rows: downwards first, upwards when pressed again. */
+function sortable(table) {
+  const headings = [...table.tHead.rows[0].cells];
+  const value = (row, column) => Number(row.cells[column].dataset.value);
+  headings.forEach((heading, column) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => {
+      const up = heading.getAttribute("aria-sort") === "descending" || (column === 0 && !heading.hasAttribute("aria-sort"));
+      for (const other of headings) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", up ? "ascending" : "descending");
+      const rows = [...table.tBodies[0].rows];
+      const order = (a, b) => Number.isNaN(a) - Number.isNaN(b) || (up ? a - b : b - a); // what is not offered comes last
+      rows.sort((a, b) => order(value(a, column), value(b, column)));
+      table.tBodies[0].append(...rows);
+    });
+  });
+  headings[0].setAttribute("aria-sort", "ascending"); // by strength
 }
 
 /** The pictures as cards: searched, filtered, sorted, sixty at a time. */
@@ -196,4 +230,5 @@ class Gallery {
 }
 
 for (const section of document.querySelectorAll("section.picture")) new Picture(section);
+for (const table of document.querySelectorAll("table.regions")) sortable(table);
 for (const section of document.querySelectorAll("section.gallery")) new Gallery(section);
