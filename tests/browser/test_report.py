@@ -326,6 +326,9 @@ def test_print_has_all_pictures(browser, report):
         assert page.get_by_text("Signature", exact=True).is_visible()
         pdf = page.pdf(format="A4")
         assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= len(NAMES) + 4  # every picture begins a page
+        page.locator("section.gallery").evaluate("gallery => { gallery.hidden = true; }")
+        pictures = [len(re.findall(rb"/Subtype\s*/Image\b", one)) for one in (pdf, page.pdf(format="A4"))]
+        assert pictures[0] - pictures[1] >= len(NAMES)  # thumbnails, whether they were seen before or not
 
 
 @pytest.mark.parametrize("width", [400, 800, 1400])

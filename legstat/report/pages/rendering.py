@@ -101,7 +101,7 @@ def told(facts: JSON, prefix: str = "") -> Iterator[tuple[str, str]]:
         elif isinstance(value, list | tuple):
             if value:
                 yield label, ", ".join(number(one) for one in value)
-        elif value is not None:
+        elif value is not None and value != "":
             yield label, number(value, digits=10)
 
 
