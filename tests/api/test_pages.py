@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codeop
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,18 @@ def test_what_is_not_as_shown_is_told(tmp_path, monkeypatch):
         page.write_text(text.replace(old, new), encoding="utf-8")
         (tmp_path / "a.txt").unlink(missing_ok=True)
         assert len(work_through(page)) == wrong, new
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_blocks_can_be_pasted_into_an_interpreter(page):
+    """Line by line: a body ends with a line of its own (`...`), as Python's prompt wants it."""
+    for language, code, line in blocks(page.read_text(encoding="utf-8")):
+        typed = [text[4:] for text in code.splitlines() if text.startswith((">>>", "..."))]
+        unfinished: list[str] = []
+        for text in [*typed, ""] if language == "python" else ():
+            unfinished.append(text)
+            try:
+                if codeop.compile_command("\n".join(unfinished), symbol="single"):
+                    unfinished = []
+            except SyntaxError:
+                pytest.fail(f"{page.name}, block of line {line}: {text!r} cannot be pasted here")
