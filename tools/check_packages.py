@@ -52,7 +52,7 @@ EXTRAS = {
     "try: ls.http_response('http://127.0.0.1:9', 'digits', transport=told)\n"
     "except ConnectionError as error: print(error)",
     "fast": FOUND + "assert ls.LEGTV(found.sample).fit(L_ratio=0.3, engine='network').certificate.passed",
-    "compare": FOUND + "ls.compare(['kernelshap', 'lime_superpixels', 'shapley_pairs'], f, [image], n_queries=[200], "
+    "compare": FOUND + "ls.compare(['kernelshap', 'lime_superpixels', 'shapley_pairs'], f, [image], n_queries=[300], "
     "metrics=['deletion'], progress=False)",
     "audit": "import pandas as pd\nfrom pathlib import Path\nfrom legstat.audit.pictures import _frame\n"
     "pd.DataFrame({'file': ['a.png']}).to_parquet('a.parquet')\nassert len(_frame(Path('a.parquet'))) == 1",
@@ -173,10 +173,11 @@ def tried(home: Path, wheel: Path, name: str, python: str, torch: str | None, *,
     install = ["uv", "pip", "install", "--quiet", "--python", interpreter]
     pins = home / "pins.txt"
     pins.write_text("" if torch is None else f"torch=={torch}\n", encoding="utf-8")
-    resolution = ["--resolution", "lowest-direct" if name == "lowest" else "highest"]
+    # of what legstat requires itself: named beside it, since lower ones of what these require were never promised
+    lowest = ["--resolution", "lowest-direct", *required(wheel, extras)] if name == "lowest" else []
     named = f"legstat[{','.join(extras)}] @ {wheel.as_uri()}" if extras else f"legstat @ {wheel.as_uri()}"
     # first as a user installs it: no tool of ours may decide a version
-    run([*install, *resolution, "--constraint", pins, named])
+    run([*install, "--constraint", pins, *lowest, named])
     kept = run(["uv", "pip", "freeze", "--python", interpreter])
     (home / "frozen.txt").write_text(kept, encoding="utf-8")
     heavy = [one for one in kept.splitlines() if one.startswith(("torch", "nvidia", "triton"))]
@@ -200,6 +201,15 @@ def tried(home: Path, wheel: Path, name: str, python: str, torch: str | None, *,
         prepared(home)
         run([*install, "--constraint", home / "frozen.txt", *TOOLS])
         print(run([interpreter, "-m", "pytest", "-q", "-n", "2", *TESTED], cwd=home / "copy")[-200:])
+
+
+def required(wheel: Path, extras: tuple[str, ...]) -> list[str]:
+    """What the wheel requires, by itself and with these extras."""
+    with zipfile.ZipFile(wheel) as packed:
+        name = next(name for name in packed.namelist() if name.endswith(".dist-info/METADATA"))
+        about = email.message_from_bytes(packed.read(name))
+    parts = [one.partition("; extra == ") for one in about.get_all("Requires-Dist", [])]
+    return [one for one, _, extra in parts if not extra or extra.strip("'\"") in extras]
 
 
 def fresh(home: Path, python: str) -> None:

@@ -100,9 +100,9 @@ def plot_map(
     ax.set_yticks([])
     ax.set_title(title if title is not None else _title(results), fontsize=10, **PLAIN)
     if colorbar:
-        figure = ax.get_figure(root=True)
-        if figure is None:
+        if ax.figure is None:
             raise ValueError(invalid("plot_map", "ax", ax, "axes of a figure"))
+        figure = ax.figure.figure  # of axes in a part of a figure: the whole
         numbers = ScalarFormatter(useMathText=True)
         numbers.set_powerlimits((-2, 3))
         bar = figure.colorbar(ScalarMappable(norm, colours), ax=ax, fraction=0.046, pad=0.03, format=numbers)

@@ -62,12 +62,14 @@ def spanning_forest(difference: Sparse) -> tuple[BoolArray, IntArray]:
 
     low, high = ends.min(axis=1), ends.max(axis=1)
     _, first = np.unique(low * (p + 1) + high, return_index=True)
-    links = scipy.sparse.csr_array((first + 1.0, (low[first], high[first])), shape=(p + 1, p + 1))
+    # in 32 bits: minimum_spanning_tree of SciPy 1.16 takes no others
+    nodes = (low[first].astype(np.int32), high[first].astype(np.int32))
+    links = scipy.sparse.csr_array((first + 1.0, nodes), shape=(p + 1, p + 1))
     chosen = np.zeros(m, dtype=bool)
     chosen[csgraph.minimum_spanning_tree(links).data.astype(np.int64) - 1] = True
     _, label = joined(links)
-    _, nodes = np.unique(label, return_index=True)
-    return chosen, np.asarray(nodes[label[nodes] != label[p]], dtype=np.int64)
+    _, trees = np.unique(label, return_index=True)
+    return chosen, np.asarray(trees[label[trees] != label[p]], dtype=np.int64)
 
 
 @lru_cache(maxsize=8)
