@@ -56,7 +56,7 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/.created
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.created
-	$(INSTALL) --editable '.[test,onnx,torch,fast,http,compare,gradients,audit,cluster]'
+	$(INSTALL) --editable '.[test,onnx,torch,fast,http,compare,gradients,audit,cluster,xarray]'
 	@touch $@ $(VENV)/.demo
 
 $(VENV)/.docs: pyproject.toml constraints.txt | $(VENV)/.created

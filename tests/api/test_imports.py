@@ -10,11 +10,12 @@ import pytest
 
 from legstat.data import digits_model_path
 
-HEAVY = ["torch", "onnxruntime", "onnx", "cvxpy", "highspy", "matplotlib", "statsmodels", "pandas", "joblib"]
+HEAVY = ["torch", "onnxruntime", "onnx", "cvxpy", "highspy", "matplotlib", "statsmodels", "pandas", "xarray", "joblib"]
 # two thirds of what the import once cost: `import scipy` loads its parts when they are first used
 HEAVY += [f"scipy.{part}" for part in ("fft", "linalg", "ndimage", "optimize", "sparse", "special", "stats")]
 # optional package -> extra that brings it
 OPTIONAL = {"torch": "torch", "onnxruntime": "onnx", "onnx": "onnx", "pylmcf": "fast", "urllib3": "http"}
+OPTIONAL |= {"xarray": "xarray"}
 
 HIDE = """
 import sys
