@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -19,16 +20,21 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAGE = ROOT / "docs" / "command_line.md"
 
 
-def known(command: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command, as the words that call it."""
+REACHED: list[tuple[str, ...]] = []
+"""What calls came to."""
+
+
+def known(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command, as the words that call it; called here, it does nothing but say so."""
     if isinstance(command, TyperGroup):
         for name, inner in command.commands.items():
             yield from known(inner, (*path, name))
     else:
+        command.callback = lambda **_: REACHED.append(path)
         yield path
 
 
-WHOLE = typer.main.get_command(app)
+WHOLE = typer.main.get_command(app)  # commands made anew from the functions of the app, which stay as they are
 COMMANDS = sorted(known(WHOLE))
 
 
@@ -42,13 +48,8 @@ def shown(page: Path) -> list[str]:
 
 def parsed(call: str) -> tuple[str, ...]:
     """The command that a call reaches; an error if it lacks an argument or has an option that is none."""
-    context, command, path, args = None, WHOLE, (), shlex.split(call, comments=True)[1:]
-    while True:
-        context = command.make_context("legstat", list(args), parent=context)
-        if not isinstance(command, TyperGroup):
-            return path
-        name, command, args = command.resolve_command(context, [*context._protected_args, *context.args])
-        path = (*path, name)
+    WHOLE.main(shlex.split(call, comments=True)[1:], standalone_mode=False)
+    return REACHED.pop()
 
 
 CALLS = [(page, call) for page in PAGES for call in shown(page)]
