@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import re
+import sys
 from importlib.metadata import version as installed_version
+from pathlib import Path
 
 from sphinx.application import Sphinx
+
+import legstat
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "_ext"))
 
 project = "legstat"
 author = "the legstat developers"
@@ -18,10 +25,41 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.doctest",
+    "sphinx.ext.intersphinx",
     "sphinx-mathjax-offline",  # MathJax from the pages themselves: they are read without a network
+    "sphinx_gallery.gen_gallery",
+    "stored",  # from _ext: pages drawn from stored results
 ]
-exclude_patterns = ["_build"]
-nitpicky = False  # without inventories of numpy and scipy, their types cannot be resolved
+exclude_patterns = ["_build", "examples", "inventories"]
+nitpicky = True  # every name that is referred to is on a page here, or in an inventory
+
+# Inventories of the names that docstrings refer to, written down here: nothing is fetched. Version 1 of the format is
+# plain text: a name, its kind, and the page below the address that is named first.
+intersphinx_mapping = {
+    project: (address, f"inventories/{project}.txt")
+    for project, address in {
+        "python": "https://docs.python.org/3/",
+        "numpy": "https://numpy.org/doc/stable/",
+        "scipy": "https://docs.scipy.org/doc/scipy/",
+        "pandas": "https://pandas.pydata.org/docs/",
+        "matplotlib": "https://matplotlib.org/stable/",
+        "statsmodels": "https://www.statsmodels.org/stable/",
+    }.items()
+}
+
+sphinx_gallery_conf = {
+    "examples_dirs": "examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "examples.InOrder",
+    "image_scrapers": ("matplotlib", "examples.scrape"),
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("legstat",),
+    "download_all_examples": False,
+    "write_computation_times": False,
+    "show_signature": False,
+    "abort_on_example_error": True,
+}
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -30,7 +68,22 @@ autosummary_generate = True
 autodoc_typehints = "none"  # numpydoc's Parameters section has them, with shapes and units
 toc_object_entries_show_parents = "hide"  # the contents list members under their class
 numpydoc_show_class_members = False
-numpydoc_xref_param_type = False
+numpydoc_xref_param_type = True
+numpydoc_xref_ignore = "all"  # words that are no names below
+numpydoc_xref_aliases = {name: f"legstat.{name}" for name in legstat.__all__} | {
+    name: f":py:obj:`{name} <{full}>`"
+    for name, full in {
+        "array_like": "numpy.typing.ArrayLike",
+        "bool": "bool",
+        "iterable": "collections.abc.Iterable",
+        "sequence": "collections.abc.Sequence",
+        "object": "object",
+        "Axes": "matplotlib.axes.Axes",
+        "DataFrame": "pandas.DataFrame",
+        "Generator": "numpy.random.Generator",
+        "Path": "pathlib.Path",
+    }.items()
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "legstat"

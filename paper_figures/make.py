@@ -39,7 +39,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def table() -> str:
-    """The rows as a table of markdown, as docs/figures.md has it."""
+    """The rows as a table of markdown, which docs/figures.md shows."""
     lines = ["| of | here | the paper's claim | found here | what differs |", "|---|---|---|---|---|"]
     for row in rows():
         command = f"`{row['command']}`" if "command" in row else f"not here: {row.get('reason')}"

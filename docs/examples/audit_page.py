@@ -1,0 +1,39 @@
+"""
+The page of an audit
+====================
+
+An audit explains pictures, checks its own maps, and leaves a page that needs no network: here of a single digit.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import legstat as ls
+from legstat.data import digits_model_path, load_digit
+
+image, label = load_digit(5)
+folder = Path(tempfile.mkdtemp())
+np.savez(folder / "digits.npz", images=image, labels=[label])
+
+f = ls.onnx_response(digits_model_path(), preprocessing="unit")
+plan = ls.audit.Plan(
+    places=(str(folder / "digits.npz"),),
+    model={"model": str(digits_model_path()), "preprocessing": "unit"},
+    baseline="black",
+    n_queries=1500,
+    question="What does the network read in this digit?",
+    author="an example",
+)
+run = ls.audit.audit(f, plan, folder / "run", progress=False)
+print(run)
+print(*run[0].checks, sep="\n")
+
+# %%
+# What ``legstat report`` writes: one file with maps along L, cells at a false discovery rate, intervals under the
+# pointer, regions, curves, checks, provenance and the words it uses. Here it is, in a frame.
+
+from legstat.report.pages import write_report
+
+page = write_report(run)[0]
