@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
 
-.PHONY: help demo test slow lint format docs digits clean
+.PHONY: help demo test slow lint format docs links digits clean
 
 help:
 	@echo "make demo    explain a held-out digit with the shipped network"
@@ -14,7 +14,8 @@ help:
 	@echo "make slow    the long statistical and real-data tests"
 	@echo "make lint    ruff, mypy --strict, import contracts, docstrings"
 	@echo "make format  ruff's formatter and safe fixes"
-	@echo "make docs    the documentation, warnings as errors"
+	@echo "make docs    the documentation, warnings as errors, and a check that its links lead somewhere"
+	@echo "make links   whether the links to other sites still do (needs a network)"
 	@echo "make digits  train the shipped network again"
 	@echo "make clean   remove the environment and all caches"
 
@@ -41,6 +42,10 @@ format: $(VENV)/.test
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python tools/check_links.py docs/_build/html
+
+links: $(VENV)/.docs
+	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/links
 
 digits: $(VENV)/.test
 	$(BIN)/python tools/train_digits.py

@@ -5,12 +5,11 @@ Tables: (1) 28 x 28 against the dense formulation in cvxpy's default solver (Cla
 with the model built from the potential each time. The load of a shared machine inflates wall times of long
 runs more than of short ones, so ratios are given for both clocks.
 
-Run: OMP_NUM_THREADS=1 python benchmarks/bench_lp.py [--quick]        (--quick leaves out the sizes above 56)
+Run: OMP_NUM_THREADS=1 python benchmarks/bench_lp.py [--quick]        (--quick: sizes up to 56, one L)
 """
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -19,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from timing import RESULTS, machine
+from timing import RESULTS, show, write
 
 from legstat.solvers import FlowProgram, GeneralProgram, Solution, solve
 from legstat.solvers.programs.graph import grid_edges, incidence
@@ -47,16 +46,6 @@ def clock(call: Callable[[], Any], repeats: int) -> tuple[float, float, Any]:
         value = call()
         wall, cpu = min(wall, time.perf_counter() - start), min(cpu, time.process_time() - used)
     return wall, cpu, value
-
-
-def show(title: str, rows: list[Row]) -> None:
-    """Print rows as a markdown table."""
-    columns = list(rows[0])
-    print(f"\n{title}\n\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
-    for row in rows:
-        print(
-            "| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in row.values()) + " |", flush=True
-        )
 
 
 def dense_parts(p: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -193,21 +182,20 @@ def plot(rows: list[Row], path: str, title: str) -> None:
 
 def main() -> None:
     """Measure, print, save."""
-    RESULTS.mkdir(exist_ok=True)
+    quick = "--quick" in sys.argv
     before = os.getloadavg()
     solve(FlowProgram.from_potential((4, 4), instance(4)), 0.1)  # imports are not what is measured
-    dense = [row for ratio in (0.3, 0.1) for row in against_dense(ratio)]
-    show("Against the dense formulation", dense)
+    dense = [row for ratio in ((0.3,) if quick else (0.3, 0.1)) for row in against_dense(ratio)]
+    show(dense, "Against the dense formulation")
     other = others()
-    show("Other covariances and regions, L = 0.3 L_max", other)
-    single = sizes((28, 56) if "--quick" in sys.argv else (28, 56, 112, 224))
-    show("Single solve by size", single)
+    show(other, "Other covariances and regions, L = 0.3 L_max")
+    single = sizes((28, 56) if quick else (28, 56, 112, 224))
+    show(single, "Single solve by size")
     exponents = growth(single)
-    show("Growth", exponents)
+    show(exponents, "Growth")
+    write("lp", {"load before": before, "load after": os.getloadavg(), "against_dense": dense,
+                 "others": other, "sizes": single, "growth": exponents})  # fmt: skip
     plot(single, "lp_sizes.png", "one solve, model build included")
-    found = {"machine": machine(), "load before": before, "load after": os.getloadavg(), "against_dense": dense,
-             "others": other, "sizes": single, "growth": exponents}  # fmt: skip
-    (RESULTS / "lp.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Each run is a process of its own; what is reported is its peak resident set. The network is the shipped digit
 classifier, so that long runs end soon: the loop is the same for every network.
 
-Run: python benchmarks/bench_memory.py
+Run: python benchmarks/bench_memory.py [--quick]        (--quick: up to 6,000)
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 
 from timing import save
 
+SIZES = (1_000, 6_000, 50_000, 200_000)
 CHILD = """
 import resource, sys
 import legstat as ls
@@ -26,7 +27,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 def main() -> None:
     """Run each size in its own process and save the table."""
     rows = []
-    for n in (1_000, 6_000, 50_000, 200_000):
+    for n in SIZES[:2] if "--quick" in sys.argv else SIZES:
         done = subprocess.run([sys.executable, "-c", CHILD, str(n)], capture_output=True, text=True, check=True)
         rows.append({"queries": n, "peak resident MiB": float(done.stdout)})
     for row in rows:

@@ -5,15 +5,14 @@ Run: OMP_NUM_THREADS=1 python benchmarks/bench_path.py [--quick]        (--quick
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from bench_lp import Row, clock, dense_parts, dense_solve, growth, instance, plot, show
-from timing import RESULTS, machine
+from bench_lp import Row, clock, dense_parts, dense_solve, growth, instance, plot
+from timing import show, write
 
 from legstat.solvers import FlowProgram, exact_path, solve, solve_path
 
@@ -83,22 +82,20 @@ def banded(grids: tuple[int, ...]) -> list[Row]:
 
 def main() -> None:
     """Measure, print, save."""
-    RESULTS.mkdir(exist_ok=True)
     before = os.getloadavg()
     solve(FlowProgram.from_potential((4, 4), instance(4)), 0.1)
     dense = against_dense()
-    show("Paths at 28 x 28", dense)
+    show(dense, "Paths at 28 x 28")
     grids = (28, 56) if "--quick" in sys.argv else (28, 56, 112, 224)
     by_size = sizes(grids)
-    show("20 values of L by size", by_size)
+    show(by_size, "20 values of L by size")
     exponents = growth(by_size)
-    show("Growth", exponents)
+    show(exponents, "Growth")
     bands = banded(grids)
-    show("Path with a certified error of 1e-3", bands)
+    show(bands, "Path with a certified error of 1e-3")
+    write("path", {"load before": before, "load after": os.getloadavg(), "against_dense": dense,
+                   "sizes": by_size, "growth": exponents, "banded": bands})  # fmt: skip
     plot(by_size, "path_sizes.png", "20 values of L, 0.95 to 0.1 L_max")
-    found = {"machine": machine(), "load before": before, "load after": os.getloadavg(), "against_dense": dense,
-             "sizes": by_size, "growth": exponents, "banded": bands}  # fmt: skip
-    (RESULTS / "path.json").write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,32 @@
 """What the benchmark scripts share: interleaved timing, the machine's description, results on disk.
 
+Results go to ``benchmarks/results``, or to the folder that BENCHMARK_RESULTS names.
+
 Ratios are what counts: both sides of a ratio are timed in turn in one process, and the best of the repeats is taken,
 since a shared machine only ever adds time.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import platform
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+HOME = Path(__file__).resolve().parent
+RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or HOME / "results")
+TOLD = ("numpy", "scipy", "highspy", "clarabel", "cvxpy", "pylmcf", "onnxruntime", "torch")
+"""Packages whose versions are told, where a script has loaded them: the names they are installed and imported by."""
+SETTINGS = ("OMP_NUM_THREADS", "LEGSTAT_DATA")
+"""Variables of the environment that a command is told with."""
 
 
 def best_times(calls: dict[str, Callable[[], Any]], repeats: int = 7) -> dict[str, float]:
@@ -46,7 +57,7 @@ def paired_ratios(ours: Callable[[], Any], bare: Callable[[], Any], rounds: int)
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores, load and Python: what a reader needs to place the figures."""
+    """What a reader needs to place figures and to repeat them: processor, load, versions, day, command."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -59,16 +70,38 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "python": platform.python_version(),
+        "versions": {name: version(name) for name in TOLD if name in sys.modules},
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "command": command(),
     }
+
+
+def command() -> str:
+    """The command line from the root of the project, with the variables that matter; a folder of data is left out."""
+    values = {name: os.environ[name] for name in SETTINGS if os.environ.get(name)}
+    settings = [f"{name}={'...' if name == 'LEGSTAT_DATA' else value}" for name, value in values.items()]
+    script = Path(sys.argv[0]).resolve()
+    inside = script.relative_to(HOME.parent) if script.is_relative_to(HOME.parent) else script.name
+    return " ".join([*settings, "python", str(inside), *map(shlex.quote, sys.argv[1:])])
+
+
+def write(name: str, found: dict[str, Any]) -> None:
+    """Write results/<name>.json, the machine first."""
+    RESULTS.mkdir(exist_ok=True, parents=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
 
 
 def save(name: str, rows: list[dict[str, Any]], **facts: Any) -> None:
     """Write results/<name>.json and print the rows as a markdown table."""
-    RESULTS.mkdir(exist_ok=True)
-    text = json.dumps({"machine": machine(), **facts, "rows": rows}, indent=1)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    write(name, {**facts, "rows": rows})
+    show(rows)
+
+
+def show(rows: list[dict[str, Any]], title: str = "") -> None:
+    """Print rows as a markdown table."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    print("| " + " | ".join(columns) + " |")
+    heading = f"\n{title}\n\n" if title else ""
+    print(heading + "| " + " | ".join(columns) + " |")
     print("|" + "---|" * len(columns))
     for row in rows:
         print("| " + " | ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in map(row.get, columns)) + " |")

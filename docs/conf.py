@@ -28,10 +28,11 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx-mathjax-offline",  # MathJax from the pages themselves: they are read without a network
     "sphinx_gallery.gen_gallery",
-    "stored",  # from _ext: pages drawn from stored results
+    "from_results",  # in _ext: pages drawn from stored results
 ]
 exclude_patterns = ["_build", "examples", "inventories"]
 nitpicky = True  # every name that is referred to is on a page here, or in an inventory
+nitpick_ignore_regex = [("py:class", "integer -- .*")]  # Python's own words in what is inherited from Sequence
 
 # Inventories of the names that docstrings refer to, written down here: nothing is fetched. Version 1 of the format is
 # plain text: a name, its kind, and the page below the address that is named first.
@@ -40,10 +41,10 @@ intersphinx_mapping = {
     for project, address in {
         "python": "https://docs.python.org/3/",
         "numpy": "https://numpy.org/doc/stable/",
-        "scipy": "https://docs.scipy.org/doc/scipy/",
         "pandas": "https://pandas.pydata.org/docs/",
         "matplotlib": "https://matplotlib.org/stable/",
         "statsmodels": "https://www.statsmodels.org/stable/",
+        "torch": "https://docs.pytorch.org/docs/stable/",
     }.items()
 }
 
@@ -74,14 +75,18 @@ numpydoc_xref_aliases = {name: f"legstat.{name}" for name in legstat.__all__} | 
     name: f":py:obj:`{name} <{full}>`"
     for name, full in {
         "array_like": "numpy.typing.ArrayLike",
-        "bool": "bool",
         "iterable": "collections.abc.Iterable",
         "sequence": "collections.abc.Sequence",
-        "object": "object",
         "Axes": "matplotlib.axes.Axes",
         "DataFrame": "pandas.DataFrame",
         "Generator": "numpy.random.Generator",
         "Path": "pathlib.Path",
+        "Summary": "statsmodels.iolib.summary.Summary",
+        **{
+            line.split()[0]: line.split()[0]
+            for inventory in (HERE / "inventories").glob("*.txt")
+            for line in inventory.read_text(encoding="utf-8").splitlines()[3:]
+        },
     }.items()
 }
 

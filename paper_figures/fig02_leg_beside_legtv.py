@@ -1,8 +1,13 @@
 """LEG paper, Fig. 2: LEG beside LEG-TV, under the paper's conventions and under the defaults.
 
-With the folder of real data (LEGSTAT_DATA, else ../shared/data from the project's root): MobileNetV2 and the paper's
-two subjects, a golden retriever and an ice cream, on 28 x 28 cells. Without it: two digits and the network that comes
-with the package, on 8 x 8 cells. Each column spends the same number of evaluations of the log-odds score:
+MobileNetV2 and the paper's two subjects, a golden retriever and an ice cream, on 28 x 28 cells. Their maps are read
+from ``results/fig02.npz``, which
+
+    LEGSTAT_DATA=... python paper_figures/fig02_leg_beside_legtv.py
+
+makes; the photographs are not in the repository: without LEGSTAT_DATA a grey field stands for each. The same of two
+digits and the network that comes with the package, on 8 x 8 cells: ``compute(source="digits")``. Each column spends the
+same number of evaluations of the log-odds score:
 
 - paper: one channel at a time, printed moments, L = 0.1 L_max, absolute values summed over channels;
 - default: pairs, all channels together, crossfit (LEG) and regression moments (LEG-TV), L by held-out R^2;
@@ -18,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from make import read, write
 from numpy.typing import NDArray
 from paper_style import figure, save, show_map, show_picture
-from photographs import data_folder
+from photographs import data_folder, photograph
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
@@ -31,6 +37,7 @@ CLAIM = (
 )
 SUBJECTS = ("n02099601_golden_retriever", "n07614500_ice_cream")
 DIGITS = (0, 11)
+STORED = Path(__file__).resolve().parent / "results" / "fig02.npz"
 Array = NDArray[np.float64]
 
 
@@ -54,10 +61,14 @@ def subjects(source: str) -> list[tuple[str, Any, Array, tuple[int, int], float]
 
 
 def compute(n_queries: int = 6001, seed: int = 0, source: str = "auto") -> dict[str, Any]:
-    """Three settings for each picture: `source` is "imagenet", "digits", or "auto" (the first that is there)."""
-    chosen = source if source != "auto" else ("imagenet" if data_folder() else "digits")
+    """Three settings for each picture: `source` is "imagenet", "digits", or "auto" (what is stored of the first)."""
+    if source == "auto":
+        _, data = read(STORED)
+        for row, stem in zip(data["rows"], SUBJECTS, strict=True):
+            row["picture"] = photograph(stem)
+        return data
     rows, numbers = [], {}
-    for k, (name, f, picture, grid, scale) in enumerate(subjects(chosen)):
+    for k, (name, f, picture, grid, scale) in enumerate(subjects(source)):
         design = ls.StructuredGaussian(grid=grid, scale=scale)
         blend = ls.StructuredGaussian(grid=grid, scale=0.25)
         paper = ls.query(f, picture, design, n_queries, conventions="paper", rng=[seed, k, 0], progress=False)
@@ -89,7 +100,7 @@ def compute(n_queries: int = 6001, seed: int = 0, source: str = "auto") -> dict[
                 }
                 numbers[f"{name}: {setting} {method} r2"] = r2
         rows.append(row)
-    return {"numbers": numbers, "rows": rows, "source": chosen, "n_queries": n_queries}
+    return {"numbers": numbers, "rows": rows, "source": source, "n_queries": n_queries}
 
 
 def _fit(sample: ls.QuerySample) -> tuple[ls.LEGResults, ls.LEGTVResults]:
@@ -143,3 +154,10 @@ def plot(data: dict[str, Any], path: Path) -> None:
                 title += f", {one['regions']} regions"
             show_map(axes[i, j], one["saliency"], title, signed=one["signed"])
     save(drawn, path)
+
+
+if __name__ == "__main__":
+    found = compute(source="imagenet")
+    for subject in found["rows"]:
+        del subject["picture"]
+    write(STORED, "", found)

@@ -56,10 +56,14 @@ def load(name: str) -> ModuleType:
 
 
 def fingerprint(name: str) -> str:
-    """Digest of the sources that the data of a figure depend on: its script and the package."""
+    """Digest of what the data of a figure depend on: its script, the package, and whatever results are stored."""
     import legstat
 
+    stored = (HOME / "results", HOME.parent / "benchmarks" / "results", HOME.parent / "docs" / "studies")
     sources = [HOME / manifest()[name]["script"], *sorted(Path(legstat.__file__).parent.rglob("*.py"))]
+    sources += sorted(
+        path for folder in stored for path in folder.iterdir() if path.suffix in (".csv", ".json", ".npz")
+    )
     digest = hashlib.sha256()
     for path in sources:
         digest.update(path.read_bytes())

@@ -12,6 +12,7 @@ import numpy as np
 
 import legstat as ls
 from legstat.data import digits_model_path, load_digit
+from legstat.report.pages import write_report
 
 image, label = load_digit(5)
 folder = Path(tempfile.mkdtemp())
@@ -28,12 +29,10 @@ plan = ls.audit.Plan(
 )
 run = ls.audit.audit(f, plan, folder / "run", progress=False)
 print(run)
-print(*run[0].checks, sep="\n")
+print(*(f"{check['name']}: {check['status']}. {check['meaning']}" for check in next(iter(run)).checks), sep="\n")
 
 # %%
 # What ``legstat report`` writes: one file with maps along L, cells at a false discovery rate, intervals under the
 # pointer, regions, curves, checks, provenance and the words it uses. Here it is, in a frame.
-
-from legstat.report.pages import write_report
 
 page = write_report(run)[0]

@@ -18,8 +18,8 @@ found = ls.explain(f, image, perturbation=ls.Blend("black"), n_queries=800, rng=
 figure = found.plot(path_points=4)
 
 # %%
-# What each point of the path predicts of draws that it was not fitted to (R², five folds), and how many regions it has.
-# ``select("heldout")`` takes the best; ``select("simplest")``, the default, the largest L within one standard error of it.
+# What each point of the path predicts of draws that it was not fitted to (R², five folds). ``select("heldout")`` takes
+# the best; ``select("simplest")``, the default, the largest L within one standard error of it.
 
 path, heldout = found.path, found.path.heldout
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")

@@ -5,12 +5,11 @@ A page that asks for one is a Jinja template: ``{{ benchmark("sampler") }}``, ``
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
 import json
 import math
+import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,15 @@ PAGES = ("benchmarks", "figures")
 
 def text_of(value: Any) -> str:
     """A number to three digits; nothing for what is not there."""
-    if isinstance(value, bool) or not isinstance(value, float):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if not isinstance(value, float):
         return "" if value is None else str(value).replace("|", "\\|")
     if not math.isfinite(value):
         return "-"
     if value and not 1e-3 <= abs(value) < 1e5:
         return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e")
-    return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return "0" if value == 0 else f"{value:#.3g}".rstrip(".") if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
@@ -48,7 +49,8 @@ def measured(found: Mapping[str, Any]) -> str:
     device = found.get("device") or ", ".join(found.get("devices", []))
     where = [device] if device else []
     where += [machine["processor"], f"{machine['cores']} cores", f"load {machine['load']:.1f}"]
-    versions = [f"Python {machine['python']}", *(f"{k} {v}" for k, v in machine.get("versions", {}).items())]
+    known = machine.get("versions") or {name: found[name] for name in ("torch", "cuda", "onnxruntime") if name in found}
+    versions = [f"Python {machine['python']}", *(f"{name} {version}" for name, version in known.items())]
     return f"*`{machine['command']}`, {machine['date']}: {', '.join(where)}; {', '.join(versions)}.*\n"
 
 
@@ -57,6 +59,7 @@ def benchmark(
     part: str = "rows",
     columns: Mapping[str, str] | Sequence[str] | None = None,
     where: Mapping[str, Any] | None = None,
+    having: str | None = None,
 ) -> str:
     """The table of one part of a stored result, and how it was measured.
 
@@ -70,6 +73,8 @@ def benchmark(
         Which columns, with the headings they get; all that some row has unless given.
     where : mapping, optional
         Only rows with these values.
+    having : str, optional
+        Only rows that have this column.
 
     Returns
     -------
@@ -78,6 +83,7 @@ def benchmark(
     """
     found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     rows = [row for row in found[part] if all(row.get(key) == value for key, value in (where or {}).items())]
+    rows = [row for row in rows if having is None or having in row]
     if columns is None:
         columns = list(dict.fromkeys(key for row in rows for key in row))
     headings = dict(columns) if isinstance(columns, Mapping) else {key: key for key in columns}
@@ -89,35 +95,34 @@ def benchmark(
 
 def paper_figures() -> str:
     """Every figure of the manifest: computed or read, checked, drawn; with the rows of the papers it stands for."""
-    make = _maker()
-    rows = make.rows()
+    _make()
+    manifest = tomllib.loads((FIGURES / "manifest.toml").read_text(encoding="utf-8"))
+    headings = {"of": "of", "claim": "the paper's claim", "ours": "found here", "differs": "what differs"}
     parts = []
-    for name, entry in make.manifest().items():
-        told = io.StringIO()
-        with contextlib.redirect_stdout(told):
-            faults = make.run(name)
-        if faults:
-            raise ExtensionError(f"{name}: {'; '.join(faults)}")
-        own = [row for row in rows if row.get("by") == name]
+    for figure in manifest["figure"]:
+        name, title = figure["name"], figure["title"]
         parts.append(
-            f"### {entry['title']}\n\n`{name}`, after {entry['paper']}.\n\n"
-            f"![{entry['title']}](../paper_figures/out/{name}.png)\n\n{entry['found'].strip()}\n"
+            f"### {title}\n\n`{name}`, after {figure['paper']}.\n\n"
+            f"![{title}](../paper_figures/out/{name}.png)\n\n{figure['found'].strip()}\n"
         )
-        if own:
-            headings = {"of": "of", "claim": "the paper's claim", "ours": "found here", "differs": "what differs"}
-            parts.append(table_of(own, headings))
+        own = [row for row in manifest["row"] if row.get("by") == name]
+        parts += [table_of(own, headings)] if own else []
     return "\n".join(parts)
 
 
 def paper_rows() -> str:
     """Every figure and table of the papers in one table."""
-    return str(_maker().table())
+    return _make("--table")
 
 
-def _maker() -> Any:
-    if str(FIGURES) not in sys.path:
-        sys.path.insert(0, str(FIGURES))
-    return importlib.import_module("make")
+def _make(*arguments: str) -> str:
+    """What ``paper_figures/make.py`` prints; an error where a figure's claim or numbers do not hold."""
+    done = subprocess.run(
+        [sys.executable, str(FIGURES / "make.py"), *arguments], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ExtensionError(f"paper_figures/make.py:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
 
 
 def render(app: Sphinx, name: str, source: list[str]) -> None:
