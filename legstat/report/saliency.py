@@ -76,7 +76,7 @@ def plot_terms(terms: Mapping[str, FloatArray], ax: Axes | None = None) -> Axes:
     Parameters
     ----------
     terms : mapping of str to ndarray of shape (iterations,)
-        The terms by name.
+        The terms by name; NaN where one was not asked for, as between two estimates of a gradient.
     ax : matplotlib Axes, optional
         Where to draw; a new figure unless given.
 
@@ -88,7 +88,8 @@ def plot_terms(terms: Mapping[str, FloatArray], ax: Axes | None = None) -> Axes:
     if ax is None:
         ax = Figure(figsize=(5.0, 3.2), layout="constrained").add_subplot()
     for name, values in terms.items():
-        ax.plot(np.arange(1, len(values) + 1), values, label=name)
+        known = np.flatnonzero(np.isfinite(values))
+        ax.plot(known + 1, values[known], "-" if len(known) == len(values) else ".-", label=name)
     ax.set_xlabel("iteration")
     ax.legend(fontsize=8)
     return ax

@@ -16,6 +16,7 @@ from PIL import Image
 
 import legstat as ls
 from legstat.report.plots import SIGNED, UNSIGNED, plot_explanation, plot_map, save_figure, save_overlay
+from legstat.report.saliency import plot_terms
 from legstat.report.summary import printable
 
 
@@ -227,3 +228,14 @@ def test_nothing_goes_through_pyplot():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_terms_that_were_not_always_asked_for_are_drawn_where_they_are_known():
+    """Estimated gradients know the score every few iterations: single points make no line by themselves."""
+    whole, gaps = np.arange(4.0), np.array([np.nan, 3.0, np.nan, 1.0])
+    lines = plot_terms({"l1": whole, "score": gaps}).get_lines()
+    assert [line.get_xydata().tolist() for line in lines] == [
+        [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0], [4.0, 3.0]],
+        [[2.0, 3.0], [4.0, 1.0]],
+    ]
+    assert [line.get_marker() for line in lines] == ["None", "."]
