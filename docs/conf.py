@@ -53,12 +53,14 @@ sphinx_gallery_conf = {
     "gallery_dirs": "gallery",
     "filename_pattern": r"\.py$",
     "within_subsection_order": "examples.InOrder",
-    "image_scrapers": ("matplotlib", "examples.scrape"),
+    "image_scrapers": ("examples.scrape", "matplotlib"),
+    "capture_repr": (),  # what is to be seen is printed
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("legstat",),
     "download_all_examples": False,
     "write_computation_times": False,
     "show_signature": False,
+    "remove_config_comments": True,
     "abort_on_example_error": True,
 }
 

@@ -6,6 +6,7 @@ import html
 from pathlib import Path
 from typing import Any
 
+from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sphinx_gallery.scrapers import figure_rst
@@ -40,23 +41,26 @@ class InOrder:
 def scrape(block: tuple[str, str, int], names: dict[str, Any], config: dict[str, Any]) -> str:
     """Save the figures and pages that a block of an example bound to a name, as reStructuredText.
 
-    legstat draws on figures of its own, outside pyplot; a user keeps them under a name, and so do the examples.
+    legstat draws on figures of its own, outside pyplot; a user keeps them under a name, and so do the examples. Comes
+    before sphinx-gallery's own scraper, which saves and closes those of pyplot.
     """
     seen: list[Any] = names.setdefault("seen", [])  # sphinx-gallery hands the same dictionary over for a whole script
     values = [v for v in names["example_globals"].values() if isinstance(v, Axes | Figure | Path)]
     found = list({id(v): v for v in map(_whole, values)}.values())
     new = [v for v in found if not any(v is other for other in seen)]
     seen += new
-    return _figures(new, names, config) + "".join(map(_page, new))
+    known = [pyplot.figure(number) for number in pyplot.get_fignums()]
+    own = [v for v in new if isinstance(v, Figure) and not any(v is other for other in known)]
+    return _figures(own, names, config) + "".join(map(_page, new))
 
 
 def _whole(value: Any) -> Any:
     return value.get_figure(root=True) if isinstance(value, Axes) else value
 
 
-def _figures(values: list[Any], names: dict[str, Any], config: dict[str, Any]) -> str:
+def _figures(figures: list[Figure], names: dict[str, Any], config: dict[str, Any]) -> str:
     paths = []
-    for figure in (v for v in values if isinstance(v, Figure) and v.canvas.manager is None):
+    for figure in figures:
         path = next(names["image_path_iterator"])
         figure.savefig(path, dpi=130)
         paths.append(path)

@@ -21,6 +21,8 @@ from sphinx.errors import ExtensionError
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS, FIGURES = ROOT / "benchmarks" / "results", ROOT / "paper_figures"
 PAGES = ("benchmarks", "figures")
+CLAIMS = {"claim": "the paper's claim", "ours": "found here", "differs": "what differs"}
+"""Columns of a row of the manifest, with their headings."""
 
 
 def text_of(value: Any) -> str:
@@ -93,42 +95,48 @@ def benchmark(
     return f"{table_of(rows, headings)}\n{measured(found)}"
 
 
+def paper_index() -> str:
+    """Every figure and table of the papers, with a link to what stands for it."""
+    papers: dict[str, list[str]] = {}
+    for row in _manifest()["row"]:
+        paper, _, item = row["of"].partition(", ")
+        papers.setdefault(paper, []).append(f"[{item}](#{row.get('by', 'not-drawn')})")
+    return "\n".join(f"- **{paper}**: {', '.join(items)}." for paper, items in papers.items()) + "\n"
+
+
 def paper_figures() -> str:
     """Every figure of the manifest: computed or read, checked, drawn; with the rows of the papers it stands for."""
-    _make()
-    manifest = tomllib.loads((FIGURES / "manifest.toml").read_text(encoding="utf-8"))
-    headings = {"of": "of", "claim": "the paper's claim", "ours": "found here", "differs": "what differs"}
-    parts = []
+    done = subprocess.run([sys.executable, str(FIGURES / "make.py")], capture_output=True, text=True, check=False)
+    if done.returncode:  # a claim or a number does not hold
+        raise ExtensionError(f"paper_figures/make.py:\n{done.stdout}\n{done.stderr}")
+    manifest, parts = _manifest(), []
     for figure in manifest["figure"]:
         name, title = figure["name"], figure["title"]
         parts.append(
-            f"### {title}\n\n`{name}`, after {figure['paper']}.\n\n"
+            f"({name})=\n\n### {title}\n\n`{name}`, after {figure['paper']}.\n\n"
             f"![{title}](../paper_figures/out/{name}.png)\n\n{figure['found'].strip()}\n"
         )
         own = [row for row in manifest["row"] if row.get("by") == name]
-        parts += [table_of(own, headings)] if own else []
+        parts += [table_of(own, {"of": "of", **CLAIMS})] if own else []
     return "\n".join(parts)
 
 
-def paper_rows() -> str:
-    """Every figure and table of the papers in one table."""
-    return _make("--table")
+def paper_others() -> str:
+    """The figures and tables that are not drawn: with the command that makes them, or with what stands in the way."""
+    rows = [row for row in _manifest()["row"] if "by" not in row]
+    how = [f"`{row['command']}`" if "command" in row else f"not here: {row['reason']}" for row in rows]
+    told = [{**row, "how": text} for row, text in zip(rows, how, strict=True)]
+    return table_of(told, {"of": "of", "how": "how", **CLAIMS})
 
 
-def _make(*arguments: str) -> str:
-    """What ``paper_figures/make.py`` prints; an error where a figure's claim or numbers do not hold."""
-    done = subprocess.run(
-        [sys.executable, str(FIGURES / "make.py"), *arguments], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise ExtensionError(f"paper_figures/make.py:\n{done.stdout}\n{done.stderr}")
-    return done.stdout
+def _manifest() -> dict[str, Any]:
+    return tomllib.loads((FIGURES / "manifest.toml").read_text(encoding="utf-8"))
 
 
 def render(app: Sphinx, name: str, source: list[str]) -> None:
     """Fill in the pages that are templates."""
     if name in PAGES:
-        functions = {one.__name__: one for one in (benchmark, paper_figures, paper_rows)}
+        functions = {one.__name__: one for one in (benchmark, paper_index, paper_figures, paper_others)}
         source[0] = Environment(undefined=StrictUndefined, autoescape=False).from_string(source[0]).render(functions)
 
 

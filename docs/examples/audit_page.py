@@ -28,11 +28,17 @@ plan = ls.audit.Plan(
     author="an example",
 )
 run = ls.audit.audit(f, plan, folder / "run", progress=False)
-print(run)
-print(*(f"{check['name']}: {check['status']}. {check['meaning']}" for check in next(iter(run)).checks), sep="\n")
+
+# %%
+# Its checks ask whether the map can be believed.
+
+for check in next(iter(run)).checks:
+    print(f"{check['name']}: {check['status'].replace('_', ' ')}")
 
 # %%
 # What ``legstat report`` writes: one file with maps along L, cells at a false discovery rate, intervals under the
 # pointer, regions, curves, checks, provenance and the words it uses. Here it is, in a frame.
 
 page = write_report(run)[0]
+
+# sphinx_gallery_thumbnail_path = "_static/report_picture.png"

@@ -21,10 +21,9 @@ found = [ls.explain(f, load_digit(i)[0], perturbation=ls.Blend("black"), n_queri
 
 limit = max(np.abs(one.leg.saliency).max() for one in found)
 with plt.rc_context({"font.family": "serif", "axes.titleweight": "bold"}):
-    figure, axes = plt.subplots(2, len(digits), figsize=(11, 5), layout="constrained", height_ratios=[2, 1])
+    figure, axes = plt.subplots(2, 4, sharey="row", figsize=(11, 5), layout="constrained", height_ratios=[2, 1])
     for one, (above, below), number in zip(found, axes.T, digits, strict=True):
         one.leg.plot(above, limit=limit, colorbar=one is found[-1], title=f"a written {load_digit(number)[1]}")
         below.bar(range(8), one.leg.saliency.sum(axis=1), color="#2463a8")
         below.axhline(0, color="k", linewidth=0.6)
         below.set(xlabel="row of the grid")
-        below.sharey(axes[1, 0])

@@ -86,7 +86,7 @@ def test_every_figure_and_table_of_the_papers_has_a_row(maker):
 
 def test_the_page_of_figures_is_drawn_from_the_manifest(maker):
     page = (HOME.parent / "docs" / "figures.md").read_text(encoding="utf-8")
-    assert re.findall(r"{{ (\w+)\(\) }}", page) == ["paper_figures", "paper_rows"]
+    assert re.findall(r"{{ (\w+)\(\) }}", page) == ["paper_index", "paper_figures", "paper_others"]
     for entry in maker.manifest().values():
         assert all(entry[text].strip() for text in ("title", "paper", "claim", "found")), entry
     assert maker.table().count("\n") == len(maker.rows()) + 2
