@@ -18,8 +18,8 @@ mask = ls.baselines.mask(f, image, l1=0.01, **how)
 igos = ls.baselines.igos(f, image, **how)
 
 # %%
-# From the left: the picture, each method's map, and what its mask leaves of the picture. I-GOS' mask hides next to nothing
-# here; its map ranks the cells by the integrated slope.
+# From the left: the picture, each method's map, and what its mask leaves of the picture. I-GOS' mask hides next to
+# nothing here; its map ranks the cells by the integrated slope.
 
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.8), layout="constrained")
 axes[0].imshow(image[0], cmap="gray", vmin=0, vmax=1)
@@ -30,7 +30,7 @@ for found, (above, below) in zip((mask, igos), (axes[1:3], axes[3:5]), strict=Tr
     below.set(title="what is left", xticks=[], yticks=[])
 
 # %%
-# The score and the terms of the penalty while the mask is optimised; a gradient is kept for some iterations, and the score
-# is known where one was estimated.
+# The score and the terms of the penalty while the mask is optimised; a gradient is kept for some iterations, and the
+# score is known where one was estimated.
 
 axes = mask.plot_trace()
