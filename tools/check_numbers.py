@@ -57,9 +57,26 @@ def read_claims() -> None:
 def pages() -> dict[str, str]:
     """Every page by its place."""
     files = [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    places = {str(file.relative_to(ROOT)): file for file in files}
     return {
-        str(file.relative_to(ROOT)): file.read_text(encoding="utf-8") for file in files if "_build" not in file.parts
-    }
+        place: file.read_text(encoding="utf-8") for place, file in places.items() if "/_build/" not in place
+    } | figures()
+
+
+def figures() -> dict[str, str]:
+    """What the manifest says of each figure of the papers, as docs/figures.md shows it; its expected numbers as code."""
+    home = ROOT / "paper_figures"
+    manifest = tomllib.loads((home / "manifest.toml").read_text(encoding="utf-8"))
+    texts: dict[str, list[str]] = {figure["name"]: [figure["found"], figure["number"]] for figure in manifest["figure"]}
+    for row in manifest["row"]:
+        texts.setdefault(row.get("by", "not drawn"), []).append(f"{row['ours']}; {row['differs']}")
+    pages = {}
+    for name, told in texts.items():
+        file = home / "expected" / f"{name}.json"
+        expected = file.read_text(encoding="utf-8") if file.is_file() else ""
+        code = "\n".join(re.findall(r": (-?[\d.]+)(?=,?$)", expected, re.MULTILINE))
+        pages[f"paper_figures/manifest.toml, {name}"] = "\n\n".join(told) + f"\n\n```python\n>>> {code}\n```\n"
+    return pages
 
 
 def bare(text: str) -> str:
