@@ -64,7 +64,7 @@ def pages() -> dict[str, str]:
 
 
 def figures() -> dict[str, str]:
-    """What the manifest says of each figure of the papers, with its expected numbers as code: docs/figures.md shows it."""
+    """What the manifest says of each figure of the papers (docs/figures.md shows it), its expected numbers as code."""
     home = ROOT / "paper_figures"
     manifest = tomllib.loads((home / "manifest.toml").read_text(encoding="utf-8"))
     texts: dict[str, list[str]] = {figure["name"]: [figure["found"], figure["number"]] for figure in manifest["figure"]}
