@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from legstat.responses.torch.opening import torch_response
 
 if TYPE_CHECKING:
     import torch
+
+    Target: TypeAlias = int | Sequence[int] | torch.Tensor | None
 
 Estimate = Literal["legtv", "leg"]
 _ROUNDING = 1e-3
@@ -80,15 +82,21 @@ class Attribution:
         self.estimate = check_choice("Attribution", "estimate", estimate, ("legtv", "leg"))
         self.network, self.settings = dict(network or {}), settings
 
+    @overload
+    def attribute(self, inputs: torch.Tensor, target: Target = None, *, rng: Any = None) -> torch.Tensor: ...
+    @overload
     def attribute(
-        self, inputs: torch.Tensor, target: int | Sequence[int] | torch.Tensor | None = None, *, rng: Any = None
-    ) -> torch.Tensor:
+        self, inputs: tuple[torch.Tensor], target: Target = None, *, rng: Any = None
+    ) -> tuple[torch.Tensor]: ...
+    def attribute(
+        self, inputs: torch.Tensor | tuple[torch.Tensor], target: Target = None, *, rng: Any = None
+    ) -> torch.Tensor | tuple[torch.Tensor]:
         """The maps, in the shape, type and place of the inputs.
 
         Parameters
         ----------
         inputs : Tensor of shape (N, C, H, W)
-            What the module takes.
+            What the module takes; or a tuple of one such, as captum's metrics hand it over, for which one comes back.
         target : int or sequence of int or Tensor of shape (N,), optional
             The class that is explained, of all pictures or of each; the first choice of each unless given.
         rng : None, int, Generator or anything `numpy.random.default_rng` takes
@@ -109,6 +117,10 @@ class Attribution:
         -----
         Costs `n_queries` forward passes a picture.
         """
+        if isinstance(inputs, tuple):
+            if len(inputs) != 1:
+                raise ValueError(invalid("Attribution", "inputs", f"{len(inputs)} tensors", "one, the pictures"))
+            return (self.attribute(inputs[0], target, rng=rng),)
         maps = [self._map(found) for found in self.explanations(inputs, target, rng=rng)]
         shown = np.stack(maps)[:, None]
         # `new_tensor`: type and device of the inputs, without torch here

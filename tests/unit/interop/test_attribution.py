@@ -61,6 +61,31 @@ def test_caffe_s_order_of_channels_is_undone(module):
     np.testing.assert_allclose(found._pictures(inputs.numpy()), PICTURES, rtol=0, atol=1e-6)
 
 
+def test_metrics_of_captum_take_it(module):
+    metrics = pytest.importorskip("captum.metrics", reason="needs the extra gradients")
+    asked = Attribution(module, network={"output_kind": "logits"}, **SETTINGS)
+    inputs = torch.from_numpy(PICTURES)
+    maps = asked.attribute(inputs, target=1, rng=0)
+
+    def one_pixel(pictures):
+        moved = torch.zeros_like(pictures)
+        moved[:, 0, 0, 0] = 0.25
+        return moved, pictures - moved
+
+    # (the map's product with what moved - what the output fell by)^2: one pixel of one channel, no draws
+    expected = (0.25 * maps[:, 0, 0, 0] - (module(inputs) - module(one_pixel(inputs)[1]))[:, 1]) ** 2
+    found = metrics.infidelity(module, one_pixel, inputs, maps, target=1, n_perturb_samples=1)
+    # float32 differences of outputs of order 1
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-4, atol=1e-6)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        how = {"target": 1, "rng": 0, "n_perturb_samples": 1, "perturb_radius": 0.0}
+        still = metrics.sensitivity_max(asked.attribute, inputs, **how)
+    assert (still == 0.0).all()  # the same pictures, draws and map
+    with pytest.raises(ValueError, match="one, the pictures"):
+        asked.attribute((inputs, inputs), target=1)
+
+
 def test_the_function_for_quantus_gives_the_same_maps(module):
     asked = {"estimate": "leg", "network": {"output_kind": "logits"}, **SETTINGS}
     maps = explain_func(module, PICTURES, np.array([1, 2]), rng=0, device="cpu", **asked)
