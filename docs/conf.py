@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 import legstat
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE / "_ext"))
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 
 project = "legstat"
 author = "the legstat developers"
@@ -28,7 +28,9 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx-mathjax-offline",  # MathJax from the pages themselves: they are read without a network
     "sphinx_gallery.gen_gallery",
+    "sphinx_copybutton",
     "from_results",  # in _ext: pages drawn from stored results
+    "notebooks",  # in _ext: tutorials as notebooks
 ]
 exclude_patterns = ["_build", "examples", "inventories"]
 nitpicky = True  # every name that is referred to is on a page here, or in an inventory
@@ -63,6 +65,10 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "abort_on_example_error": True,
 }
+
+# what is copied of a block is what is typed: without prompts, without what is printed
+copybutton_prompt_text, copybutton_prompt_is_regexp = r">>> |\.\.\. |\.\.\.$|\$ ", True
+copybutton_line_continuation_character, copybutton_here_doc_delimiter = "\\", "EOT"
 
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -6,6 +6,7 @@ import html
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -45,7 +46,10 @@ def scrape(block: tuple[str, str, int], names: dict[str, Any], config: dict[str,
     before sphinx-gallery's own scraper, which saves and closes those of pyplot.
     """
     seen: list[Any] = names.setdefault("seen", [])  # sphinx-gallery hands the same dictionary over for a whole script
-    values = [v for v in names["example_globals"].values() if isinstance(v, Axes | Figure | Path)]
+    several = [
+        v.flat if isinstance(v, np.ndarray) and v.dtype == object else [v] for v in names["example_globals"].values()
+    ]
+    values = [v for one in several for v in one if isinstance(v, Axes | Figure | Path)]
     found = list({id(v): v for v in map(_whole, values)}.values())
     new = [v for v in found if not any(v is other for other in seen)]
     seen += new

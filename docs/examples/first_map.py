@@ -11,7 +11,7 @@ from legstat.data import digits_model_path, load_digit
 image, label = load_digit(5)  # a handwritten 7 that the network has not seen
 f = ls.onnx_response(digits_model_path(), target=label)
 found = ls.explain(f, image, perturbation=ls.Blend("black"), n_queries=1500, rng=0)
-figure = found.plot()
+panels = found.plot()
 
 # %%
 # On the left the picture with its regions: red ones raise the log-odds of class 7, blue ones lower them. They were

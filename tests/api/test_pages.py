@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import codeop
+import importlib
+import re
 from pathlib import Path
 
 import pytest
 
-from tools.run_pages import blocks, work_through
+from tools.run_pages import blocks, commands, work_through
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if list(blocks(page.read_text(encoding="utf-8"))))
@@ -64,3 +66,25 @@ def test_blocks_can_be_pasted_into_an_interpreter(page):
                     unfinished = []
             except SyntaxError:
                 pytest.fail(f"{page.name}, block of line {line}: {text!r} cannot be pasted here")
+
+
+def test_notebooks_hold_what_the_pages_run(monkeypatch):
+    """All code of a page that is to be downloaded, in its order, and nothing that only Sphinx reads."""
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    notebooks = importlib.import_module("notebooks")
+    for name in notebooks.PAGES:
+        text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
+        assert f"_build/notebooks/{name.split('/')[-1]}.ipynb>`" in text
+        cells = notebooks.notebook_of(text)["cells"]
+        code = [
+            cell["source"] for cell in cells if cell["cell_type"] == "code" and cell["source"] != notebooks.SHOW_ALL
+        ]
+        typed = [
+            "".join(text[4:] + "\n" for text in lines.splitlines() if text.startswith((">>>", "...")))
+            if language == "python"
+            else "%%bash\n" + "".join(command for command, _ in commands(lines))
+            for language, lines, _ in blocks(text)
+        ]
+        assert [one.split() for one in code] == [one.split() for one in typed]
+        prose = "\n".join(cell["source"] for cell in cells if cell["cell_type"] == "markdown")
+        assert not re.search(r"\{\w+\}`|\]\((?!http)|^:::|^```(?:python\n>>>|console)", prose, re.MULTILINE)
