@@ -9,8 +9,8 @@ import numpy as np
 from legstat.audit.plan import Plan
 from legstat.data import digits_model_path, load_digit
 
-_DIGITS, _QUERIES = 32, 300
-_LOOPED = (0, 6, 8, 9)
+_DIGITS, _QUERIES = 48, 300
+"""Digits enough for intervals in both groups."""
 
 
 def demo_plan(folder: Path) -> Plan:
@@ -24,7 +24,7 @@ def demo_plan(folder: Path) -> Plan:
     Returns
     -------
     Plan
-        32 digits, with their labels, in two groups (those with a loop, those without), with the box around the ink.
+        48 digits, with their labels, in two groups (0 to 4, 5 to 9), with the box around the ink.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def demo_plan(folder: Path) -> Plan:
     digits = [load_digit(i) for i in range(_DIGITS)]
     images = np.stack([image for image, _ in digits])
     labels = np.array([label for _, label in digits])
-    groups = np.where(np.isin(labels, _LOOPED), "with a loop", "without")
+    groups = np.where(labels < 5, "0 to 4", "5 to 9")
     folder.mkdir(parents=True, exist_ok=True)
     store = folder / "digits.npz"
     boxes = np.array([_around(image[0] > 0) for image in images])

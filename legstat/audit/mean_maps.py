@@ -1,4 +1,4 @@
-"""Mean maps of groups of pictures, with intervals that hold for all cells at once."""
+"""Mean maps of groups of pictures, and the cells whose mean differs from 0."""
 
 from __future__ import annotations
 
@@ -8,21 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from legstat._core.checks import check_choice, check_count, check_flag, check_level, check_rng
+from legstat._core.checks import check_choice, check_count, check_level, check_rng
 from legstat._core.errors import InferenceUnavailableError, invalid
 from legstat._core.frozen import Portable
 from legstat._core.typing import BoolArray, FloatArray
 from legstat._core.values import read_only
 from legstat.audit.run import AuditRun
 from legstat.inference.covariance import SEED
-from legstat.inference.intervals import (
-    joint_quantile,
-    max_t_draws,
-    normal_quantile,
-    symmetric,
-    t_quantiles,
-    two_sided_pvalues,
-)
+from legstat.inference.intervals import normal_quantile, symmetric, t_quantiles, two_sided_pvalues
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,8 +23,10 @@ if TYPE_CHECKING:
 MapName = Literal["legtv", "leg"]
 EVERYONE = "all"
 """Name of the group of all pictures."""
-MINIMUM_CLUSTERS = 10
-"""Clusters from which intervals over pictures are offered."""
+_NUMBERS = 1 << 22
+"""Of an array that is held at a time: 32 MiB."""
+MINIMUM_CLUSTERS = 20
+"""Clusters from which intervals over pictures are offered: means of fewer skewed shares are covered too rarely."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +43,8 @@ class MeanMap(Portable):
         Each cell's mean share of the saliency, signed.
     deviations : ndarray of shape (clusters, p1 p2)
         Sums over each cluster of what its maps differ from the mean, over the number of pictures.
+    weights : ndarray of shape (clusters,)
+        Share of the pictures that is in each cluster.
 
     Examples
     --------
@@ -55,17 +52,19 @@ class MeanMap(Portable):
     >>> one = MeanMap.of("all", rng.normal(1.0, 1.0, (40, 2, 2)), np.arange(40))
     >>> one
     <MeanMap 'all' 2x2 of 40 pictures in 40 clusters>
-    >>> bool((one.conf_int(simultaneous=True)[..., 0] < one.conf_int()[..., 0]).all())
-    True
+    >>> one.significant()
+    array([[ True,  True],
+           [ True,  True]])
     """
 
     group: str
     pictures: int
     mean: FloatArray
     deviations: FloatArray
+    weights: FloatArray
 
     def __post_init__(self) -> None:
-        for array in (self.mean, self.deviations):
+        for array in (self.mean, self.deviations, self.weights):
             read_only(array)
 
     @classmethod
@@ -76,7 +75,8 @@ class MeanMap(Portable):
         codes = np.unique(np.asarray(clusters), return_inverse=True)[1]
         sums = np.zeros((codes.max() + 1, flat.shape[1]))
         np.add.at(sums, codes, (flat - mean) / len(maps))
-        return cls(group=group, pictures=len(maps), mean=mean.reshape(maps.shape[1:]), deviations=sums)
+        weights = np.bincount(codes) / len(maps)
+        return cls(group=group, pictures=len(maps), mean=mean.reshape(maps.shape[1:]), deviations=sums, weights=weights)
 
     @property
     def clusters(self) -> int:
@@ -98,17 +98,13 @@ class MeanMap(Portable):
         t = np.divide(self.mean, errors, out=np.zeros_like(errors), where=errors > 0)
         return two_sided_pvalues(t, np.full(self.mean.shape, self.clusters - 1.0))
 
-    def conf_int(self, *, level: float = 0.95, simultaneous: bool = False, n_draws: int = 2000) -> FloatArray:
-        """Intervals of the cells, each by itself or all at once.
+    def conf_int(self, *, level: float = 0.95) -> FloatArray:
+        """Student intervals of the cells, each by itself.
 
         Parameters
         ----------
         level : float, default 0.95
             Coverage.
-        simultaneous : bool, default False
-            Whether all cells hold at once: by the largest |t| over the cells, with multipliers for the clusters.
-        n_draws : int, default 2000
-            Draws of it.
 
         Returns
         -------
@@ -118,42 +114,72 @@ class MeanMap(Portable):
         Raises
         ------
         InferenceUnavailableError
-            Below 10 clusters.
+            Below 20 clusters.
+
+        Notes
+        -----
+        Cells that are 0 in most maps have means that are skewed, and intervals that cover less: of mean LEG-TV maps of
+        digits 92 % at 24 pictures and 94 % at 60, of mean LEG maps 94 % at both. Bands that hold for all cells at once
+        are not offered: of the same maps they held in 27 to 90 of 100 cases. `significant` is what holds for all.
         """
-        where = "MeanMap.conf_int"
-        quantile = normal_quantile(check_level(where, "level", level))
-        joint = check_flag(where, "simultaneous", simultaneous)
-        check_count(where, "n_draws", n_draws, 1)
+        quantile = normal_quantile(check_level("MeanMap.conf_int", "level", level))
         self._check("conf_int")
         errors = self.std_errors.ravel()
-        if joint:
-            quantile = joint_quantile(max_t_draws(self, errors, n_draws), level)
         df = np.full(errors.shape, self.clusters - 1.0)
-        flat = symmetric(self.mean.ravel(), t_quantiles(quantile, df) * errors)
-        return flat.reshape(*self.mean.shape, 2)
+        return symmetric(self.mean.ravel(), t_quantiles(quantile, df) * errors).reshape(*self.mean.shape, 2)
 
     @property
     def has_intervals(self) -> bool:
-        """Whether there are clusters enough for intervals."""
+        """Whether there are clusters enough for intervals and tests."""
         return self.clusters >= MINIMUM_CLUSTERS
 
-    def significant(self, *, level: float = 0.95) -> BoolArray:
-        """Cells whose intervals, which hold for all cells at once, leave out 0; none where there are no intervals.
+    def significant(self, *, alpha: float = 0.05, n_draws: int = 2000, rng: Any = SEED) -> BoolArray:
+        r"""Cells whose mean differs from 0, at a familywise error over all cells; none where clusters are too few.
 
         Parameters
         ----------
-        level : float, default 0.95
-            Coverage of all cells.
+        alpha : float, default 0.05
+            Probability that any cell is named whose mean is 0.
+        n_draws : int, default 2000
+            Draws of the clusters' signs.
+        rng : int or anything `numpy.random.default_rng` takes
+            Their source; the same signs each time by default.
 
         Returns
         -------
         ndarray of bool, shape (p1, p2)
             The cells.
+
+        Notes
+        -----
+        A cell is named where its \|t\| is above the :math:`1 - \alpha` quantile of the largest \|t\| over all cells
+        when each cluster's maps have a random sign, each draw's t with the draw's own standard error. Exact where maps
+        are as likely as their negatives when the means are 0, for any number and dependence of cells.
         """
+        where = "MeanMap.significant"
+        level = 1.0 - check_level(where, "alpha", alpha)
+        check_count(where, "n_draws", n_draws, 1)
+        generator = check_rng(where, rng)
         if not self.has_intervals:
             return np.zeros(self.mean.shape, dtype=np.bool_)
-        low, high = np.moveaxis(self.conf_int(level=level, simultaneous=True), -1, 0)
-        return np.asarray((low > 0) | (high < 0), dtype=np.bool_)
+        sums = self.deviations + np.outer(self.weights, self.mean)
+        observed = self._abs_t(np.ones((1, self.clusters)), sums)[0]
+        most = max(1, _NUMBERS // self.mean.size)
+        sizes = [most] * (n_draws // most) + [n_draws % most]
+        largest = [
+            self._abs_t(generator.choice([-1.0, 1.0], size=(size, self.clusters)), sums).max(axis=1) for size in sizes
+        ]
+        threshold = np.quantile(np.concatenate(largest), level, method="higher")
+        return np.asarray(observed > threshold).reshape(self.mean.shape)
+
+    def _abs_t(self, signs: FloatArray, sums: FloatArray) -> FloatArray:
+        """|t| of each cell's mean, shape (draws, cells), when clusters have these signs; 0 where nothing varies."""
+        means, weight = signs @ sums, float(np.square(self.weights).sum())
+        # the sum over clusters of (sign sum - weight mean)^2, as `std_errors` has it
+        spread = np.square(sums).sum(axis=0) - 2.0 * means * ((signs * self.weights) @ sums) + weight * means**2
+        variances = self.clusters / max(self.clusters - 1, 1) * np.maximum(spread, 0.0)
+        t: FloatArray = np.divide(np.abs(means), np.sqrt(variances), out=np.zeros_like(means), where=variances > 0)
+        return t
 
     def plot(self, ax: Axes | None = None, *, limit: float | None = None) -> Axes:
         """Draw the map, with the cells outlined that `significant` names.
@@ -174,11 +200,25 @@ class MeanMap(Portable):
 
         return plot_mean_map(self, ax, limit=limit)
 
-    def draws(self, n_draws: int, rng: Any = SEED) -> list[FloatArray]:
-        """Draws of the mean's error, shape (n_draws, p1 p2): a standard normal for each cluster."""
-        scale = np.sqrt(self.clusters / max(self.clusters - 1, 1))
-        drawn = check_rng("MeanMap.draws", rng).standard_normal((n_draws, self.clusters))
-        return [scale * drawn @ self.deviations]
+    def _joint_quantile(self, level: float, n_draws: int) -> float:
+        """The quantile of the largest |t| over the cells, each cluster's deviations with a random sign.
+
+        A draw's t has the draw's own standard error: with a fixed one, ten clusters cover 784 cells by 86 % for 95 %.
+        """
+        scale = self.clusters / max(self.clusters - 1, 1)
+        squares, weighted = np.square(self.deviations).sum(axis=0), self.deviations * self.weights[:, None]
+        weight = float(np.square(self.weights).sum())
+        generator, largest = check_rng("MeanMap.conf_int", SEED), []
+        most = max(1, _NUMBERS // self.mean.size)
+        for size in [most] * (n_draws // most) + [n_draws % most]:
+            signs = generator.choice([-1.0, 1.0], size=(size, self.clusters))
+            means = signs @ self.deviations
+            # sum over the clusters of (sign deviation - weight mean)^2
+            variances = scale * (squares - 2.0 * means * (signs @ weighted) + weight * means**2)
+            known = variances > 1e-12 * squares  # elsewhere all deviations are alike, or there are none
+            t = np.divide(np.abs(means), np.sqrt(variances, where=known), out=np.zeros_like(means), where=known)
+            largest.append(np.where(known | (squares == 0), t, np.inf).max(axis=1, initial=0.0))
+        return float(np.quantile(np.concatenate(largest), level, method="higher"))
 
     def _check(self, method: str) -> None:
         if not self.has_intervals:

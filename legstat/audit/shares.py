@@ -106,7 +106,7 @@ def mean_shares(shares: pd.DataFrame, *, by: str = "group", cluster: str = "name
     DataFrame
         A row a group, ``all`` first: ``pictures``, ``clusters``, ``share``, ``share_low``, ``share_high``, ``area``,
         ``excess``, ``excess_low``, ``excess_high``, ``pvalue`` (of no excess). Intervals and p-values are NaN below
-        10 clusters.
+        20 clusters.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def compare_groups(
     -------
     DataFrame
         A row a pair: ``a``, ``b``, ``difference`` (a - b), ``low``, ``high``, ``pvalue``, ``pvalue_adjusted``; NaN
-        where one of the two has fewer than 10 clusters.
+        where one of the two has fewer than 20 clusters.
 
     Raises
     ------

@@ -15,6 +15,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import scipy
+
 from legstat._core.digests import array_sha256, file_sha256
 from legstat._core.errors import invalid
 from legstat._core.files import json_text, json_value, write_text
@@ -135,7 +137,10 @@ def environment() -> JSON:
 def _blas() -> list[dict[str, Any]]:
     from threadpoolctl import threadpool_info  # here: nothing needs it before a record is made
 
-    return [one for one in threadpool_info() if one["user_api"] == "blas"]
+    _ = scipy.linalg.lapack  # SciPy's own is seen once it is loaded
+    loaded = [one for one in threadpool_info() if one["user_api"] == "blas"]
+    # those of NumPy and SciPy, whatever other packages were loaded before; a system's own is one for all
+    return [one for one in loaded if re.search("numpy|scipy", one["filepath"])] or loaded
 
 
 def _file(path: str | Path | None) -> JSON:

@@ -28,10 +28,8 @@ _ACROSS = 4
 
 
 @np.errstate(under="ignore")
-def plot_mean_map(
-    shown: ShownMeanMap, ax: Axes | None = None, *, limit: float | None = None, level: float = 0.95
-) -> Axes:
-    """Draw a mean map on its grid, outlined where the intervals of all cells at once leave out 0.
+def plot_mean_map(shown: ShownMeanMap, ax: Axes | None = None, *, limit: float | None = None) -> Axes:
+    """Draw a mean map on its grid, with the cells outlined whose mean differs from 0.
 
     Parameters
     ----------
@@ -41,8 +39,6 @@ def plot_mean_map(
         Where to draw; a new figure with a scale unless given.
     limit : float, optional
         Absolute value at the end of the colours; the largest of the map by default.
-    level : float, default 0.95
-        Of the intervals.
 
     Returns
     -------
@@ -55,12 +51,12 @@ def plot_mean_map(
     largest = limit or float(np.abs(shown.mean).max()) or 1.0
     norm = Normalize(-largest, largest)
     ax.imshow(shown.mean, cmap=SIGNED, norm=norm, interpolation="nearest")
-    ax.add_collection(LineCollection(outline_of(shown.significant(level=level)), colors="black", linewidths=1.2))
+    ax.add_collection(LineCollection(outline_of(shown.significant()), colors="black", linewidths=1.2))
     ax.set_xticks([])
     ax.set_yticks([])
     ax.set_title(f"{printable(shown.group)}: {shown.pictures} pictures", fontsize=10, **PLAIN)
     if not shown.has_intervals:
-        ax.set_xlabel("too few pictures for intervals", fontsize=8)
+        ax.set_xlabel("too few pictures for tests", fontsize=8)
     if alone:
         _scale(ax, norm, [ax])
     return ax
@@ -100,7 +96,7 @@ def plot_findings(shown: ShownFindings, axes: AxesLike | None = None) -> AxesArr
         limit = max((float(np.abs(one.mean).max()) for one in maps), default=0.0) or 1.0
         below = drawn[len(forests) :]
         for ax, one in zip(below, maps, strict=True):
-            plot_mean_map(one, ax, limit=limit, level=shown.level)
+            plot_mean_map(one, ax, limit=limit)
         if maps:
             _scale(below[0], Normalize(-limit, limit), below.tolist())
     return drawn

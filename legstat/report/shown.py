@@ -318,14 +318,15 @@ class ShownMeanMap(Protocol):
         """Each cell's mean share of the saliency, signed, shape (p1, p2)."""
 
     @property
+    def std_errors(self) -> FloatArray:
+        """Standard error of each cell, over pictures, shape (p1, p2)."""
+
+    @property
     def has_intervals(self) -> bool:
-        """Whether the two below say anything."""
+        """Whether pictures are enough for what stands below."""
 
-    def conf_int(self, *, level: float = ..., simultaneous: bool = ...) -> FloatArray:
-        """Intervals, shape (p1, p2, 2)."""
-
-    def significant(self, *, level: float = ...) -> BoolArray:
-        """Cells whose intervals, which hold for all cells at once, leave out 0, shape (p1, p2)."""
+    def significant(self) -> BoolArray:
+        """Cells whose mean differs from 0, at a familywise error of 5 % over all cells, shape (p1, p2)."""
 
 
 class ShownFindings(Protocol):

@@ -85,9 +85,9 @@ ROWS = [
     Row("unknown correction", lambda w: compare_groups(_table(excess=0.1), method="none"), V, ("`method`", "'Holm'")),
     Row("groups without the value", lambda w: compare_groups(_table()), V, ("`value`", "'excess'")),
     Row("a mean map's level", lambda w: _mean_map().conf_int(level=2), V, ("`level`",)),
-    Row("a mean map's cells at once", lambda w: _mean_map().conf_int(simultaneous=1), T, ("`simultaneous`",)),
-    Row("a mean map of no draws", lambda w: _mean_map().conf_int(simultaneous=True, n_draws=0), V, ("`n_draws`",)),
-    Row("a mean map's cells that differ", lambda w: _mean_map().significant(level=0), V, ("`level`",)),
+    Row("a mean map of no draws", lambda w: _mean_map().significant(n_draws=0), V, ("`n_draws`",)),
+    Row("a mean map of no source", lambda w: _mean_map().significant(rng="x"), T, ("`rng`",)),
+    Row("a mean map's cells that differ", lambda w: _mean_map().significant(alpha=0), V, ("`alpha`",)),
     # -- the report
     Row("a report of nothing", lambda w: w.command("report", w.folder / "no"), ToldError, ("folder of an audit",)),
     Row("a report of a file", lambda w: w.command("report", w.file("run")), ToldError, ("'run'", "is a file")),

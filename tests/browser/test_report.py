@@ -219,7 +219,7 @@ def test_the_table_of_regions_is_sorted_by_keys(browser, tmp_path):
 
 def test_what_the_pictures_say_together(browser, tmp_path):
     """Intervals where the data frame has them, mean maps in the colours of their means, both without the script."""
-    run = write_run(tmp_path / "run", [f"p{i}.png" for i in range(24)])
+    run = write_run(tmp_path / "run", [f"p{i}.png" for i in range(48)])
     found, report = findings(run), tmp_path / "run" / "report.html"
     write_report(run, found)
     frame = found.to_frame()
@@ -324,6 +324,9 @@ def test_print_has_all_pictures(browser, report):
         assert page.locator(".stack canvas:visible").count() == 3 * len(NAMES)
         assert page.locator("nav:visible, form:visible, .readout:visible").count() == 0
         assert page.get_by_text("Signature", exact=True).is_visible()
+        page.set_viewport_size({"width": 688, "height": 1000})  # what A4 leaves between its margins
+        wider = "tables => tables.filter(one => one.scrollWidth > one.clientWidth + 1).length"
+        assert page.locator(".wide").evaluate_all(wider) == 0  # paper does not scroll
         pdf = page.pdf(format="A4")
         assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= len(NAMES) + 4  # every picture begins a page
         page.locator("section.gallery").evaluate("gallery => { gallery.hidden = true; }")

@@ -101,7 +101,7 @@ def document_of(run: ShownRun, cards: Sequence[JSON], digests: JSON, findings: S
         },
         "overview": _overview(cards),
         "findings": [] if findings is None else list(findings.rows),
-        "mean_maps": [] if findings is None else [mean_map_entry(one, findings.level) for one in findings.mean_maps],
+        "mean_maps": [] if findings is None else [mean_map_entry(one) for one in findings.mean_maps],
         "checks": {"run": list(run.checks), "pictures": _check_counts(cards)},
         "failures": list(run.failures),
         "limits": [*_own_limits(run, cards), *LIMITS],

@@ -39,21 +39,19 @@ def together(found: ShownFindings) -> JSON:
         "shares": _strips(shares, lambda share: 100.0 * share, (0.0, 1.0)),
         "differences": _strips(differences, lambda value: 50.0 + 50.0 * value / reach, (-reach, reach)),
         "matters": next(iter(by_kind.get("object matters", [])), None),
-        "maps": _maps(found.mean_maps, found.level),
+        "maps": _maps(found.mean_maps),
     }
 
 
-def mean_map_entry(shown: ShownMeanMap, level: float) -> JSON:
-    """A mean map in the report's JSON: its cells, with intervals that hold for all of them at once."""
-    ends = shown.conf_int(level=level, simultaneous=True) if shown.has_intervals else None
+def mean_map_entry(shown: ShownMeanMap) -> JSON:
+    """A mean map in the report's JSON: its cells, their standard errors, and which of them differ from 0."""
     return {
         "group": shown.group,
         "pictures": shown.pictures,
         "clusters": shown.clusters,
-        "level": level,
         "mean": shown.mean.tolist(),
-        "low": None if ends is None else ends[..., 0].tolist(),
-        "high": None if ends is None else ends[..., 1].tolist(),
+        "std_error": shown.std_errors.tolist(),
+        "significant": shown.significant().tolist() if shown.has_intervals else None,
     }
 
 
@@ -72,15 +70,15 @@ def _strips(rows: Sequence[JSON], place: Callable[[float], float], ends: tuple[f
     }
 
 
-def _maps(shown: Sequence[ShownMeanMap], level: float) -> JSON | None:
+def _maps(shown: Sequence[ShownMeanMap]) -> JSON | None:
     if not shown:
         return None
     limit = max(float(np.abs(one.mean).max()) for one in shown) or 1.0
-    return {"limit": limit, "maps": [_map(one, limit, level) for one in shown]}
+    return {"limit": limit, "maps": [_map(one, limit) for one in shown]}
 
 
-def _map(shown: ShownMeanMap, limit: float, level: float) -> JSON:
-    significant = shown.significant(level=level)
+def _map(shown: ShownMeanMap, limit: float) -> JSON:
+    significant = shown.significant()
     strongest = np.unravel_index(int(np.abs(shown.mean).argmax()), shown.mean.shape)
     return {
         "group": shown.group,

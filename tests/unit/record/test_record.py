@@ -6,6 +6,8 @@ import hashlib
 import json
 import shutil
 import struct
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -283,3 +285,12 @@ def test_verification_tells_of_other_kernels() -> None:
         f"blas openblas Other then, {now['blas']} now"
     ]
     assert list(differing_environment({k: v for k, v in now.items() if k != "blas"})) == []
+
+
+def test_kernels_are_told_alike_whatever_was_loaded_before() -> None:
+    """Solvers bring a BLAS of their own, with other kernels."""
+    code = (
+        "from legstat.record.writing import environment; first = environment()['blas']; import cvxpy, scipy.linalg; "
+        "assert first == environment()['blas'] != '', (first, environment()['blas'])"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

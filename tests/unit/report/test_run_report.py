@@ -36,7 +36,7 @@ def run(tmp_path_factory):
 
 
 NAN = float("nan")
-MAPS = np.random.default_rng(2).normal(0.02, 0.01, (12, 4, 6))
+MAPS = np.random.default_rng(2).normal(0.02, 0.01, (24, 4, 6))
 FINDINGS = Findings(
     rows=[
         {"finding": "share inside", "group": "all", "pictures": 8, "estimate": 0.625, "low": 0.5, "high": 0.75,
@@ -44,7 +44,7 @@ FINDINGS = Findings(
         {"finding": "groups differ", "group": "<a> - b", "pictures": 8, "estimate": -0.25, "low": NAN, "high": NAN,
          "area": NAN, "pvalue": NAN, "pvalue_adjusted": NAN},
     ],
-    mean_maps=[MeanMap.of("all", MAPS, range(12)), MeanMap.of("<a>", MAPS[:4], range(4))],
+    mean_maps=[MeanMap.of("all", MAPS, range(24)), MeanMap.of("<a>", MAPS[:4], range(4))],
 )  # fmt: skip
 
 
@@ -115,9 +115,9 @@ def test_the_json_holds_what_the_run_holds(run, told):
     assert told["findings"][1]["low"] == {"float": "nan"}
     whole, few = json_value(json.dumps(told["mean_maps"]))
     np.testing.assert_array_equal(whole["mean"], MAPS.mean(axis=0))
-    ends = FINDINGS.mean_maps[0].conf_int(simultaneous=True)
-    np.testing.assert_array_equal(np.stack([whole["low"], whole["high"]], axis=-1), ends)
-    assert (few["group"], few["clusters"], few["low"]) == ("<a>", 4, None)
+    np.testing.assert_array_equal(whole["significant"], FINDINGS.mean_maps[0].significant())
+    np.testing.assert_allclose(whole["std_error"], MAPS.std(axis=0, ddof=1) / np.sqrt(24), rtol=1e-12)
+    assert (few["group"], few["clusters"], few["significant"]) == ("<a>", 4, None)
     assert told["repeat"]["commands"] == ["legstat audit net.onnx 'my pictures'"]
     assert told["digests"] == {name: file_sha256(run.folder / name) for name in ("plan.toml", "run.json")}
     assert told["limits"][-6] == QUERY_NOISE
