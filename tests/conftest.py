@@ -70,6 +70,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     torch = sys.modules.get("torch")
     numpy_before = _numpy_state()
     torch_before = None if torch is None else torch.random.get_rng_state()
+    _close_figures()  # of examples in docstrings, which show figures as users do
     try:
         outcome = yield
     finally:  # a failing test must not leave its figures to the next one
@@ -79,5 +80,5 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     if torch_before is not None and not torch.equal(torch.random.get_rng_state(), torch_before):
         pytest.fail("the test used torch's global random state: wrap it in torch.random.fork_rng()", pytrace=False)
     if left_open:
-        pytest.fail("the test left a figure open: close it, or draw on matplotlib.figure.Figure", pytrace=False)
+        pytest.fail("the test left a figure open: close it, or draw on a Figure()", pytrace=False)
     return outcome

@@ -15,6 +15,7 @@ from legstat.audit.shares import compare_groups, known_shares, mean_shares, obje
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 _FDR = 0.1
 """Of the pictures in which the object is said to matter."""
@@ -59,13 +60,13 @@ class Findings(Rich, Portable):
 
         return pd.DataFrame(list(self.rows), columns=list(_COLUMNS))
 
-    def plot(self, axes: AxesLike | None = None) -> AxesArray:
+    def plot(self, axes: AxesLike | Figure | None = None) -> AxesArray:
         """Draw shares inside, differences of groups and mean maps, what there is of them.
 
         Parameters
         ----------
-        axes : ndarray or sequence of matplotlib Axes, optional
-            Where to draw, a panel each; a new figure unless given.
+        axes : ndarray or sequence of matplotlib Axes, or empty Figure, optional
+            Where to draw, a panel each; a new figure of pyplot's unless given.
 
         Returns
         -------

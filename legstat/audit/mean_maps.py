@@ -19,6 +19,7 @@ from legstat.inference.intervals import normal_quantile, symmetric, t_quantiles,
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MapName = Literal["legtv", "leg"]
 EVERYONE = "all"
@@ -181,13 +182,13 @@ class MeanMap(Portable):
         t: FloatArray = np.divide(np.abs(means), np.sqrt(variances), out=np.zeros_like(means), where=variances > 0)
         return t
 
-    def plot(self, ax: Axes | None = None, *, limit: float | None = None) -> Axes:
+    def plot(self, ax: Axes | Figure | None = None, *, limit: float | None = None) -> Axes:
         """Draw the map, with the cells outlined that `significant` names.
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure unless given.
+        ax : matplotlib Axes or empty Figure, optional
+            Where to draw; a new figure of pyplot's unless given.
         limit : float, optional
             Absolute value at the end of the colours; the largest of the map by default.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ARRAYS = ("solution", "saliency", "image", "picture")
 """The fields that are arrays."""
@@ -138,13 +139,13 @@ class BaselineResult(Rich, Portable):
     def _maps(self) -> dict[str, FloatArray]:
         return {"saliency": self.saliency, **({"mask": self.solution} if self.solution.ndim == 2 else {})}
 
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+    def plot(self, ax: Axes | Figure | None = None, **options: Any) -> Axes:
         """Draw the map over the picture.
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure unless given.
+        ax : matplotlib Axes or empty Figure, optional
+            Where to draw; a new figure of pyplot's unless given.
         **options
             ``alpha``, ``cmap`` and ``title`` of `legstat.report.saliency.plot_saliency`.
 
@@ -159,13 +160,13 @@ class BaselineResult(Rich, Portable):
         drawn: Axes = plot_saliency(self.heatmap, self.image, ax, **title)
         return drawn
 
-    def plot_trace(self, ax: Axes | None = None) -> Axes:
+    def plot_trace(self, ax: Axes | Figure | None = None) -> Axes:
         """Draw the score and the terms of the penalty over the iterations.
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure unless given.
+        ax : matplotlib Axes or empty Figure, optional
+            Where to draw; a new figure of pyplot's unless given.
 
         Returns
         -------

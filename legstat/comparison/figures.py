@@ -17,6 +17,7 @@ from legstat.comparison.outcome import Outcome
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from legstat.report.comparison import MapColours
 
@@ -36,7 +37,7 @@ class Figures:
     def plot_curves(
         self,
         metric: str = "insertion",
-        ax: Axes | None = None,
+        ax: Axes | Figure | None = None,
         *,
         methods: Sequence[str] | None = None,
         n_queries: int | None = None,
@@ -48,8 +49,8 @@ class Figures:
         ----------
         metric : str, default "insertion"
             Name of a metric that is the area under a curve.
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure unless given.
+        ax : matplotlib Axes or empty Figure, optional
+            Where to draw; a new figure of pyplot's unless given.
         methods : sequence of str, optional
             Which methods; all by default.
         n_queries : int, optional
@@ -88,7 +89,7 @@ class Figures:
         self,
         against: str,
         metric: str,
-        ax: Axes | None = None,
+        ax: Axes | Figure | None = None,
         *,
         at: int | None = None,
         level: float = 0.95,
@@ -101,8 +102,8 @@ class Figures:
             Name of the method that others are compared with.
         metric : str
             Which metric.
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure unless given.
+        ax : matplotlib Axes or empty Figure, optional
+            Where to draw; a new figure of pyplot's unless given.
         at, level : optional
             As for `differences`.
 
@@ -135,7 +136,7 @@ class Figures:
     def plot_maps(
         self,
         images: Mapping[str, AnyArray] | Sequence[AnyArray],
-        axes: AxesLike | None = None,
+        axes: AxesLike | Figure | None = None,
         *,
         methods: Sequence[str] | None = None,
         n_queries: int | None = None,
@@ -147,8 +148,8 @@ class Figures:
         ----------
         images : mapping of str to ndarray, or sequence of ndarray of shape (C, H, W)
             The pictures as they were handed to `compare`, which keeps none; or some of them by name.
-        axes : ndarray or sequence of matplotlib Axes, optional
-            Where to draw, row by row; a new figure unless given.
+        axes : ndarray or sequence of matplotlib Axes, or empty Figure, optional
+            Where to draw, row by row; a new figure of pyplot's unless given.
         methods : sequence of str, optional
             Which methods; all by default.
         n_queries : int, optional

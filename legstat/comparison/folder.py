@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,11 +75,12 @@ def _drawn(found: Comparison, home: Path, images: Mapping[str, FloatArray], agai
 
     curves = [kind for kind in ("deletion", "insertion") if all(kind in one.curves for one in found.outcomes)]
     for kind in curves:
-        save_figure(found.plot_curves(kind), home / f"{kind}.png")
+        save_figure(partial(found.plot_curves, kind), home / f"{kind}.png")
     metrics = list(dict.fromkeys(row["metric"] for row in found.rows)) if can_differ(found) else []
     for metric in metrics:
-        save_figure(found.plot_differences(against, metric), home / f"differences_{metric}.png")
+        save_figure(partial(found.plot_differences, against, metric), home / f"differences_{metric}.png")
     kept = [name for name in images if name not in found.dropped]
-    save_figure(found.plot_maps({name: images[name] for name in kept[:_SHOWN]}), home / "maps.png")
+    shown = {name: images[name] for name in kept[:_SHOWN]}
+    save_figure(partial(found.plot_maps, shown), home / "maps.png")
     names = [*(f"{kind}.png" for kind in curves), *(f"differences_{metric}.png" for metric in metrics), "maps.png"]
     return [home / name for name in names]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -158,13 +159,13 @@ class Results(Rich, Portable):
         """What a map's own attributes say of it."""
         return {}
 
-    def plot(self, ax: Axes | None = None, **options: Any) -> Axes:
+    def plot(self, ax: Axes | Figure | None = None, **options: Any) -> Axes:
         """Draw the map over the picture.
 
         Parameters
         ----------
-        ax : matplotlib Axes, optional
-            Where to draw; a new figure unless given.
+        ax : matplotlib Axes or empty Figure, optional
+            Where to draw; a new figure of pyplot's unless given.
         **options
             Passed to `legstat.report.plot_map`.
 

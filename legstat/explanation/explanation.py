@@ -34,6 +34,7 @@ from legstat.sampling.cache import QueryCache
 from legstat.sampling.query import evaluate
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from statsmodels.iolib.summary import Summary
 
 
@@ -167,13 +168,13 @@ class Explanation(Rich):
         """Regions or cells of both estimates in one summary, with ``as_text``, ``as_html`` and ``as_latex``."""
         return joint_summary(self.leg, self.tv, self.regions)
 
-    def plot(self, axes: AxesLike | None = None, *, path_points: int = 0) -> AxesArray:
+    def plot(self, axes: AxesLike | Figure | None = None, *, path_points: int = 0) -> AxesArray:
         """Picture with its regions, LEG and LEG-TV side by side; with `path_points`, so many points of the path.
 
         Parameters
         ----------
-        axes : ndarray or sequence of matplotlib Axes, optional
-            Where to draw, a panel each: three, or two and `path_points`; a new figure unless given.
+        axes : ndarray or sequence of matplotlib Axes, or empty Figure, optional
+            Where to draw, a panel each: three, or two and `path_points`; a new figure of pyplot's unless given.
         path_points : int, default 0
             Points of the LEG-TV path to show, the chosen one among them.
 

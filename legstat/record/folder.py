@@ -8,6 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -164,8 +165,8 @@ def save_run(
         with _faults_are_warnings("legtv.png"):
             plots.save_overlay(tv, home / "legtv.png")
         with _faults_are_warnings("explanation.png"):
-            panels = plots.plot_explanation(leg, tv, path, regions, path_points=path_points)
-            plots.save_figure(panels, home / "explanation.png")
+            draw = partial(plots.plot_explanation, leg, tv, path, regions, path_points=path_points)
+            plots.save_figure(draw, home / "explanation.png")
     with _faults_are_warnings("summary.html"):
         name = record["inputs"]["picture"]["file"] or "the picture"
         picture = ExplainedPicture(name, leg, tv, path, path_arrays(path).get("heldout_r2"), regions)

@@ -13,19 +13,20 @@ import scipy
 from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 
 from legstat._core.checks import check_choice, check_within
 from legstat._core.errors import invalid
 from legstat._core.typing import AxesArray, AxesLike, FloatArray
 from legstat.designs.grid import Grid
+from legstat.report.axes import one_panel, panels
 from legstat.report.colours import grey_levels
-from legstat.report.plots import PLAIN, SIGNED, UNSIGNED, own_settings, panels, shaded
+from legstat.report.plots import PLAIN, SIGNED, UNSIGNED, own_settings, shaded
 from legstat.report.summary import printable
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 """Colours of lines: Okabe and Ito's, without their yellow, which is lost on white."""
@@ -72,7 +73,7 @@ class ShownBand(Protocol):
 
 
 def curves(
-    bands: Sequence[ShownBand], ax: Axes | None = None, *, xlabel: str, ylabel: str, title: str | None = None
+    bands: Sequence[ShownBand], ax: Axes | Figure | None = None, *, xlabel: str, ylabel: str, title: str | None = None
 ) -> Axes:
     """Draw mean curves with their bands.
 
@@ -80,8 +81,8 @@ def curves(
     ----------
     bands : sequence of ShownBand
         The curves in the order of the legend, which gives each area.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure unless given.
+    ax : matplotlib Axes or empty Figure, optional
+        Where to draw; a new figure of pyplot's unless given.
     xlabel, ylabel : str
         What the axes show.
     title : str, optional
@@ -92,8 +93,7 @@ def curves(
     Axes
         The axes drawn on.
     """
-    if ax is None:
-        ax = Figure(figsize=(6.4, 4.0), layout="constrained").add_subplot()
+    ax = one_panel(ax, (6.4, 4.0))
     strength = 0.18 if len(bands) <= _CROWD else 0.07
     for number, band in enumerate(bands):
         colour, dashes = LINES[number % len(LINES)], DASHES[number // len(LINES) % len(DASHES)]
@@ -121,7 +121,7 @@ def curves(
 
 def forest(
     differences: pd.DataFrame,
-    ax: Axes | None = None,
+    ax: Axes | Figure | None = None,
     *,
     high_is_good: bool,
     xlabel: str,
@@ -136,8 +136,8 @@ def forest(
     differences : pandas.DataFrame
         ``method``, ``n_queries``, ``difference``, ``low``, ``high``, as `Comparison.differences` gives them for one
         metric.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure unless given.
+    ax : matplotlib Axes or empty Figure, optional
+        Where to draw; a new figure of pyplot's unless given.
     high_is_good : bool
         Whether positive differences are good: said below the axis.
     xlabel : str
@@ -158,8 +158,7 @@ def forest(
     if differences.empty:
         raise ValueError(invalid("forest", "differences", "no rows", "one row at least"))
     order = differences.sort_values("difference", ascending=not high_is_good)
-    if ax is None:
-        ax = Figure(figsize=(6.8, 1.2 + 0.27 * len(order)), layout="constrained").add_subplot()
+    ax = one_panel(ax, (6.8, 1.2 + 0.27 * len(order)))
     places = np.arange(len(order))[::-1]
     several = differences["n_queries"].nunique() > 1
     budgets = sorted(differences["n_queries"].unique())
@@ -192,7 +191,7 @@ def forest(
 def maps(
     pictures: Mapping[str, FloatArray],
     found: Mapping[str, Mapping[str, FloatArray]],
-    axes: AxesLike | None = None,
+    axes: AxesLike | Figure | None = None,
     *,
     colours: MapColours = "value",
     alpha: float = 0.5,
@@ -211,8 +210,8 @@ def maps(
         The rows, in their order.
     found : mapping of str to mapping of str to ndarray of shape (p1, p2)
         The columns: of each method the map of each picture. Pictures that a method has no map of stay empty.
-    axes : ndarray or sequence of matplotlib Axes, optional
-        Where to draw, a panel each, row by row; a new figure unless given.
+    axes : ndarray or sequence of matplotlib Axes, or empty Figure, optional
+        Where to draw, a panel each, row by row; a new figure of pyplot's unless given.
     colours : {"value", "rank"}
         The rule.
     alpha : float, default 0.5
@@ -242,7 +241,7 @@ def maps(
     size, shape = 1.5, (len(pictures), 1 + len(found))
     figsize = (0.5 + size * shape[1], 0.8 + size * shape[0])
     with own_settings():
-        drawn = panels(where, axes, shape, figsize=figsize, layout="compressed")
+        drawn = panels(where, axes, shape, figsize, "compressed")
         for row, (name, picture) in zip(drawn, pictures.items(), strict=True):
             grey = grey_levels(picture)
             planes = np.moveaxis(picture, 0, -1)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
@@ -15,28 +15,26 @@ from matplotlib.ticker import PercentFormatter
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, AxesArray, AxesLike
+from legstat.report.axes import arranged, one_panel, panels
 from legstat.report.comparison import LINES
-from legstat.report.plots import PLAIN, SIGNED, outline_of, own_settings, panels
+from legstat.report.plots import PLAIN, SIGNED, outline_of, own_settings
 from legstat.report.shown import ShownFindings, ShownMeanMap
 from legstat.report.summary import printable
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 _ACROSS = 4
 """Mean maps in a row of a figure."""
 
 
 @np.errstate(under="ignore")
-def plot_mean_map(shown: ShownMeanMap, ax: Axes | None = None, *, limit: float | None = None) -> Axes:
+def plot_mean_map(shown: ShownMeanMap, ax: Axes | Figure | None = None, *, limit: float | None = None) -> Axes:
     """Draw a mean map on its grid, with the cells outlined whose mean differs from 0.
 
     Parameters
     ----------
     shown : ShownMeanMap
         What to draw.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure with a scale unless given.
+    ax : matplotlib Axes or empty Figure, optional
+        Where to draw; a new figure of pyplot's, with a scale, unless given.
     limit : float, optional
         Absolute value at the end of the colours; the largest of the map by default.
 
@@ -45,9 +43,8 @@ def plot_mean_map(shown: ShownMeanMap, ax: Axes | None = None, *, limit: float |
     Axes
         The axes drawn on.
     """
-    alone = ax is None
-    if ax is None:
-        ax = Figure(figsize=(4.6, 4.0), layout="constrained").add_subplot()
+    alone = not isinstance(ax, Axes)
+    ax = one_panel(ax, (4.6, 4.0))
     largest = limit or float(np.abs(shown.mean).max()) or 1.0
     norm = Normalize(-largest, largest)
     ax.imshow(shown.mean, cmap=SIGNED, norm=norm, interpolation="nearest")
@@ -62,15 +59,15 @@ def plot_mean_map(shown: ShownMeanMap, ax: Axes | None = None, *, limit: float |
     return ax
 
 
-def plot_findings(shown: ShownFindings, axes: AxesLike | None = None) -> AxesArray:
+def plot_findings(shown: ShownFindings, axes: AxesLike | Figure | None = None) -> AxesArray:
     """Draw what there is of them: shares inside and differences of groups above, mean maps on one scale below.
 
     Parameters
     ----------
     shown : ShownFindings
         What to draw.
-    axes : ndarray or sequence of matplotlib Axes, optional
-        Where to draw, a panel each; a new figure unless given.
+    axes : ndarray or sequence of matplotlib Axes, or empty Figure, optional
+        Where to draw, a panel each; a new figure of pyplot's unless given.
 
     Returns
     -------
@@ -89,8 +86,9 @@ def plot_findings(shown: ShownFindings, axes: AxesLike | None = None) -> AxesArr
     if not count:
         raise ValueError(invalid("plot_findings", "findings", shown, "of pictures with objects, or of two pictures"))
     with own_settings():
-        arranged = _arranged([len(rows) for _, rows in forests], len(maps)) if axes is None else axes
-        drawn: AxesArray = panels("Findings.plot", arranged, (1, count))[0]
+        if axes is None or isinstance(axes, Figure):
+            axes = _parts(axes, [len(rows) for _, rows in forests], len(maps))
+        drawn: AxesArray = panels("Findings.plot", axes, (1, count), (0.0, 0.0))[0]
         for ax, (kind, rows) in zip(drawn, forests, strict=False):
             (_plot_shares if kind == "share inside" else _plot_differences)(ax, rows, shown.level)
         limit = max((float(np.abs(one.mean).max()) for one in maps), default=0.0) or 1.0
@@ -102,12 +100,12 @@ def plot_findings(shown: ShownFindings, axes: AxesLike | None = None) -> AxesArr
     return drawn
 
 
-def _arranged(lines: Sequence[int], n_maps: int) -> list[Axes]:
-    """Panels of a new figure: beside each other those with so many lines, and below them those of the maps."""
+def _parts(given: Figure | None, lines: Sequence[int], n_maps: int) -> list[Axes]:
+    """Panels of a figure: beside each other those with so many lines, and below them those of the maps."""
     across, down = min(_ACROSS, n_maps), -(-n_maps // _ACROSS)
     tall = [0.9 + 0.3 * max(lines)] if lines else []
     heights = tall + [2.8 * down] * bool(down)
-    figure = Figure(figsize=(9.0, sum(heights) + 0.3), layout="constrained", dpi=130)
+    figure = arranged(given, (9.0, sum(heights) + 0.3))
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
     above = parts[0].subplots(1, len(lines), squeeze=False).ravel().tolist() if lines else []
     below = parts[-1].subplots(down, across, squeeze=False).ravel().tolist() if down else []

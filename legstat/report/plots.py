@@ -1,9 +1,9 @@
-"""Maps over pictures. Draws on `matplotlib.figure.Figure` objects: no window, no global state."""
+"""Maps over pictures."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from legstat._core.errors import invalid
 from legstat._core.files import replacing
 from legstat._core.typing import AxesArray, AxesLike, BoolArray, FloatArray
 from legstat.designs.grid import Grid
+from legstat.report.axes import one_panel, panels
 from legstat.report.colours import BLUE_TO_RED, grey_levels, map_unit, score_unit
 from legstat.report.shown import Shown, ShownAtL, ShownPath, ShownRegions
 from legstat.report.summary import printable
@@ -46,7 +47,7 @@ _WIDER_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "
 @np.errstate(under="ignore")
 def plot_map(
     results: Shown,
-    ax: Axes | None = None,
+    ax: Axes | Figure | None = None,
     *,
     alpha: float = 0.5,
     cmap: str | Colormap | None = None,
@@ -63,8 +64,8 @@ def plot_map(
     ----------
     results : Shown
         What to draw; with the picture where it has one, else the map on its grid.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure unless given.
+    ax : matplotlib Axes or empty Figure, optional
+        Where to draw; a new figure of pyplot's unless given.
     alpha : float, default 0.5
         Weight of the map against the picture, in [0, 1]: what is left of a colour where the picture is black.
     cmap : str or Colormap, optional
@@ -88,8 +89,7 @@ def plot_map(
     """
     if not 0.0 <= alpha <= 1.0:
         raise ValueError(invalid("plot_map", "alpha", alpha, "in [0, 1]"))
-    if ax is None:
-        ax = Figure(figsize=(4.6, 4.0), layout="constrained").add_subplot()
+    ax = one_panel(ax, (4.6, 4.0))
     values = _values(results)
     signed = len(results.channel_maps) == 1
     colours = _colours(signed, cmap)
@@ -117,7 +117,7 @@ def plot_explanation(
     tv: ShownAtL,
     path: ShownPath | None = None,
     regions: ShownRegions | None = None,
-    axes: AxesLike | None = None,
+    axes: AxesLike | Figure | None = None,
     *,
     path_points: int = 0,
 ) -> AxesArray:
@@ -132,8 +132,8 @@ def plot_explanation(
     regions : ShownRegions, optional
         Drawn on the picture as outlines: those that differ from 0, red where they raise the score, blue where they
         lower it, with their numbers.
-    axes : ndarray or sequence of matplotlib Axes, optional
-        Where to draw, a panel each; a new figure unless given.
+    axes : ndarray or sequence of matplotlib Axes, or empty Figure, optional
+        Where to draw, a panel each; a new figure of pyplot's unless given.
     path_points : int, default 0
         Show that many points of the path, `tv` among them, instead of `tv` alone.
 
@@ -152,9 +152,7 @@ def plot_explanation(
     # one scale for all points of the path, so that they can be compared
     limit = max(float(np.abs(point.saliency).max()) for point in shown)
     with own_settings():
-        drawn: AxesArray = panels(
-            "Explanation.plot", axes, (1, 2 + len(shown)), figsize=(width, height), layout="constrained"
-        )[0]
+        drawn: AxesArray = panels("Explanation.plot", axes, (1, 2 + len(shown)), (width, height))[0]
         _plot_picture(drawn[0], leg)
         if regions is not None and leg.image is not None:
             plot_regions(regions, drawn[0], leg.image.shape[1:])
@@ -166,40 +164,6 @@ def plot_explanation(
                     side.set_linewidth(2.5)
                 ax.set_xlabel("chosen", fontsize=10)
     return drawn
-
-
-def panels(where: str, axes: AxesLike | None, shape: tuple[int, int], **figure: Any) -> AxesArray:
-    """The axes of a figure of several panels.
-
-    Parameters
-    ----------
-    where : str
-        Public call, for errors.
-    axes : ndarray or sequence of matplotlib Axes, or None
-        As given by the user, in any shape of that many.
-    shape : tuple of int
-        Rows and columns of panels.
-    **figure
-        Of the new figure where none are given.
-
-    Returns
-    -------
-    ndarray of Axes
-        Of that shape.
-
-    Raises
-    ------
-    ValueError
-        Another number of axes.
-    """
-    if axes is None:
-        made: AxesArray = Figure(dpi=130, **figure).subplots(*shape, squeeze=False)
-        return made
-    given = np.asarray(axes, dtype=object)
-    if given.size != shape[0] * shape[1]:
-        remedy = f"Such as matplotlib.pyplot.subplots({shape[0]}, {shape[1]})[1]."
-        raise ValueError(invalid(where, "axes", given.size, f"{shape[0] * shape[1]} axes", remedy))
-    return given.reshape(shape)
 
 
 def plot_regions(regions: ShownRegions, ax: Axes, size: tuple[int, ...]) -> Axes:
@@ -270,19 +234,19 @@ def save_overlay(results: Shown, path: str | Path, *, alpha: float = 0.5, cmap: 
         enlarged.save(stream, format="PNG")
 
 
-def save_figure(drawn: Figure | Axes | AxesArray, path: str | Path) -> None:
+def save_figure(draw: Callable[[Figure], object], path: str | Path) -> None:
     """Write a figure as a PNG, drawn by the means of this package whatever the user's settings are.
 
     Parameters
     ----------
-    drawn : matplotlib.figure.Figure, matplotlib.axes.Axes or ndarray of Axes
-        The figure, or axes of it.
+    draw : callable
+        Draws on the empty figure that it is called with, which is outside pyplot: no window, no global state.
     path : str or Path
         File to write.
     """
-    one: Any = drawn.flat[0] if isinstance(drawn, np.ndarray) else drawn
-    figure: Figure = one if isinstance(one, Figure) else one.figure.figure  # of axes in a part of a figure: the whole
     with own_settings(), replacing(path) as stream:
+        figure = Figure(dpi=130)
+        draw(figure)
         figure.savefig(stream, format="png", backend="agg")
 
 

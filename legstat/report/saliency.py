@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import Colormap, Normalize
-from matplotlib.figure import Figure
 
 from legstat._core.errors import invalid
 from legstat._core.typing import FloatArray
+from legstat.report.axes import one_panel, panels
 from legstat.report.colours import grey_levels
 from legstat.report.plots import PLAIN, UNSIGNED, shaded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @np.errstate(under="ignore")
 def plot_saliency(
     heatmap: FloatArray,
     image: FloatArray,
-    ax: Axes | None = None,
+    ax: Axes | Figure | None = None,
     *,
     alpha: float = 0.5,
     cmap: str | Colormap = UNSIGNED,
@@ -37,8 +38,8 @@ def plot_saliency(
         High where important.
     image : ndarray of shape (C, H, W)
         The picture.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure unless given.
+    ax : matplotlib Axes or empty Figure, optional
+        Where to draw; a new figure of pyplot's unless given.
     alpha : float, default 0.5
         Weight of the map against the picture, in [0, 1].
     cmap : str or Colormap
@@ -58,8 +59,7 @@ def plot_saliency(
     """
     if not 0.0 <= alpha <= 1.0:
         raise ValueError(invalid("plot_saliency", "alpha", alpha, "in [0, 1]"))
-    if ax is None:
-        ax = Figure(figsize=(4.0, 4.0), layout="constrained").add_subplot()
+    ax = one_panel(ax, (4.0, 4.0))
     low, high = float(heatmap.min()), float(heatmap.max())
     colours = cmap if isinstance(cmap, Colormap) else colormaps[cmap]
     norm = Normalize(low, high if high > low else low + 1.0)
@@ -70,23 +70,22 @@ def plot_saliency(
     return ax
 
 
-def plot_terms(terms: Mapping[str, FloatArray], ax: Axes | None = None) -> Axes:
+def plot_terms(terms: Mapping[str, FloatArray], ax: Axes | Figure | None = None) -> Axes:
     """Draw the terms of an objective over the iterations, a line each.
 
     Parameters
     ----------
     terms : mapping of str to ndarray of shape (iterations,)
         The terms by name; NaN where one was not asked for, as between two estimates of a gradient.
-    ax : matplotlib Axes, optional
-        Where to draw; a new figure unless given.
+    ax : matplotlib Axes or empty Figure, optional
+        Where to draw; a new figure of pyplot's unless given.
 
     Returns
     -------
     Axes
         The axes drawn on.
     """
-    if ax is None:
-        ax = Figure(figsize=(5.0, 3.2), layout="constrained").add_subplot()
+    ax = one_panel(ax, (5.0, 3.2))
     for name, values in terms.items():
         known = np.flatnonzero(np.isfinite(values))
         ax.plot(known + 1, values[known], "-" if len(known) == len(values) else ".-", label=name)
@@ -95,8 +94,8 @@ def plot_terms(terms: Mapping[str, FloatArray], ax: Axes | None = None) -> Axes:
     return ax
 
 
-def side_by_side(*drawings: Callable[[Axes], object]) -> Figure:
-    """A figure with a panel for each drawing, which is handed its axes.
+def side_by_side(*drawings: Callable[[Axes], object]) -> Callable[[Figure], None]:
+    """What draws a panel for each drawing, which is handed its axes, on a figure.
 
     Parameters
     ----------
@@ -105,11 +104,14 @@ def side_by_side(*drawings: Callable[[Axes], object]) -> Figure:
 
     Returns
     -------
-    matplotlib.figure.Figure
-        The figure.
+    callable
+        Takes the empty figure.
     """
-    figure = Figure(figsize=(4.5 * len(drawings), 4.0), layout="constrained", dpi=130)
-    panels = figure.subplots(1, len(drawings), squeeze=False)[0]
-    for drawing, ax in zip(drawings, panels, strict=True):
-        drawing(ax)
-    return figure
+
+    def draw(figure: Figure) -> None:
+        for drawing, ax in zip(
+            drawings, panels("side_by_side", figure, (1, len(drawings)), (4.5 * len(drawings), 4.0))[0], strict=True
+        ):
+            drawing(ax)
+
+    return draw

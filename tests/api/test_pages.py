@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib import pyplot
 
 from tools.run_pages import blocks, commands, work_through
 
@@ -23,6 +24,7 @@ def test_a_page_runs_as_it_stands(page, tmp_path, monkeypatch):
         pytest.importorskip("xarray", reason="the page shows the extra xarray")
     monkeypatch.chdir(tmp_path)
     wrong = work_through(page)
+    pyplot.close("all")  # what the page shows its reader
     assert not wrong, "\n".join(wrong)
 
 

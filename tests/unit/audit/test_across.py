@@ -235,7 +235,7 @@ def test_what_is_drawn_is_what_was_found(run):
     assert list(found.plot(given)) == list(given)
     with pytest.raises(ValueError, match="`axes` must be 5 axes"):
         found.plot(given[:4])
-    shares, differences, *maps = found.plot()
+    shares, differences, *maps = found.plot(Figure())
     points = [line for line in shares.lines if line.get_marker() == "o"]
     rows = [row for row in found.rows if row["finding"] == "share inside"]
     assert [line.get_xdata()[0] for line in points] == [row["estimate"] for row in rows]

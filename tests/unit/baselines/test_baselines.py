@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import legstat as ls
 from legstat.baselines import BaselineResult, adversarial, igos, l1q, mask
@@ -182,8 +183,8 @@ def test_results_travel(tmp_path):
     assert (again.settings, again.n_queries, again.gradient) == (result.settings, result.n_queries, "queries")
     assert repr(again) == repr(result) == f"<BaselineResult mask 4x4: queries, {result.n_queries} evaluations>"
     assert again.heatmap.shape == (16, 16)
-    assert result.plot().get_title().startswith("mask, queries")
-    assert [line.get_label() for line in result.plot_trace().get_lines()] == ["score", "l1", "tv"]
+    assert result.plot(Figure()).get_title().startswith("mask, queries")
+    assert [line.get_label() for line in result.plot_trace(Figure()).get_lines()] == ["score", "l1", "tv"]
     cells = np.repeat(np.repeat(1.0 - result.mask, 4, axis=0), 4, axis=1)
     assert np.corrcoef(cells.ravel(), (IMAGE - result.picture)[0].ravel())[0, 1] > 0.9  # black where it is hidden
     np.testing.assert_allclose(result.energy, np.mean((1.0 - result.mask) ** 2), rtol=1e-15)

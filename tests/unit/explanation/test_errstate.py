@@ -114,8 +114,9 @@ def test_each_part_runs_where_the_user_made_underflow_an_error(part: str) -> Non
 
 
 def test_figures_are_drawn_where_the_user_made_underflow_an_error(tmp_path: Path) -> None:
-    figure = Figure()
-    figure.add_subplot().imshow([[0.0, LEAST], [1.0, 3.0]])  # whose share of the range of colours is 0
+    def draw(figure: Figure) -> None:
+        figure.add_subplot().imshow([[0.0, LEAST], [1.0, 3.0]])  # whose share of the range of colours is 0
+
     with np.errstate(all="raise"):
-        save_figure(figure, tmp_path / "a.png")
+        save_figure(draw, tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 0

@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import legstat as ls
@@ -269,7 +270,7 @@ def test_regions_are_told_and_drawn(of_regions):
     assert f"{found.regions.n_found} of {found.regions.n_regions} regions differ from 0" in text
     assert "all intervals hold at once" in " ".join(text.split())
     assert "strongest cells" not in text
-    drawn = found.plot()[0]
+    drawn = found.plot(Figure())[0]
     numbers = {one.get_text() for one in drawn.texts}
     assert numbers == {str(i) for i in range(found.regions.n_found)}
     assert len(drawn.collections) == 2 * found.regions.n_found

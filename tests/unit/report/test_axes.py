@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 import legstat as ls
@@ -67,9 +68,17 @@ def test_axes_are_drawn_on_and_returned(drawing: dict[str, Any]) -> None:
         else:
             assert returned is given, path
         assert all(ax.has_data() for ax in np.ravel(given)), path
-        made = draw()
+        made = draw(empty := Figure())
         assert np.shape(made) == np.shape(returned), path
-        assert np.ravel(made)[0].figure is not figure, path
+        assert {ax.get_figure(root=True) for ax in np.ravel(made)} == {empty}, path
+
+
+def test_without_axes_a_figure_of_pyplots_is_drawn_on(drawing: dict[str, Any]) -> None:
+    """So that notebooks, and `pyplot.show()`, show it."""
+    for path, draw in drawing.items():
+        made = np.ravel(draw())
+        assert pyplot.get_fignums() == [made[0].get_figure(root=True).number], path
+        pyplot.close("all")
 
 
 def test_other_numbers_of_axes_are_refused(drawing: dict[str, Any]) -> None:

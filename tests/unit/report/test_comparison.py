@@ -40,7 +40,7 @@ def found() -> ls.Comparison:
 
 @pytest.mark.parametrize("kind", ["deletion", "insertion"])
 def test_curves_are_means_and_bands_are_students(found, kind):
-    ax = found.plot_curves(kind, n_queries=100, level=0.9)
+    ax = found.plot_curves(kind, Figure(), n_queries=100, level=0.9)
     assert len(ax.lines) == len(ax.collections) == 2
     areas = []
     for line, band in zip(ax.lines, ax.collections, strict=True):
@@ -66,7 +66,7 @@ def test_curves_are_means_and_bands_are_students(found, kind):
 
 
 def test_axis_shows_scores_and_not_how_far_a_band_reaches(found):
-    ax = found.plot_curves("insertion", level=0.9999)
+    ax = found.plot_curves("insertion", Figure(), level=0.9999)
     scores = np.concatenate([one.curves["insertion"].scores for one in found.outcomes if one.n_queries == 200])
     low, high = ax.get_ylim()
     margin = 0.04 * np.ptp(scores)
@@ -75,7 +75,7 @@ def test_axis_shows_scores_and_not_how_far_a_band_reaches(found):
 
 def test_of_one_picture_there_is_no_band(found):
     alone = ls.Comparison(found.rows, {}, [one for one in found.outcomes if one.picture == "p1"])
-    ax = alone.plot_curves()
+    ax = alone.plot_curves(ax=Figure())
     assert len(ax.lines) == 2
     assert not ax.collections
     assert "band" not in ax.get_title()
@@ -84,14 +84,14 @@ def test_of_one_picture_there_is_no_band(found):
 def test_no_two_lines_look_alike():
     outcomes = [Outcome(f"{i}", 9, "p", np.zeros((1, 1)), {"insertion": Curve("insertion", np.array([0.0, 1.0]),
                 np.array([0.0, float(i)]), "blur", 0, 2)}) for i in range(len(LINES) * len(DASHES))]  # fmt: skip
-    ax = ls.Comparison([], {}, outcomes).plot_curves()
+    ax = ls.Comparison([], {}, outcomes).plot_curves(ax=Figure())
     looks = {(line.get_color(), line.get_linestyle()) for line in ax.lines}
     assert len(looks) == len(outcomes)
 
 
 @pytest.mark.parametrize(("metric", "better"), [("insertion", "right"), ("deletion", "left")])
 def test_forest_draws_the_differences(found, metric, better):
-    ax = found.plot_differences("weak$_{x$", metric)
+    ax = found.plot_differences("weak$_{x$", metric, Figure())
     rows = found.differences("weak$_{x$")
     rows = rows[rows.metric == metric].sort_values("difference", ascending=metric == "deletion")
     bars, points = ax.lines[0:-1:2], ax.lines[1:-1:2]
@@ -121,7 +121,7 @@ def test_forest_of_one_budget_names_methods_alone(found):
 
 @pytest.mark.parametrize("colours", ["value", "rank"])
 def test_maps_have_one_rule_for_all_colours(found, colours):
-    drawn = found.plot_maps(IMAGES, n_queries=100, colours=colours)
+    drawn = found.plot_maps(IMAGES, Figure(), n_queries=100, colours=colours)
     figure = drawn[0, 0].figure
     panels = np.array([ax for ax in figure.axes if ax.images], dtype=object).reshape(PICTURES, 3)
     assert [ax.get_title() for ax in panels[0]] == ["picture", *METHODS]
@@ -154,7 +154,7 @@ def test_units_and_level_of_a_map_change_no_colour(colours):
 
 
 def test_some_pictures_and_methods_by_name(found):
-    figure = found.plot_maps({name: IMAGES[name] for name in ("p3", "p0")}, methods=["strong"])[0, 0].figure
+    figure = found.plot_maps({name: IMAGES[name] for name in ("p3", "p0")}, Figure(), methods=["strong"])[0, 0].figure
     assert [ax.get_ylabel() for ax in figure.axes if ax.get_ylabel()] == ["p3", "p0"]
     assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["picture", "strong"]
 
@@ -186,7 +186,7 @@ def test_axes_say_what_was_measured(found, first, label):
     facts = {name: {"first_choice": first} for name in IMAGES}
     curve = Curve("road", np.array([0.0, 0.5]), np.array([0.2, 0.1]), "filled in", 0, 2)
     one = Outcome("a", 9, "p0", np.zeros((2, 2)), {"road, least first": curve})
-    ax = ls.Comparison([], {}, [one], facts, {"road, least first": True}).plot_curves("road, least first")
+    ax = ls.Comparison([], {}, [one], facts, {"road, least first": True}).plot_curves("road, least first", Figure())
     assert ax.get_ylabel() == label
     assert ax.get_xlabel() == "share of cells removed"
-    assert found.plot_curves("deletion").get_xlabel() == "share of cells deleted"
+    assert found.plot_curves("deletion", Figure()).get_xlabel() == "share of cells deleted"

@@ -169,8 +169,8 @@ LABELS = [r"$\frac{7}$", r"$\nonsense{$ costs $5", r"\textbf{", "two\nlines", "\
 def test_labels_are_drawn_as_they_are(label, tmp_path):
     found = explained(f=Labelled(label), L_ratio=0.2)
     with mpl.rc_context({"font.family": "No Such Font"}):
-        figure = found.plot()[0].figure
-        save_figure(figure, tmp_path / "panel.png")
+        save_figure(found.plot, tmp_path / "panel.png")
+        found.plot(figure := Figure())
     title = figure.axes[0].title
     assert title.get_text().startswith(printable(label) + "\n")
     assert not title.get_parse_math()
@@ -193,12 +193,12 @@ def test_a_dollar_is_drawn_as_a_dollar(tmp_path):
 
 
 def test_settings_of_the_user_are_neither_used_nor_changed(found, tmp_path):
-    save_figure(found.plot(), tmp_path / "usual.png")
+    save_figure(found.plot, tmp_path / "usual.png")
     mine = {"text.usetex": True, "axes.facecolor": "red", "savefig.dpi": 30, "figure.facecolor": "red",
             "savefig.bbox": "tight", "image.cmap": "gray", "axes.titlesize": 40}  # fmt: skip
     with mpl.rc_context(mine):
         before = dict(mpl.rcParams)
-        save_figure(found.plot(), tmp_path / "mine.png")
+        save_figure(found.plot, tmp_path / "mine.png")
         assert dict(mpl.rcParams) == before
     assert np.array_equal(pixels_of(tmp_path / "usual.png"), pixels_of(tmp_path / "mine.png"))
 
@@ -219,12 +219,15 @@ def test_pages_and_tables_hold_labels_as_text(label, tmp_path):
         assert not {r"\frac", r"\nonsense"} & set(re.findall(r"\\[a-z]+", latex))
 
 
-def test_nothing_goes_through_pyplot():
+def test_files_are_not_drawn_through_pyplot(tmp_path):
     code = (
+        f"folder = {str(tmp_path)!r}\n"
         "import sys, numpy as np, legstat as ls; assert 'matplotlib' not in sys.modules\n"
         "f = ls.simulate.linear(np.eye(4))\n"
         "e = ls.explain(f, np.full((1, 8, 8), 0.5), grid=(4, 4), perturbation=ls.Additive(), n_queries=60, rng=0)\n"
-        "e.plot(); e.leg.plot(); assert 'matplotlib.pyplot' not in sys.modules"
+        "e.save(folder); assert 'matplotlib.pyplot' not in sys.modules\n"
+        "ax = e.leg.plot(); from matplotlib import pyplot; assert pyplot.get_fignums() == [ax.figure.number]\n"
+        "axes = e.plot(); assert pyplot.get_fignums() == [ax.figure.number, axes[0].figure.number]"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
