@@ -15,7 +15,7 @@ from legstat.data import digits_model_path, load_digit
 image, label = load_digit(5)
 f = ls.onnx_response(digits_model_path(), target=label)
 found = ls.explain(f, image, perturbation=ls.Blend("black"), n_queries=800, rng=0)
-figure = found.plot(path_points=4)
+panels = found.plot(path_points=4)
 
 # %%
 # What each point of the path predicts of draws that it was not fitted to (R², five folds). ``select("heldout")`` takes
