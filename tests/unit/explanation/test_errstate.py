@@ -81,7 +81,7 @@ def _law(design: ls.Design) -> ClippedLaw:
 
 
 def _drawn(draw: Callable[..., Any], *given: Any) -> Any:
-    return draw(*given).images[0].get_array()
+    return draw(*given, Figure()).images[0].get_array()
 
 
 def _leg() -> ls.LEGResults:

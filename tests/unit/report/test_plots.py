@@ -63,14 +63,14 @@ def test_sign_has_its_colour(found, tmp_path):
 def test_unsigned_maps_are_sequential():
     # white at 0, no other light end: a sum of absolute values has no sign to show
     found = explained(conventions="paper", perturbation=None, n_queries=301)
-    ax = plot_map(found.leg)
+    ax = plot_map(found.leg, Figure())
     bar = ax.figure.axes[-1]
     assert bar.get_ylim()[0] == 0.0
     assert mpl.colormaps[UNSIGNED](0.0)[0] > 0.9
 
 
 def test_signed_maps_are_centred_and_labelled(found):
-    ax = plot_map(found.leg)
+    ax = plot_map(found.leg, Figure())
     low, high = ax.figure.axes[-1].get_ylim()
     assert low == -high
     assert ax.figure.axes[-1].get_ylabel() == "score per unit of pixel value"
@@ -82,7 +82,7 @@ def test_units_name_the_score_and_the_perturbation():
 
     f = ls.onnx_response(digits_model_path())
     found = ls.explain(f, load_digit(0)[0], perturbation=ls.Blend("mean"), n_queries=100, rng=0)
-    assert plot_map(found.tv).figure.axes[-1].get_ylabel() == "log-odds per unit of mask level"
+    assert plot_map(found.tv, Figure()).figure.axes[-1].get_ylabel() == "log-odds per unit of mask level"
 
 
 def test_plot_draws_where_it_is_told(found):
@@ -114,7 +114,7 @@ def test_overlay_has_the_pictures_size(tmp_path, shape, size):
 def test_map_of_moments_alone_is_drawn_on_its_grid():
     design = ls.StructuredGaussian(grid=(4, 4), scale=0.1)
     result = ls.LEG(ls.Moments(b=np.arange(16.0), design=design, n=100)).fit()
-    ax = plot_map(result)
+    ax = plot_map(result, Figure())
     assert ax.images[0].get_array().shape == (4, 4, 3)
 
 
@@ -126,7 +126,7 @@ def test_zero_map_is_white(tmp_path):
 
 
 def test_panel_shows_the_chosen_point_on_the_path(found):
-    figure = plot_explanation(found.leg, found.tv, found.path, path_points=3)[0].figure
+    figure = plot_explanation(found.leg, found.tv, found.path, None, Figure(), path_points=3)[0].figure
     titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert len(titles) == 5  # picture, LEG, three points
     assert sum(ax.get_xlabel() == "chosen" for ax in figure.axes) == 1
@@ -135,7 +135,7 @@ def test_panel_shows_the_chosen_point_on_the_path(found):
 
 
 def test_panel_without_path(found):
-    titles = [ax.get_title() for ax in plot_explanation(found.leg, found.tv)[0].figure.axes if ax.get_title()]
+    titles = [ax.get_title() for ax in plot_explanation(found.leg, found.tv, axes=Figure())[0].figure.axes if ax.get_title()]
     assert len(titles) == 3
 
 
@@ -236,7 +236,7 @@ def test_files_are_not_drawn_through_pyplot(tmp_path):
 def test_terms_that_were_not_always_asked_for_are_drawn_where_they_are_known():
     """Estimated gradients know the score every few iterations: single points make no line by themselves."""
     whole, gaps = np.arange(4.0), np.array([np.nan, 3.0, np.nan, 1.0])
-    lines = plot_terms({"l1": whole, "score": gaps}).get_lines()
+    lines = plot_terms({"l1": whole, "score": gaps}, Figure()).get_lines()
     assert [line.get_xydata().tolist() for line in lines] == [
         [[1.0, 0.0], [2.0, 1.0], [3.0, 2.0], [4.0, 3.0]],
         [[2.0, 3.0], [4.0, 1.0]],
