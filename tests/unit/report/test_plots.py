@@ -135,7 +135,8 @@ def test_panel_shows_the_chosen_point_on_the_path(found):
 
 
 def test_panel_without_path(found):
-    titles = [ax.get_title() for ax in plot_explanation(found.leg, found.tv, axes=Figure())[0].figure.axes if ax.get_title()]
+    figure = plot_explanation(found.leg, found.tv, axes=Figure())[0].figure
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
     assert len(titles) == 3
 
 
