@@ -195,7 +195,7 @@ class LEGTV:
 
         Notes
         -----
-        Milliseconds at 28 x 28, seconds at 224 x 224 (benchmarks/README.md); as much again for each fold of R^2.
+        Milliseconds at 28 x 28, seconds at 224 x 224 (docs/benchmarks.md); as much again for each fold of R^2.
         """
         check_rule("LEGTV.fit", L, L_ratio, n_regions)
         solving = Solving(engine, selection, options, time_limit)
