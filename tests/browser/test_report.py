@@ -324,14 +324,22 @@ def test_print_has_all_pictures(browser, report):
         assert page.locator(".stack canvas:visible").count() == 3 * len(NAMES)
         assert page.locator("nav:visible, form:visible, .readout:visible").count() == 0
         assert page.get_by_text("Signature", exact=True).is_visible()
-        page.set_viewport_size({"width": 688, "height": 1000})  # what A4 leaves between its margins
-        wider = "tables => tables.filter(one => one.scrollWidth > one.clientWidth + 1).length"
-        assert page.locator(".wide").evaluate_all(wider) == 0  # paper does not scroll
         pdf = page.pdf(format="A4")
         assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= len(NAMES) + 4  # every picture begins a page
         page.locator("section.gallery").evaluate("gallery => { gallery.hidden = true; }")
         pictures = [len(re.findall(rb"/Subtype\s*/Image\b", one)) for one in (pdf, page.pdf(format="A4"))]
         assert pictures[0] - pictures[1] >= len(NAMES)  # thumbnails, whether they were seen before or not
+
+
+def test_paper_has_whole_tables(browser, tmp_path):
+    """It does not scroll: numbers as long as they come, on what A4 leaves between its margins."""
+    long = {"sign": 1, "cells": 148, "mean": 0.1, "sum": -0.01412345, "std_error": 0.1, "low": -0.007098123,
+            "high": -0.91271234, "pvalue": 1.2e-12, "pvalue_adjusted": 1.23e-11}  # fmt: skip
+    run = write_run(tmp_path / "run", ["p.png"], regions_table=[long] * 3)
+    with watched(browser, write_report(run)[0], viewport={"width": 688, "height": 1000}) as page:
+        page.emulate_media(media="print")
+        wider = "tables => tables.filter(one => one.scrollWidth > one.clientWidth + 1).length"
+        assert page.locator(".wide").evaluate_all(wider) == 0
 
 
 @pytest.mark.parametrize("width", [400, 800, 1400])
