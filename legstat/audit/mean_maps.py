@@ -120,8 +120,8 @@ class MeanMap(Portable):
         Notes
         -----
         Cells that are 0 in most maps have means that are skewed, and intervals that cover less: of mean LEG-TV maps of
-        digits 92 % at 24 pictures and 94 % at 60, of mean LEG maps 94 % at both. Bands that hold for all cells at once
-        are not offered: of the same maps they held in 27 to 90 of 100 cases. `significant` is what holds for all.
+        digits 92 % at 20 pictures and 94 % at 60, of mean LEG maps 95 % at both. Bands that hold for all cells at once
+        are not offered, since such cells are in them. `significant` is what holds for all.
         """
         quantile = normal_quantile(check_level("MeanMap.conf_int", "level", level))
         self._check("conf_int")
@@ -200,26 +200,6 @@ class MeanMap(Portable):
         from legstat.report.findings import plot_mean_map
 
         return plot_mean_map(self, ax, limit=limit)
-
-    def _joint_quantile(self, level: float, n_draws: int) -> float:
-        """The quantile of the largest |t| over the cells, each cluster's deviations with a random sign.
-
-        A draw's t has the draw's own standard error: with a fixed one, ten clusters cover 784 cells by 86 % for 95 %.
-        """
-        scale = self.clusters / max(self.clusters - 1, 1)
-        squares, weighted = np.square(self.deviations).sum(axis=0), self.deviations * self.weights[:, None]
-        weight = float(np.square(self.weights).sum())
-        generator, largest = check_rng("MeanMap.conf_int", SEED), []
-        most = max(1, _NUMBERS // self.mean.size)
-        for size in [most] * (n_draws // most) + [n_draws % most]:
-            signs = generator.choice([-1.0, 1.0], size=(size, self.clusters))
-            means = signs @ self.deviations
-            # sum over the clusters of (sign deviation - weight mean)^2
-            variances = scale * (squares - 2.0 * means * (signs @ weighted) + weight * means**2)
-            known = variances > 1e-12 * squares  # elsewhere all deviations are alike, or there are none
-            t = np.divide(np.abs(means), np.sqrt(variances, where=known), out=np.zeros_like(means), where=known)
-            largest.append(np.where(known | (squares == 0), t, np.inf).max(axis=1, initial=0.0))
-        return float(np.quantile(np.concatenate(largest), level, method="higher"))
 
     def _check(self, method: str) -> None:
         if not self.has_intervals:

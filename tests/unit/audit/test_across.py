@@ -15,7 +15,7 @@ from legstat.audit.mean_maps import MeanMap, mean_maps
 from legstat.audit.shares import compare_groups, mean_shares, object_tests, shares_inside
 from legstat.metrics import mass_inside
 from tests.unit.audit.test_values import a_picture
-from tests.unit.audit.world import QUICK
+from tests.unit.audit.world import QUICK, a_plan, a_store, network
 
 
 def a_table(n=60, clusters=20, shift=0.0, seed=0, within=0.0):
@@ -271,3 +271,20 @@ def test_boxes_around_whole_pictures_say_nothing_of_shares(tmp_path):
     plan = Plan(places=(str(tmp_path / "s.npz"),), model={"model": "f"}, operator="black", **{**QUICK, "grid": (4, 4)})
     found = findings(audit(ls.as_response(_corner), plan, tmp_path / "run", progress=False))
     assert (found.rows, len(found.mean_maps)) == ((), 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("map_", "least"), [("leg", 0.93), ("legtv", 0.90)])
+def test_intervals_and_signs_of_mean_maps_of_digits(tmp_path, map_, least):
+    """Samples of 24 from 48 maps, whose mean is then known: what the docstring of `conf_int` says of real maps."""
+    run = audit(network(), a_plan(a_store(tmp_path, 48)), tmp_path / "run", progress=False)
+    maps = np.stack([getattr(one, map_) / np.abs(getattr(one, map_)).sum() for one in run])
+    truth, rng = maps.mean(axis=0), np.random.default_rng(8)
+    covered, wrong, replicates = 0.0, 0, 300
+    for _ in range(replicates):
+        one = MeanMap.of("g", maps[rng.integers(0, 48, 24)], np.arange(24))
+        low, high = np.moveaxis(one.conf_int(), -1, 0)
+        covered += float(((low <= truth + 1e-15) & (high >= truth - 1e-15)).mean())
+        wrong += (one.significant(n_draws=500, rng=rng) & (np.sign(one.mean) != np.sign(truth))).any()
+    assert covered / replicates > least
+    assert wrong / replicates < 0.05  # cells with a sign that is not theirs
