@@ -58,7 +58,8 @@ def _part(tensor: str) -> str:
     return tensor.replace(".", "_")
 
 
-def _padded(x: torch.Tensor, about: dict, value: float = 0.0) -> torch.Tensor:
+def _pads(x: torch.Tensor, about: dict) -> tuple[list[int], list[int]]:
+    """Rows and columns to add before and after."""
     spatial = x.ndim - 2
     if about.get("auto_pad") == b"SAME_UPPER":
         kernel, strides = about["kernel_shape"], about.get("strides", [1] * spatial)
@@ -72,19 +73,26 @@ def _padded(x: torch.Tensor, about: dict, value: float = 0.0) -> torch.Tensor:
                 zip(x.shape[2:], about["kernel_shape"], about.get("strides", [1] * spatial), strict=True)
             ):
                 end[i] += -(n + begin[i] + end[i] - k) % s
-    flat = [side for pair in zip(reversed(begin), reversed(end), strict=True) for side in pair]
+    return begin, end
+
+
+def _padded(x: torch.Tensor, pads: tuple[list[int], list[int]], value: float = 0.0) -> torch.Tensor:
+    flat = [side for pair in zip(reversed(pads[0]), reversed(pads[1]), strict=True) for side in pair]
     return functional.pad(x, flat, value=value) if any(flat) else x
 
 
 def _conv(x: Tensors, about: dict) -> torch.Tensor:
     bias = x[2] if len(x) > 2 else None
     strides, groups = about.get("strides", [1, 1]), about.get("group", 1)
-    return functional.conv2d(_padded(x[0], about), x[1], bias, stride=tuple(strides), groups=groups)
+    begin, end = _pads(x[0], about)
+    if begin == end:  # the convolution's own, without a copy
+        return functional.conv2d(x[0], x[1], bias, stride=tuple(strides), padding=tuple(begin), groups=groups)
+    return functional.conv2d(_padded(x[0], (begin, end)), x[1], bias, stride=tuple(strides), groups=groups)
 
 
 def _max_pool(x: Tensors, about: dict) -> torch.Tensor:
     low = float("-inf")
-    return functional.max_pool2d(_padded(x[0], about, low), about["kernel_shape"], about.get("strides"))
+    return functional.max_pool2d(_padded(x[0], _pads(x[0], about), low), about["kernel_shape"], about.get("strides"))
 
 
 def _gemm(x: Tensors, about: dict) -> torch.Tensor:
@@ -128,9 +136,10 @@ def _reshape(x: Tensors, _: dict) -> torch.Tensor:
 
 
 def _clip(x: Tensors, about: dict) -> torch.Tensor:
-    low = x[1] if len(x) > 1 else about.get("min")
-    high = x[2] if len(x) > 2 else about.get("max")
-    return x[0].clamp(low, high)
+    low = float(x[1]) if len(x) > 1 else about.get("min", float("-inf"))
+    high = float(x[2]) if len(x) > 2 else about.get("max", float("inf"))
+    # one kernel in each direction, where a clamp by tensors takes five
+    return functional.hardtanh(x[0], low, high)
 
 
 _OPERATIONS = {
