@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from paper_style import figure, save, show_picture
+from paper_style import LABELS, figure, save, show_picture
 from photographs import photograph
 from stored import averages, study
 
@@ -94,7 +94,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
         line[0].set_ylabel(network.split("_1.0")[0], fontsize=6)
         for ax, method in zip(line[1:], methods, strict=True):
             row = mine[method]
-            cells, title = ranked(row["first cells"]), f"{method.split('_')[0]}\np = {row['black']:.2f}"
+            cells, title = ranked(row["first cells"]), f"{LABELS.get(method, method)}\np = {row['black']:.2f}"
             if len(cells) < len(row["first cells"]):
                 title += f", {len(row['first cells']) - len(cells)} tied"
             show_picture(ax, masked(picture, cells, "black"), title)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.patches import Rectangle
-from paper_style import BLUE, GREEN, GREY, ORANGE, bare, figure, save, show_picture
+from paper_style import BLUE, GREEN, GREY, LABELS, ORANGE, bare, figure, save, show_picture
 from photographs import photograph
 from stored import maps_of, study
 
@@ -111,7 +111,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
             for ax, method in zip(line[1:], methods, strict=True):
                 ax.imshow(maps[f"{name} {method}"], cmap="inferno", interpolation="nearest")
                 area, censored, box = found[name]["maps"][method]["smallest"]["0.9"]
-                bare(ax, f"{method.split('_')[0]}\n{'none' if censored else f'{area:.2f}'}")
+                bare(ax, f"{LABELS.get(method, method)}\n{'none' if censored else f'{area:.2f}'}")
                 if box is not None:
                     x0, y0, x1, y1 = box
                     ax.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec="cyan", lw=1.0))
@@ -127,11 +127,13 @@ def plot(data: dict[str, Any], path: Path) -> None:
             numbers = [data["numbers"][f"{network}, {method}: box, {one}"] for one in SUPPRESSIONS]
             errors = [data["numbers"][f"{network}, {method}: box, {one}, std_error"] for one in SUPPRESSIONS]
             place = np.arange(4) + 0.05 * (i - len(methods) / 2)
-            right.errorbar(place, numbers, errors, fmt="o-", ms=3, lw=0.9, color=COLOURS[method], label=method)
+            about = {"color": COLOURS[method], "label": LABELS.get(method, method)}
+            right.errorbar(place, numbers, errors, fmt="o-", ms=3, lw=0.9, **about)
         right.set_xticks(range(4), SUPPRESSIONS)
         right.set_xlabel("suppression", fontsize=7)
         right.set_ylabel("area of the smallest box", fontsize=7)
+        left.legend(frameon=False, fontsize=6, ncols=2)
+        right.legend(frameon=False, fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         for ax in (left, right):
-            ax.legend(frameon=False, fontsize=6, ncols=2)
             ax.tick_params(labelsize=6)
     save(drawn, path)

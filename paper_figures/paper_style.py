@@ -12,6 +12,21 @@ from numpy.typing import NDArray
 
 BLUE, ORANGE, GREEN, GREY = "#2463a8", "#d1661c", "#2c8a4b", "#707070"
 
+LABELS = {
+    "mask": "mask",
+    "igos": "I-GOS",
+    "leg": "LEG",
+    "legtv": "LEG-TV",
+    "rise": "RISE",
+    "lime_superpixels": "LIME",
+    "kernelshap": "KernelSHAP",
+    "c_shapley": "C-Shapley",
+    "guided_backprop": "guided backprop",
+    "gradcam": "Grad-CAM",
+    "integrated_gradients": "integrated gr.",
+}
+"""Names of methods as figures write them; those that are missing are written as they are."""
+
 
 def figure(width: float, height: float) -> Figure:
     """A figure with constrained layout that no global state knows of."""

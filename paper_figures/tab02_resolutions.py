@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from paper_style import BLUE, GREEN, GREY, ORANGE, bare, figure, save, show_picture
+from paper_style import BLUE, GREEN, GREY, LABELS, ORANGE, bare, figure, save, show_picture
 from photographs import photograph
 from stored import averages, maps_of, study
 
@@ -75,7 +75,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
             for what, style in (("deletion", "--"), ("insertion", "-")):
                 sides, areas = _points(data["numbers"], name, method, what)
                 if sides:
-                    label = method if style == "-" else None
+                    label = LABELS.get(method, method) if style == "-" else None
                     ax.plot(np.log2(sides), areas, style, color=colour, marker="o", ms=3, lw=1.2, label=label)
                     ax.set_xticks(np.log2(sides), sides)
         pictures = f", {data['pictures'][name]} pictures" if name in data["pictures"] else ""
@@ -89,7 +89,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
         axes[1, 0].axis("off")
         for (above, below), row in zip(axes.T[1:], rows, strict=True):
             above.imshow(maps[f"{name} {row['method']} {row['side']}"], cmap="inferno", interpolation="nearest")
-            bare(above, f"{row['method']}, {row['side']}")
+            bare(above, f"{LABELS.get(row['method'], row['method'])}, {row['side']}")
             for what, colour in (("deletion", ORANGE), ("insertion", BLUE)):
                 below.plot(np.linspace(0, 1, len(row[f"{what} curve"])), row[f"{what} curve"], color=colour, lw=1.2)
             below.set_title(f"{row['deletion']:.2f}, {row['insertion']:.2f}", fontsize=7)
