@@ -7,29 +7,21 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import scipy
 
 from legstat._core.checks import check_choice, check_count, check_positive, check_within
-from legstat._core.errors import invalid
 from legstat._core.typing import AnyArray, FloatArray
 from legstat.baselines.penalties import Penalty
 from legstat.baselines.problem import Problem, ScoreChoice, affordable_steps, changed, shown, total_terms
 from legstat.baselines.ranking import ranked_saliency
 from legstat.baselines.result import BaselineResult
+from legstat.baselines.starting import LiftName, Start, first_mask, lift_by_name
 from legstat.designs.design import Design
-from legstat.designs.grid import Grid
 from legstat.gradients.families import BlurredByRadius, Family, Masked
 from legstat.gradients.opening import GradientChoice
 from legstat.metrics.references import ReferenceName
-from legstat.perturbations.lifts import Lift
 from legstat.responses.base import Response
 
 Game = Literal["deletion", "preservation"]
-Start = Literal["circle", "ones", "half", "random"]
-RADII = np.arange(0, 180, 5)
-"""Radii of the first mask in pixels of 224 (supplement, section 2)."""
-SUPPRESSED = 0.01
-"""Share of the score's drop that the first mask may leave."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +38,8 @@ class MaskSettings:
         Of Adam.
     jitter : int
         Pixels of 224: the picture is moved by 0 .. jitter - 1 to each side in each iteration.
-    lift : {"gaussian", "repeat_blur", "bilinear", "corners", "repeat"}
-        From cells to pixels: the paper's kernel; nearest and then a blur, as its authors' code does; bilinear; nearest.
+    lift : str
+        From cells to pixels, as of `lift_by_name`.
     sigma : float
         Of the kernel, in pixels of 224.
     start : {"circle", "ones", "half", "random"}
@@ -68,7 +60,7 @@ class MaskSettings:
     iterations: int = 300
     rate: float = 0.1
     jitter: int = 4
-    lift: Literal["gaussian", "repeat_blur", "bilinear", "corners", "repeat"] = "gaussian"
+    lift: LiftName = "gaussian"
     sigma: float = 5.0
     start: Start = "circle"
     score: ScoreChoice = "probability"
@@ -252,7 +244,7 @@ class MaskGame:
         self._penalty = Penalty(
             settings.l1, settings.tv, settings.beta, settings.isotropic, settings.mean, kept=game == "preservation"
         )
-        self._lift = _lift(settings, problem.shape, problem.size)
+        self._lift = lift_by_name(settings.lift, problem.shape, problem.size, settings.sigma)
         # in pixels of this picture
         self._jitter = max(round(settings.jitter * min(problem.size) / 224.0), 1)
 
@@ -260,7 +252,7 @@ class MaskGame:
         """Play it to the end."""
         problem, settings = self._problem, self._settings
         exact = problem.source.name == "exact"
-        mask = self._start()
+        mask = first_mask(problem, settings.start, deleting=self._game == "deletion")
         iterations = affordable_steps(problem.asked, settings.iterations, 1) if exact else settings.iterations
         refits = iterations if exact else affordable_steps(problem.asked, iterations, PER_ESTIMATE)
         # the iterations in which the gradient is asked for
@@ -301,35 +293,6 @@ class MaskGame:
             return BlurredByRadius(image[None], 10.0 * min(self._problem.size) / 224.0, self._lift)
         return Masked(image[None], baseline[None], self._lift)
 
-    def _start(self) -> FloatArray:
-        shape, start = self._problem.shape, self._settings.start
-        if start == "random":
-            return np.asarray(self._problem.rng.random(shape), dtype=np.float64)
-        if start != "circle":
-            return np.full(shape, 1.0 if start == "ones" else 0.5)
-        return self._circle()
-
-    def _circle(self) -> FloatArray:
-        """The supplement's section 2: the smallest disc that is enough, softened and brought to the mask's cells."""
-        problem, size = self._problem, self._problem.size
-        if problem.asked.left < len(RADII) + 5:
-            text, valid = f"{problem.asked.left:.0f} left", f"at least {len(RADII) + 5} more for start='circle'"
-            raise ValueError(invalid("mask", "n_queries", text, valid, "Raise it, or take start='ones'."))
-        rows, columns = (np.arange(n) - (n - 1) / 2.0 for n in size)
-        distance = np.hypot(rows[:, None], columns[None, :]) * 224.0 / min(size)
-        discs = (distance[None] <= RADII[:, None, None]) & (RADII[:, None, None] > 0)
-        deleting = self._game == "deletion"
-        pixels = Masked(problem.image[None], problem.baseline[None], Lift.repeated(size, size))
-        ends = problem.asked.scores(pixels, np.stack([np.zeros(size)]))
-        masks = (~discs if deleting else discs).astype(np.float64)
-        scores = problem.asked.scores(pixels, masks)
-        drop = problem.f_x0 - ends[0]
-        share = (scores - ends[0]) / drop if drop > 0.0 else np.ones(len(scores))
-        enough = np.flatnonzero(share <= SUPPRESSED if deleting else share >= 1.0 - SUPPRESSED)
-        chosen_mask = masks[enough[0]] if enough.size else np.zeros(size) if deleting else np.ones(size)
-        soft = scipy.ndimage.gaussian_filter(chosen_mask, 10.0 * min(size) / 224.0, mode="nearest")
-        return np.clip(Grid(problem.shape).cell_means(soft), 0.0, 1.0)
-
 
 class _Adam:
     """Adam (Kingma and Ba, 2015, Algorithm 1)."""
@@ -346,15 +309,6 @@ class _Adam:
         first = self._first / (1.0 - 0.9**self._t)
         second = self._second / (1.0 - 0.999**self._t)
         return np.asarray(self._rate * first / (np.sqrt(second) + 1e-8), dtype=np.float64)
-
-
-def _lift(settings: MaskSettings, shape: tuple[int, int], size: tuple[int, int]) -> Lift:
-    if settings.lift == "gaussian":
-        return Lift.gaussian(shape, size, settings.sigma)
-    if settings.lift in ("repeat", "repeat_blur"):
-        repeated = Lift.repeated(shape, size)
-        return repeated.blurred(settings.sigma) if settings.lift == "repeat_blur" else repeated
-    return Lift.bilinear(shape, size, corners=settings.lift == "corners")
 
 
 def _moved(picture: FloatArray, down: int, across: int) -> FloatArray:

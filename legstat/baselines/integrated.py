@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -17,11 +17,11 @@ from legstat.baselines.penalties import Penalty
 from legstat.baselines.problem import WEAK, Problem, ScoreChoice, affordable_steps, changed, shown, total_terms
 from legstat.baselines.ranking import ranked_saliency
 from legstat.baselines.result import BaselineResult
+from legstat.baselines.starting import LiftName, Start, first_mask, lift_by_name
 from legstat.designs.design import Design
 from legstat.gradients.families import Masked
 from legstat.gradients.opening import GradientChoice
 from legstat.metrics.references import ReferenceName
-from legstat.perturbations.lifts import Lift
 from legstat.responses.base import Response
 
 NOISE = 0.2 * 0.2254
@@ -49,8 +49,10 @@ class IgosSettings:
         Added to x0 inside Phi (Algorithm 1), or to Phi (both codes).
     noise_channels : {"all", "first"}
         "first": the authors' code has noise in one channel alone.
-    corners : bool
-        Bilinear up-sampling with the outermost cells on the outermost pixels.
+    lift, sigma : str, float
+        From cells to pixels, as of `lift_by_name`.
+    start : {"circle", "ones", "half", "random"}
+        First mask.
     search : LineSearch
         Eq. 8.
     fixed_step : float or None
@@ -75,7 +77,9 @@ class IgosSettings:
     noise: float = NOISE
     noise_on: Literal["picture", "blend"] = "picture"
     noise_channels: Literal["all", "first"] = "all"
-    corners: bool = False
+    lift: LiftName = "bilinear"
+    sigma: float = 5.0
+    start: Start = "ones"
     search: LineSearch = field(default_factory=LineSearch)
     fixed_step: float | None = None
     noisy_objective: bool = False
@@ -88,10 +92,12 @@ SETTINGS: dict[str, IgosSettings] = {
     "default": IgosSettings(baseline="blur", l1=0.1, tv=100.0, steps=10, noise=0.0, score="given", in_contrasts=True),
     "paper": IgosSettings(),
     # the noise is added to itself, which doubles it, and OpenCV fills one channel of it only
-    "authors": IgosSettings(noise=0.4 * 0.229, noise_on="blend", noise_channels="first", corners=True, falling_l1=True),
+    "authors": IgosSettings(
+        noise=0.4 * 0.229, noise_on="blend", noise_channels="first", lift="corners", falling_l1=True
+    ),
     # the two numbers of iterations are swapped on the way
     "optimised": IgosSettings(
-        iterations=20, steps=15, noise_on="blend", corners=True, noisy_objective=True, search=LineSearch(upper=1000.0)
+        iterations=20, steps=15, noise_on="blend", lift="corners", noisy_objective=True, search=LineSearch(upper=1000.0)
     ),
 }
 """Settings by conventions; "default" was searched on other pictures than those that its figures are measured on."""
@@ -113,6 +119,7 @@ def igos(
     steps: int | None = None,
     noise: float | None = None,
     fixed_step: float | None = None,
+    start: Start | None = None,
     score: ScoreChoice | None = None,
     directions: Design | None = None,
 ) -> BaselineResult:
@@ -161,6 +168,8 @@ def igos(
         Standard deviation of n_s in pixel values; 0 is the ablation without noise.
     fixed_step : float, optional
         A step size in place of the line search: the paper's ablation.
+    start : {"circle", "ones", "half", "random"}, optional
+        First mask. "ones": the picture as it is (the paper's). "circle": as for `mask`.
     score : {"probability", "given"}, optional
         The probability of a network's target, or the score that it was opened with.
     directions : Design, optional
@@ -211,6 +220,7 @@ def igos(
             "steps": steps if steps is None else check_count(where, "steps", steps),
             "noise": noise if noise is None else check_within(where, "noise", noise),
             "fixed_step": fixed_step if fixed_step is None else check_positive(where, "fixed_step", fixed_step),
+            "start": start if start is None else check_choice(where, "start", start, get_args(Start)),
             "score": score,
         },
     )
@@ -243,19 +253,19 @@ class _Descent:
 
     def __init__(self, problem: Problem, settings: IgosSettings) -> None:
         self._problem, self._settings, self._l1 = problem, settings, settings.l1
-        self._lift = Lift.bilinear(problem.shape, problem.size, corners=settings.corners)
+        self._lift = lift_by_name(settings.lift, problem.shape, problem.size, settings.sigma)
         self._plain = Masked(problem.image[None], problem.baseline[None], self._lift)
         self._levels = np.arange(1, settings.steps + 1) / settings.steps
 
     def run(self) -> BaselineResult:
         problem, settings = self._problem, self._settings
         exact = problem.source.name == "exact"
+        mask = first_mask(problem, settings.start)
+        score = problem.f_x0 / problem.unit if settings.start == "ones" else problem.value(self._plain, mask)
         searching = self._search_cost
         each = searching + settings.steps if exact else max(PER_ITERATION, searching + 4)
         iterations = affordable_steps(problem.asked, settings.iterations, each)
-        mask = np.ones(problem.shape)
         slopes = np.zeros(problem.shape)
-        score = problem.f_x0 / problem.unit
         first, rows = score, []
         for k in range(iterations):
             if settings.falling_l1:
