@@ -7,8 +7,8 @@ Grad-CAM, beside RISE and LEG-TV of 500 evaluations, a centre and a random map. 
 deletion suppresses the class; boxes by three rules of threshold; whether its largest value lies in a box. Of the mask:
 the probability under three perturbations, and of binary masks cut from it.
 
-Run: LEGSTAT_DATA=... PYTHONPATH=. python benchmarks/study_boxed.py [squeezenet1.1|digits]; a run that is stopped goes
-on.
+Run: LEGSTAT_DATA=... PYTHONPATH=. python benchmarks/study_boxed.py [squeezenet1.1|digits] [pictures]; a run that is
+stopped goes on.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def rivals(name: str, layer: str | None) -> list[Any]:
     return found if layer is None else [*found, GuidedBackpropMap(), GradCamMap(layer=layer)]
 
 
-def main(name: str = "squeezenet1.1") -> None:
-    """Run what is missing, save after each picture."""
+def main(name: str = "squeezenet1.1", most: str = "1000") -> None:
+    """Run what is missing of the first pictures and the interrogated ones, save after each."""
     file, arrays = RESULTS / f"boxed_{name}.json", RESULTS / f"boxed_{name}.npz"
     kept: dict[str, Any] = json_value(file.read_text(encoding="utf-8")) if file.is_file() else {"pictures": {}}
     maps = dict(np.load(arrays)) if arrays.is_file() else {}
@@ -129,7 +129,7 @@ def main(name: str = "squeezenet1.1") -> None:
         given, methods = photographs, rivals(name, module.layer(LAYERS[name]))
     hidden: Any = PERTURBATIONS[name][0]
     for seed, (picture, image, boxes) in enumerate(given(asked)):
-        if picture in kept["pictures"]:
+        if picture in kept["pictures"] or (seed >= int(most) and picture not in INTERROGATED):
             continue
         bound, _ = asked.bind(image)
         learned = mask(exact, image, rng=seed, iterations=100, baseline=hidden)
@@ -148,7 +148,8 @@ def main(name: str = "squeezenet1.1") -> None:
         kept |= {"network": name, "n_queries": QUERIES, "machine": machine()}
         write_text(file, json_text(kept) + "\n")
         np.savez_compressed(arrays, **maps)
-        print(seed, picture, {one: row["smallest"]["0.9"][0] for one, row in kept["pictures"][picture]["maps"].items()})
+        smallest = {one: row["smallest"]["0.9"][0] for one, row in kept["pictures"][picture]["maps"].items()}
+        print(seed, picture, smallest, flush=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ comparison; on the network that comes with the package the first digits that it 
 side, hidden by black: a blur in that proportion hides nothing of them.
 
 Run: [LEGSTAT_DATA=...] PYTHONPATH=. python benchmarks/study_resolutions.py NETWORK [--pictures 4]; a run that is
-stopped goes on with the pictures that are missing.
+stopped goes on with the maps that are missing.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def measured(bound: ls.Response, image: Any, make: Any, seed: int, hidden: Any) 
 
 
 def main() -> None:
-    """Run what is missing, save after each picture."""
+    """Run what is missing, save after each map."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("network", choices=SIDES)
     parser.add_argument("--pictures", type=int, default=4)
@@ -88,31 +88,24 @@ def main() -> None:
     else:
         asked, (module, exact) = network(name, threads=1), torch_network(name)
         pictures, layer = chosen(name, "cpu", options.pictures), module.layer(LAYERS[name])
-    done = {row["picture"] for row in kept["rows"] if row["network"] == name}
+    keys = ("network", "picture", "method", "side")
+    done = {tuple(row[key] for key in keys) for row in kept["rows"]}
+    arrays = RESULTS / f"resolutions_{name}.npz"
     for seed, (picture, image) in enumerate(pictures.items()):
-        if picture in done:
-            continue
         bound, _ = asked.bind(image)
-        rows, shown = [], {}
         for method, side, make in maps(name, bound, exact, layer):
+            if (name, picture, method, side) in done:
+                continue
             row, saliency = measured(bound, image, make, seed, BASELINES[name])
-            rows.append({"network": name, "picture": picture, "method": method, "side": side, **row})
-            print(
-                picture,
-                method,
-                side,
-                {key: round(row[key], 3) for key in ("deletion", "insertion", "seconds")},
-                flush=True,
-            )
+            print(picture, method, side, {key: round(value, 3) for key, value in row.items() if "curve" not in key})
             if seed or name == "digits":
-                del rows[-1]["deletion curve"], rows[-1]["insertion curve"]
+                del row["deletion curve"], row["insertion curve"]
             else:
-                shown[f"{name} {method} {side}"] = in_bytes(saliency)
-        kept["rows"] += rows
-        kept[f"machine, {name}"] = machine()
-        write_text(FILE, json_text(kept) + "\n")
-        if shown:
-            np.savez_compressed(RESULTS / f"resolutions_{name}.npz", **shown)
+                shown = dict(np.load(arrays)) if arrays.is_file() else {}
+                np.savez_compressed(arrays, **shown, **{f"{name} {method} {side}": in_bytes(saliency)})
+            kept["rows"].append(dict(zip(keys, (name, picture, method, side), strict=True)) | row)
+            kept[f"machine, {name}"] = machine()
+            write_text(FILE, json_text(kept) + "\n")
 
 
 if __name__ == "__main__":
