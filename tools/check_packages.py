@@ -73,9 +73,10 @@ EXTRAS = {
     "ls.compare(['integrated_gradients'], f, [image], n_queries=[60], metrics=['deletion'], progress=False)",
     "docs": "import subprocess, sys\nfrom pathlib import Path\n"
     "names = ['myst_parser', 'numpydoc', 'sphinx.ext.autodoc', 'sphinx-mathjax-offline']\n"
-    "Path('conf.py').write_text(f'extensions = {names}\\nhtml_theme = \"pydata_sphinx_theme\"\\n')\n"
-    "Path('index.md').write_text('# Maps\\n\\n```{eval-rst}\\n.. autoclass:: legstat.LEGResults\\n```\\n')\n"
-    "subprocess.run([sys.executable, '-m', 'sphinx', '-q', '.', 'html'], check=True)",
+    "Path('pages').mkdir(exist_ok=True)\n"  # the environment beside it has pages of its own
+    "Path('pages/conf.py').write_text(f'extensions = {names}\\nhtml_theme = \"pydata_sphinx_theme\"\\n')\n"
+    "Path('pages/index.md').write_text('# Maps\\n\\n```{eval-rst}\\n.. autoclass:: legstat.LEGResults\\n```\\n')\n"
+    "subprocess.run([sys.executable, '-m', 'sphinx', '-q', 'pages', 'html'], check=True)",
 }
 """Extras for users and writers, and a script that asks for what they bring."""
 NEED_TORCH = ("torch", "gradients")
