@@ -72,7 +72,7 @@ EXTRAS = {
     "gradients": MODULE + "print(ls.baselines.mask(f, image, gradient='exact', rng=0))\n"
     "ls.compare(['integrated_gradients'], f, [image], n_queries=[60], metrics=['deletion'], progress=False)",
     "docs": "import subprocess, sys\nfrom pathlib import Path\n"
-    "names = ['myst_parser', 'numpydoc', 'sphinx.ext.autodoc', 'sphinx-mathjax-offline']\n"
+    "names = ['myst_parser', 'numpydoc', 'sphinx.ext.autodoc', 'sphinx_copybutton', 'sphinx-mathjax-offline']\n"
     "Path('pages').mkdir(exist_ok=True)\n"  # the environment beside it has pages of its own
     "Path('pages/conf.py').write_text(f'extensions = {names}\\nhtml_theme = \"pydata_sphinx_theme\"\\n')\n"
     "Path('pages/index.md').write_text('# Maps\\n\\n```{eval-rst}\\n.. autoclass:: legstat.LEGResults\\n```\\n')\n"
