@@ -24,12 +24,14 @@ from timing import save
 from legstat._core.typing import FloatArray
 from legstat.solvers import FlowProgram, solve
 from legstat.solvers.optimum.face import Regions, regions_of_face
-from legstat.solvers.optimum.selection import _difference, _unknowns, analytic_centre, closest
+from legstat.solvers.optimum.selection import _unknowns, analytic_centre, closest
+from legstat.solvers.programs.graph import incidence
 
 
 def centre_by_cones(regions: Regions) -> Any:
     """max sum_k log (d_k - low_k) + log (high_k - d_k) by Clarabel, ready to be solved."""
-    D, k = _difference(regions, _unknowns(regions)), regions.tail.size
+    D = incidence(regions.tail, regions.head, regions.n_regions).tocsc()[:, _unknowns(regions)]
+    k = regions.tail.size
     # one exponential cone a bound: (s, 1, slack) with exp(s) <= slack
     A = sparse.lil_array((6 * k, D.shape[1] + 2 * k))
     A[np.arange(2 * k) * 3, D.shape[1] + np.arange(2 * k)] = -1.0

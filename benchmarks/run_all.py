@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from timing import show
+
 HOME = Path(__file__).resolve().parent
 COMMITTED = HOME / "results"
 DATA = Path(os.environ.get("LEGSTAT_DATA", HOME.parents[1] / "shared" / "data"))
@@ -191,28 +193,26 @@ def main() -> int:
     if asked.write and asked.quick:
         parser.error("--write takes full runs: leave out --quick")
     folder = asked.out or Path(tempfile.mkdtemp(prefix="benchmarks-"))
-    notes, rows = {}, []
+    rows, failed = [], []
     for name in asked.only:
         print(f"\n=== {name}", flush=True)
         note = run(name, folder, quick=asked.quick)
-        if note is None:
-            found = [row for what in BENCHMARKS[name].compared for row in compared(what, folder, asked.tolerance)]
-            rows += found
-            note = f"{len(found)} ratios compared" if found else "no ratio that both runs have"
-        notes[name] = note
-    print("\n| result | case | ratio | committed | now | worse by |\n|---|---|---|---|---|---|")
-    for row in rows:
-        mark = " **" if row["told"] else ""
-        print(f"| {row['result']} | {row['case']} | {row['ratio']} | {row['committed']:.3g} | {row['now']:.3g} "
-              f"| {row['worse by']:.2f}{mark} |")  # fmt: skip
-    print("\n" + "\n".join(f"{name}: {note}" for name, note in notes.items()))
+        if note is not None:
+            print(f"{name}: {note}")
+            failed += [name] if note.startswith("failed") else []
+            continue
+        found = [row for what in BENCHMARKS[name].compared for row in compared(what, folder, asked.tolerance)]
+        rows += found
+        show(found, f"{name}: {len(found)} ratios that both runs have")
     print(f"results: {folder}")
     if asked.write:
         for file in folder.iterdir():
             shutil.copy(file, COMMITTED / file.name)
     worse = [row for row in rows if row["told"]]
-    failed = [name for name, note in notes.items() if note.startswith("failed")]
-    print(f"{len(worse)} of {len(rows)} ratios worse by more than {asked.tolerance:g}; failed: {failed or 'none'}")
+    show(
+        worse,
+        f"Of {len(rows)} ratios {len(worse)} are worse by more than {asked.tolerance:g}; failed: {failed or 'none'}",
+    )
     return int(bool(worse or failed))
 
 

@@ -103,6 +103,9 @@ def show(rows: list[dict[str, Any]], title: str = "") -> None:
     """Print rows as a markdown table."""
     columns = list(dict.fromkeys(key for row in rows for key in row))
     heading = f"\n{title}\n\n" if title else ""
+    if not rows:
+        print(heading.rstrip())
+        return
     print(heading + "| " + " | ".join(columns) + " |")
     print("|" + "---|" * len(columns))
     for row in rows:

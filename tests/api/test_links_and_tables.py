@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,17 @@ def test_the_page_of_benchmarks_finds_its_columns(monkeypatch):
 def test_numbers_in_tables(monkeypatch, value, text):
     pytest.importorskip("sphinx", reason="the page is drawn by an extension of Sphinx (extra docs)")
     assert module_in("docs/_ext", "from_results", monkeypatch).text_of(value) == text
+
+
+def test_the_scripts_of_the_benchmarks_load():
+    """What they take from inside the package is still there; in a process of its own, as they are started."""
+    scripts = sorted(path.stem for path in (ROOT / "benchmarks").glob("bench_*.py"))
+    load = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]"
+    paths = os.pathsep.join([str(ROOT / "benchmarks"), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, "-c", load, *scripts], env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_ratios_of_benchmarks_are_in_their_results(run_all):
