@@ -64,7 +64,8 @@ def test_metadata_is_what_an_index_takes(built: tuple[Path, Path]) -> None:
 def test_the_sdist_builds_the_same_wheel(built: tuple[Path, Path], tmp_path: Path) -> None:
     wheel, sdist = built
     with tarfile.open(sdist) as packed:
-        packed.extractall(tmp_path, filter="data")
+        options: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # from Python 3.11.4 on
+        packed.extractall(tmp_path, **options)
     (source,) = tmp_path.iterdir()
     _build(source, tmp_path / "again", "wheel")
     assert (tmp_path / "again" / wheel.name).read_bytes() == wheel.read_bytes()

@@ -146,7 +146,7 @@ def test_maps_have_one_rule_for_all_colours(found, colours):
 def test_units_and_level_of_a_map_change_no_colour(colours):
     saliency = np.random.default_rng(0).random((4, 4))
     found = {"a": {"p1": saliency}, "b": {"p1": 7.0 * saliency - 3.0}, "flat": {"p1": np.ones((4, 4))}, "none": {}}
-    figure = maps({"p1": IMAGES["p1"]}, found, colours=colours)[0, 0].figure
+    figure = maps({"p1": IMAGES["p1"]}, found, Figure(), colours=colours)[0, 0].figure
     one, other, flat = (ax.images[0].get_array() for ax in figure.axes[1:4])
     np.testing.assert_allclose(one, other, rtol=0, atol=0.02)  # as above
     assert np.ptp(flat / (flat.sum(axis=-1, keepdims=True))) < 0.5  # one colour, shaded by the picture
