@@ -55,25 +55,22 @@ def exact_gradients() -> Iterator[str]:
 
 @states(PAGE, "benchmarks/study_baselines.py")
 def queries_alone() -> Iterator[str]:
-    """The first look at three pictures."""
-    rows = results("study_baselines")["rows"]
-    values = _values(rows)
+    """Means, and paired differences from the centre map."""
+    values = _values(results("baselines")["rows"])
     titles = {
-        "random": "random",
-        "centre": "centre",
-        "mask, exact": "mask, exact gradients, {} evaluations",
-        "igos, exact": "I-GOS, exact gradients, {} evaluations",
-        "igos, 2000 queries": "I-GOS, 2,000 queries",
-        "mask, 2000 queries": "mask, 2,000 queries",
+        "igos exact": "I-GOS, exact",
+        "mask exact": "mask, exact",
+        "igos 2000": "I-GOS, 2,000 queries",
+        "mask 2000": "mask, 2,000 queries",
     }
+    others = ["random", *titles]
+    found = [
+        paired_differences(np.array([own[name] - own["centre"] for name in others]), 0.95) for own in values.values()
+    ]
     for name, title in titles.items():
-        spent = np.mean([one["spent"] for one in rows if one["map"] == name])
-        means = (short(values[measure][name].mean(), 3) for measure in MEASURES)
-        each = ", ".join(short(value, 3) for value in values["difference"][name])
-        margin = values["difference"][name] - values["difference"]["centre"]
-        error = margin.std(ddof=1) / np.sqrt(len(margin))
-        against = "" if name == "centre" else f"{short(margin.mean(), 3, '+')} ({short(error, 3)})"
-        yield row(title.format(f"{spent:.0f}"), *means, each, against).replace("|  |", "| |")
+        i = others.index(name)
+        cells = (f"{one.means[i]:+.3f} [{one.low[i]:+.3f}, {one.high[i]:+.3f}]" for one in found)
+        yield row(title, *(f"{own[name].mean():.3f}" for own in values.values()), *cells)
 
 
 @states(PAGE, "benchmarks/bench_baselines.py")
