@@ -124,11 +124,12 @@ def findings(run: AuditRun, *, map: MapName = "legtv", cluster: str = "name", le
     >>> found.to_frame()["finding"].tolist()
     ['share inside', 'share inside', 'share inside', 'groups differ', 'object matters']
     """
-    rows = _rows(run, map, cluster, level)
+    rows = finding_rows(run, map, cluster, level)
     return Findings(rows=tuple(rows), mean_maps=tuple(grouped_maps(run, map, cluster)), level=level)
 
 
-def _rows(run: AuditRun, map_: MapName, cluster: str, level: float) -> list[JSON]:
+def finding_rows(run: AuditRun, map_: MapName = "legtv", cluster: str = "name", level: float = 0.95) -> list[JSON]:
+    """The rows of `findings`, which read every picture once."""
     shares = known_shares(run, map_)
     if shares.empty:
         return []

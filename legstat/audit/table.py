@@ -7,7 +7,7 @@ import io
 
 from legstat._core.files import replacing, write_text
 from legstat._core.typing import JSON
-from legstat.audit.across import findings
+from legstat.audit.across import Findings, finding_rows
 from legstat.audit.run import AuditRun
 
 
@@ -32,5 +32,7 @@ def write_table(run: AuditRun) -> JSON:
         frame.to_parquet(whole, index=False)
         with replacing(run.folder / "pictures.parquet") as stream:
             stream.write(whole.getvalue())
-    write_text(run.folder / "findings.csv", findings(run).to_frame().to_csv(index=False))
+    write_text(
+        run.folder / "findings.csv", Findings(rows=finding_rows(run), mean_maps=()).to_frame().to_csv(index=False)
+    )
     return run.ledger
