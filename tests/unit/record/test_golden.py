@@ -74,7 +74,9 @@ def test_estimates_are_those_of_the_time(name: str) -> None:
 def test_leg_loads(name: str) -> None:
     leg, then = ls.LEGResults.load(GOLDEN / name), expected(name)
     np.testing.assert_array_equal(leg.params, then["leg"])
-    np.testing.assert_allclose(leg.conf_int(), then["conf_int"], rtol=1e-12, atol=0.0)  # a quantile's last bits
+    # SciPy's versions agree on a quantile of Student's law to eleven digits or so; an end may lie at 0
+    width = np.ptp(then["conf_int"], axis=1).max()
+    np.testing.assert_allclose(leg.conf_int(), then["conf_int"], rtol=0.0, atol=1e-10 * width)
 
 
 @pytest.mark.parametrize("name", files("legtv_*.npz"))
