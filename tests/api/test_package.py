@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import subprocess
 import sys
 import tarfile
@@ -57,7 +58,12 @@ def test_metadata_is_what_an_index_takes(built: tuple[Path, Path]) -> None:
     about = _metadata(built[0])
     assert set(about.classifiers or ()) <= classifiers
     assert about.description_content_type == "text/markdown"
-    assert about.description == (ROOT / "README.md").read_text(encoding="utf-8")
+    description, readme = about.description or "", (ROOT / "README.md").read_text(encoding="utf-8")
+    left = iter(readme.splitlines())
+    assert all(line in left for line in description.splitlines())  # in the README's order, none added
+    assert len(description) > len(readme) - 300  # the picture and its caption
+    links = re.findall(r"\]\(([^)]*)\)", description)
+    assert not [link for link in links if not link.startswith("https://")], "an index does not have the checkout's files"
     assert {name.split("/")[-1] for name in about.license_files or ()} == {"LICENSE"}
 
 
