@@ -63,7 +63,7 @@ def test_metadata_is_what_an_index_takes(built: tuple[Path, Path]) -> None:
     assert all(line in left for line in description.splitlines())  # in the README's order, none added
     assert len(description) > len(readme) - 300  # the picture and its caption
     links = re.findall(r"\]\(([^)]*)\)", description)
-    assert not [link for link in links if not link.startswith("https://")], "an index does not have the checkout's files"
+    assert not [link for link in links if not link.startswith("https://")]  # an index has no files
     assert {name.split("/")[-1] for name in about.license_files or ()} == {"LICENSE"}
 
 
