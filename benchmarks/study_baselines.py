@@ -3,7 +3,7 @@
 Protocol: MobileNetV2, 28 x 28 cells, areas under the curves of the first choice's probability along 56 steps, blurred
 picture for both: those of `study_comparison.py`, on its pictures. Exact gradients are those of the ONNX graph followed
 with torch; maps from queries and all curves are ONNX Runtime's. Settings were searched on three pictures that are left
-out (triceratops, sorrel, bow).
+out (triceratops, sorrel, bow), and on others (`search_baselines.py`).
 
 The rows are saved after each map; a run that is stopped goes on where it was. Maps that are left out of `--maps` keep
 their rows, and the tables take all pictures that every map in them has.
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from pictures import DATA, NETWORKS
+from search_baselines import SETTINGS, with_settings
 from study_comparison import OURS, chosen
 from timing import RESULTS, machine
 
@@ -56,6 +57,8 @@ def maps() -> dict[str, Callable[[FloatArray, int], Any]]:
         "igos exact": lambda image, seed: igos(exact, image, rng=seed),
         "mask exact": lambda image, seed: mask(exact, image, rng=seed),
     }
+    for setting in ("igos, half, sigma 12", "igos, half, sigma 20, 8 x 16", "mask, half", "mask, half, l1 0.0003"):
+        found[f"{setting} exact"] = lambda image, seed, how=SETTINGS[setting]: with_settings(exact, image, how, seed)
     for n in (2000, 6000):
         how: dict[str, Any] = {"gradient": "queries", "n_queries": n}
         found[f"igos {n}"] = lambda image, seed, how=how: igos(asked, image, rng=seed, **how)

@@ -245,11 +245,19 @@ def igos(
             LegstatWarning,
             stacklevel=2,
         )
-    return _Descent(problem, settings).run()
+    return Descent(problem, settings).run()
 
 
-class _Descent:
-    """The iterations of Algorithm 1."""
+class Descent:
+    """The iterations of Algorithm 1.
+
+    Parameters
+    ----------
+    problem : Problem
+        Picture, black box, gradients.
+    settings : IgosSettings
+        How.
+    """
 
     def __init__(self, problem: Problem, settings: IgosSettings) -> None:
         self._problem, self._settings, self._l1 = problem, settings, settings.l1
@@ -258,6 +266,7 @@ class _Descent:
         self._levels = np.arange(1, settings.steps + 1) / settings.steps
 
     def run(self) -> BaselineResult:
+        """Descend to the end."""
         problem, settings = self._problem, self._settings
         exact = problem.source.name == "exact"
         mask = first_mask(problem, settings.start)

@@ -73,6 +73,28 @@ def queries_alone() -> Iterator[str]:
         yield row(title, *(f"{own[name].mean():.3f}" for own in values.values()), *cells)
 
 
+@states(PAGE, "benchmarks/search_baselines.py")
+def searched() -> Iterator[str]:
+    """Settings that were run in full, on the pictures that they were tried on; paired with the mask's default."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in results("baselines_search")["rows"]:
+        if "quick" not in one["setting"]:
+            found.setdefault(one["setting"], {})[one["picture"]] = one
+    for setting, mine in found.items():
+        means = [np.mean([of(one) for one in mine.values()]) for of in MEASURES.values()]
+        cells = [setting, len(mine), *(f"{mean:.3f}" for mean in means)]
+        if setting != "mask":
+            both = [picture for picture in mine if picture in found["mask"]]
+            for of in list(MEASURES.values())[:2]:
+                less = np.array([of(mine[one]) - of(found["mask"][one]) for one in both])
+                cells.append(f"{less.mean():+.3f} ({less.std(ddof=1) / np.sqrt(len(less)):.3f})")
+        yield row(*cells)
+    wider, today = found["igos, half, sigma 12"], found["igos"]
+    less = [np.array([of(wider[one]) - of(today[one]) for one in today]) for of in MEASURES.values()]
+    gain, cost = (f"{one.mean():+.3f} ({one.std(ddof=1) / np.sqrt(len(one)):.3f})" for one in less[:2])
+    yield f"sigma 12: {gain} and {cost}"
+
+
 @states(PAGE, "benchmarks/bench_baselines.py")
 def cost() -> Iterator[str]:
     """Over the passes; memory."""

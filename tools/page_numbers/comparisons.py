@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from statistics import mean
 from typing import Any
 
+import numpy as np
+
 import legstat as ls
+from legstat.comparison.statistics import paired_differences
 from tools.page_numbers import results, row, short, states, table_of
 
 METHODS = {
@@ -71,6 +74,39 @@ def at_equal_evaluations() -> Iterator[str]:
     stored = results("comparison_methods")["mobilenet_v2_1.0_224"]["values"][GAIN]
     ahead = [mean(stored[f"legtv_penalised {n}"]["values"]) - mean(stored[f"legtv {n}"]["values"]) for n in (500, 2000)]
     yield f"is ahead of it by {short(ahead[0], 3)} at 500, for certain, and by {short(ahead[1], 3)} at 2,000"
+
+
+@states("docs/studies/methods.md", "benchmarks/study_baselines.py")
+def by_estimated_gradients() -> Iterator[str]:
+    """Mask and I-GOS on the pictures that both studies have, the methods of the table beside them."""
+    stored = results("comparison_methods")["mobilenet_v2_1.0_224"]
+    of = {
+        (name, metric): dict(zip(stored["pictures"], stored["values"][metric][f"{name} 2000"]["values"], strict=True))
+        for name in ("legtv", "rise", "centre", "random")
+        for metric in (GAIN, "insertion", "deletion")
+    }
+    for one in results("baselines")["rows"]:
+        method, kind = one["map"].split()[0], one["map"].split()[-1]
+        if kind in ("2000", "exact") and "," not in one["map"]:
+            name = {"igos": "I-GOS", "mask": "mask"}.get(method)
+            if name:
+                areas = {"insertion": one["insertion"], "deletion": one["deletion"]}
+                for metric, value in (areas | {GAIN: areas["insertion"] - areas["deletion"]}).items():
+                    label = f"{name}, {'2,000 evaluations' if kind == '2000' else 'exact gradients'}"
+                    of.setdefault((label, metric), {})[one["picture"]] = value
+    common = [one for one in stored["pictures"] if one in of["I-GOS, 2,000 evaluations", GAIN]]
+    yield f"{len(common)} pictures"
+    labels = list(dict.fromkeys(name for name, _ in of if name not in ("centre", "random")))
+    values = {key: np.array([own[one] for one in common]) for key, own in of.items()}
+    others = [name for name in labels if name != "legtv"]
+    less = paired_differences(np.array([values["legtv", GAIN] - values[name, GAIN] for name in others]), 0.95)
+    for name in labels:
+        means = [values[name, metric].mean() for metric in (GAIN, "insertion", "deletion")]
+        cell = ""
+        if name in others:
+            i = others.index(name)
+            cell = f"{less.means[i]:+.3f} [{less.low[i]:+.3f}, {less.high[i]:+.3f}]"
+        yield row({"legtv": "LEG-TV, default", "rise": "RISE"}.get(name, name), *(f"{one:.3f}" for one in means), cell)
 
 
 def _bold(text: str) -> str:
