@@ -14,7 +14,7 @@ help:
 	@echo "make slow    the long statistical and real-data tests"
 	@echo "make lint    ruff, mypy --strict, import contracts, docstrings"
 	@echo "make format  ruff's formatter and safe fixes"
-	@echo "make docs    the documentation, warnings as errors, and a check that its links lead somewhere"
+	@echo "make docs    the documentation, warnings as errors; its links and its pages in a browser are checked"
 	@echo "make links   whether the links to other sites still do (needs a network)"
 	@echo "make digits  train the shipped network again"
 	@echo "make clean   remove the environment and all caches"
@@ -43,6 +43,7 @@ format: $(VENV)/.test
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python tools/check_links.py docs/_build/html
+	$(BIN)/python tools/check_pages.py docs/_build/html
 
 links: $(VENV)/.docs
 	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/links

@@ -56,6 +56,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "within_subsection_order": "examples.InOrder",
     "image_scrapers": ("examples.scrape", "matplotlib"),
+    "thumbnail_size": (480, 300),
     "capture_repr": (),  # what is to be seen is printed
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("legstat",),
@@ -100,6 +101,7 @@ numpydoc_xref_aliases = {name: f"legstat.{name}" for name in legstat.__all__} | 
 
 html_theme = "pydata_sphinx_theme"
 html_title = "legstat"
+html_domain_indices = False  # the reference is by names, not by modules
 html_theme_options = {"show_toc_level": 1, "navigation_with_keys": False, "header_links_before_dropdown": 5}
 html_static_path, html_css_files = ["_static"], ["legstat.css"]
 html_sidebars = {"**": ["sidebar-nav-bs"], "index": []}  # a left column lists the section's pages
