@@ -12,7 +12,7 @@ help:
 	@echo "make demo    explain a held-out digit with the shipped network"
 	@echo "make test    the tests (PYTEST_ARGS='-k name' selects)"
 	@echo "make slow    the long statistical and real-data tests"
-	@echo "make lint    ruff, mypy --strict, import contracts, docstrings"
+	@echo "make lint    ruff, mypy --strict, import contracts, docstrings, numbers on pages"
 	@echo "make format  ruff's formatter and safe fixes"
 	@echo "make docs    the documentation, warnings as errors; its links and its pages in a browser are checked"
 	@echo "make links   whether the links to other sites still do (needs a network)"
@@ -32,7 +32,8 @@ slow: $(VENV)/.test
 # every step runs, whatever the ones before it found
 lint: $(VENV)/.test
 	@status=0; \
-	for step in 'ruff check .' 'ruff format --check .' mypy 'lint-imports --no-cache' 'python tools/check_docstrings.py'; do \
+	for step in 'ruff check .' 'ruff format --check .' mypy 'lint-imports --no-cache' 'python tools/check_docstrings.py' \
+		'python tools/check_numbers.py'; do \
 		echo "== $$step"; $(BIN)/$$step || status=1; \
 	done; exit $$status
 

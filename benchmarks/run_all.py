@@ -127,6 +127,7 @@ BENCHMARKS = {
         quick=("1",),
         data=True,
     ),
+    "cache": Benchmark("bench_cache.py", ()),
     "estimation": Benchmark("bench_estimation.py", (), quick=None, data=True),
     "batch_size": Benchmark(
         "bench_batch_size.py",

@@ -38,6 +38,13 @@ def coverage() -> Iterator[str]:
     yield from _written("coverage.md", lambda path: _module("coverage_table").write(parts, path))
 
 
+@states("docs/laws.md", "tests.statistical.coverage")
+def coverage_of_laws() -> Iterator[str]:
+    """How often single 95 % intervals hold gamma under laws that are not normal, at 8 x 8 cells."""
+    shares = [one["pointwise_0.95"] for one in results("docs/studies/coverage.json")["laws"]]
+    yield f"covered {100 * min(shares):.0f} to {100 * max(shares):.0f} %"
+
+
 @states("docs/studies/regions.md", "tests.statistical.regions")
 def regions() -> Iterator[str]:
     """Every table below the page's own text."""
