@@ -64,12 +64,15 @@ class Channels(Portable):
         Whether a ratio of L_max is taken in each channel by itself.
     relaxed : bool
         Whether results have their levels refitted on the regions that the program found.
+    like : Channels or None
+        Of another moment vector under the same law, with which programs share what does not depend on it.
     """
 
     moments: Moments
     image: FloatArray | None
     own_ratio: bool
     relaxed: bool = False
+    like: Channels | None = None
 
     def __len__(self) -> int:
         """Number of programs."""
@@ -81,7 +84,11 @@ class Channels(Portable):
     @cached_property
     def programs(self) -> list[tuple[Program, float]]:
         """Each program, with the L of eq. 5 that its L = 1 stands for."""
-        return [program_for(self.moments.design, row) for row in self.moments.b]
+        found: list[tuple[Program, float]] = []
+        for row in self.moments.b:
+            first = self.like.programs[0] if self.like is not None else found[0] if found else None
+            found.append(program_for(self.moments.design, row, None if first is None else first[0]))
+        return found
 
     @cached_property
     def L_max(self) -> FloatArray:

@@ -14,6 +14,7 @@ from legstat._core.conventions import Conventions, MomentKind, get_conventions
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat.estimators.channels import Channels, ExactMaps, Solving
+from legstat.estimators.folds import Folds
 from legstat.estimators.heldout import HeldOut, heldout_r2
 from legstat.estimators.leg import FOLDS, check_data
 from legstat.estimators.legtv_results import LEGTVResults
@@ -77,6 +78,7 @@ class LEGTV:
         # results need not keep how each observation moved the moments, which is a p x p matrix
         light = dataclasses.replace(data.moments(self._kind), influence=None)
         self._channels = Channels(light, data.image, data.convention_set.L_ratio_per_channel, self._relaxed)
+        self._folds = Folds(data, self._kind, self._channels)
 
     def __repr__(self) -> str:
         return f"<{'Relaxed ' * self._relaxed}LEGTV on {self._kind} moments of {self._data!r}>"
@@ -355,8 +357,7 @@ class LEGTV:
             raise ValueError(invalid(where, "data", "a Moments", "a QuerySample", remedy))
 
         def fit(fold: tuple[int, int]) -> FloatArray:
-            part = LEGTV(sample.moments(self._kind, leave_out=fold), relaxed=self._relaxed)
-            found = maps(list(part._channels.along([r.L_per_row for r in results], solving or Solving())))
+            found = maps(self._folds.results(fold, [r.L_per_row for r in results], solving or Solving()))
             return found.reshape(len(found), -1, sample.design.grid.n_cells)
 
         return heldout_r2(sample, fit, FOLDS)

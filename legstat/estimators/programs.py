@@ -14,9 +14,28 @@ from legstat.solvers import FlowProgram, GeneralProgram
 Program = FlowProgram | GeneralProgram
 
 
-def program_for(design: Design, b: FloatArray) -> tuple[Program, float]:
-    """Eq. 5 in the sparse form that the design allows, and the unit of the program's L: L of eq. 5 = unit times it."""
+def program_for(design: Design, b: FloatArray, like: Program | None = None) -> tuple[Program, float]:
+    """Eq. 5 in the sparse form that the design allows, and the unit of the program's L: L of eq. 5 = unit times it.
+
+    Parameters
+    ----------
+    design : Design
+        Law of z.
+    b : ndarray of shape (p,)
+        Moment vector.
+    like : FlowProgram or GeneralProgram, optional
+        A program of the same design, with which what does not depend on b is shared.
+
+    Returns
+    -------
+    program : FlowProgram or GeneralProgram
+        With L in its own unit.
+    unit : float
+        The L of eq. 5 that its L = 1 stands for.
+    """
     grid = design.grid
+    if isinstance(like, GeneralProgram) and like.lift is not None:
+        return like.with_moments(b), 1.0
     if isinstance(design, StructuredGaussian):
         variance = design.scale**2
         if grid.boundary == "free":

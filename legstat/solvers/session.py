@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError, invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat._core.values import read_only
+from legstat.solvers.engines.cuts import FEWEST_UNKNOWNS, CutsGeneral
 from legstat.solvers.engines.cvxpy_engine import CvxpyFlow, CvxpyGeneral
 from legstat.solvers.engines.engine import Engine, Raw, no_answer
 from legstat.solvers.engines.highs import HighsFlow, HighsGeneral
@@ -31,7 +32,7 @@ from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.general import GeneralProgram
 from legstat.solvers.solution import Program, Solution, Status, objective_of
 
-ENGINES = ("auto", "network", "highs", "cvxpy")
+ENGINES = ("auto", "network", "cuts", "highs", "cvxpy")
 
 _OUTCOMES = {"time_limit": Status.TIME_LIMIT, "infeasible": Status.INFEASIBLE, "failed": Status.FAILED}
 _NOTICE_SECONDS = 60.0  # a general program that will take longer says so before it starts
@@ -49,6 +50,16 @@ def _network(program: Program, options: JSON | None, keep: bool) -> Engine:
     return NetworkFlow(program)
 
 
+def _cuts(program: Program, options: JSON | None, keep: bool) -> Engine:
+    if not isinstance(program, GeneralProgram) or not CutsGeneral.fits(program):
+        valid = "'highs', 'cvxpy' or 'auto' here"
+        remedy = f"It takes cells with covariances, more than {FEWEST_UNKNOWNS} of them, on a grid with free boundary."
+        raise ValueError(invalid("solve", "engine", "cuts", valid, remedy))
+    if options:
+        raise ValueError(invalid("solve", "options", options, "None with engine='cuts'", "It has no options."))
+    return CutsGeneral(program)
+
+
 def _highs(program: Program, options: JSON | None, keep: bool) -> Engine:
     if isinstance(program, FlowProgram):
         return HighsFlow(program, options, keep)
@@ -59,7 +70,7 @@ def _cvxpy(program: Program, options: JSON | None, keep: bool) -> Engine:
     return CvxpyFlow(program, options) if isinstance(program, FlowProgram) else CvxpyGeneral(program, options)
 
 
-REGISTRY: dict[str, EngineFactory] = {"network": _network, "highs": _highs, "cvxpy": _cvxpy}
+REGISTRY: dict[str, EngineFactory] = {"network": _network, "cuts": _cuts, "highs": _highs, "cvxpy": _cvxpy}
 """Engines by name; a test replaces one to see that a wrong answer is caught."""
 
 
@@ -73,10 +84,21 @@ class Session:
     options : dict, optional
     keep : bool
         True where many L follow, so that engines prepare for it.
+    ahead : sequence of float, optional
+        Those L, where they are known.
     """
 
-    def __init__(self, program: Program, engine: str, selection: str, options: JSON | None, keep: bool) -> None:
+    def __init__(
+        self,
+        program: Program,
+        engine: str,
+        selection: str,
+        options: JSON | None,
+        keep: bool,
+        ahead: Sequence[float] = (),
+    ) -> None:
         self.program, self.selection, self.options, self.keep = program, selection, options, keep
+        self._ahead = np.array(ahead, dtype=np.float64)
         self._engines: dict[str, Engine] = {}
         if isinstance(program, GeneralProgram) and program.seconds > _NOTICE_SECONDS:
             text = f"A {program.kind.replace('_', ' ')} program with {program.n_nodes} unknowns takes about"
@@ -90,8 +112,11 @@ class Session:
         if options:
             raise ValueError(invalid("solve", "options", options, "None with engine='auto'",
                                      "Options belong to an engine: name it (engine='highs' or 'cvxpy')."))  # fmt: skip
-        fast = isinstance(program, FlowProgram) and importlib.util.find_spec("pylmcf") is not None
-        self.order = ["network", "highs"] if fast else ["highs"]
+        self.order = ["highs"]
+        if isinstance(program, GeneralProgram) and CutsGeneral.fits(program):
+            self.order = ["cuts", "highs"]
+        elif isinstance(program, FlowProgram) and importlib.util.find_spec("pylmcf") is not None:
+            self.order = ["network", "highs"]
 
     def solve(self, L: float, time_limit: float | None, on_failure: str) -> Solution:
         """The certified solution at L, or the best there is (see `legstat.solvers.solve`)."""
@@ -134,7 +159,10 @@ class Session:
 
     def _engine(self, name: str) -> Engine:
         if name not in self._engines:
-            self._engines[name] = REGISTRY[name](self.program, self.options, self.keep)
+            engine = REGISTRY[name](self.program, self.options, self.keep)
+            if isinstance(engine, CutsGeneral):
+                engine.expect(self._ahead / self.program.scale)
+            self._engines[name] = engine
         return self._engines[name]
 
     def _attempt(self, name: str, L: float, time_limit: float | None, cold: bool) -> Raw:

@@ -157,7 +157,7 @@ def solutions_along(
     """
     check_arguments("solve_path", engine, selection, on_failure, time_limit)
     radii = sorted((check_L("solve_path", L, "Ls") for L in Ls), reverse=True)
-    session = Session(program, engine, selection, options, keep=True)
+    session = Session(program, engine, selection, options, keep=True, ahead=radii)
     for L in radii:
         yield session.solve(L, time_limit, on_failure)
 

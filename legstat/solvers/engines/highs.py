@@ -1,183 +1,29 @@
-"""HiGHS called directly: dual simplex on the curl form, presolve off, one thread, the basis kept along L.
-
-Two habits of HiGHS are guarded here. Its time limit counts over all runs of one object, so the time already used is
-added to each budget. Its sparse row call (`getReducedRowSparse`) writes beyond its buffer, so nothing here uses it.
-"""
+"""HiGHS called directly: dual simplex on the curl form, presolve off, one thread, the basis kept along L."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import scipy
 
-from legstat._core.errors import invalid
 from legstat._core.typing import JSON, BoolArray, FloatArray
 from legstat.solvers.engines.engine import INFINITY, Raw, no_answer, split_bounds
+from legstat.solvers.engines.highs_model import SIMPLEX, Model
 from legstat.solvers.programs.flow import FlowProgram
 from legstat.solvers.programs.general import GeneralProgram
 from legstat.solvers.programs.graph import Columns, as_rows, spanning_forest, times
-from legstat.solvers.programs.scale import power_of_two
 
-_SIMPLEX = {"solver": "simplex", "simplex_strategy": 1, "presolve": "off"}
 # the second attempt: HiGHS' own choice of presolve, and a hundred times its tolerances
 _CAREFUL = {"solver": "simplex", "simplex_strategy": 1,
             "primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}  # fmt: skip
 # a lifted program with covariances: HiGHS' scaling of it makes the simplex four times slower and less exact
-_UNSCALED = {**_SIMPLEX, "simplex_scale_strategy": 0}
+_UNSCALED = {**SIMPLEX, "simplex_scale_strategy": 0}
 _UNSCALED_CAREFUL = {**_CAREFUL, "presolve": "off", "simplex_scale_strategy": 0}
 # the interior point without crossover: its own default tolerance 1e-8 is our limit for the gap, so ask for more
 _INTERIOR = {"solver": "ipx", "run_crossover": "off", "ipm_optimality_tolerance": 1e-11}
-_WATCHED_COLUMNS = 5000  # a smaller program is solved in some 10 ms: Ctrl-C may wait, the callback's cost may not
-_NO_COST = 1e-7  # of reduced costs, where costs are about 1: HiGHS' own tolerance
-_REFINEMENTS = 2  # an ill-conditioned basis leaves objective and dual value 1e-8 apart without them
 _INTERIOR_UNKNOWNS = 200  # with more of them the interior point is faster than the simplex
-
-
-Bounds = tuple[FloatArray, FloatArray]
-
-
-class _Model:
-    """One HiGHS object with a model, its options, budget and interruption."""
-
-    def __init__(self, options: JSON) -> None:
-        import highspy
-
-        self.highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
-        self.highs.silent()
-        for name, value in {"threads": 1, **options}.items():
-            if self.highs.setOptionValue(name, value) != highspy.HighsStatus.kOk:
-                raise ValueError(invalid("solve", f"options[{name!r}]", value, "an option that HiGHS accepts",
-                                         "See the list of options in the documentation of HiGHS."))  # fmt: skip
-        self._stop = threading.Event()
-        self._watched = False
-
-    def load(self, cost: FloatArray, matrix: Columns, columns: Bounds, rows: Bounds) -> None:
-        """Pass a model: min cost x, columns and rows within their bounds."""
-        import highspy
-
-        self._cost, self._matrix = cost, matrix
-        lp = highspy.HighsLp()
-        lp.num_row_, lp.num_col_ = matrix.shape
-        lp.col_cost_, (lp.col_lower_, lp.col_upper_), (lp.row_lower_, lp.row_upper_) = cost, columns, rows
-        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
-        lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = matrix.indptr, matrix.indices, matrix.data
-        self.highs.passModel(lp)
-        if matrix.shape[1] > _WATCHED_COLUMNS and not self._watched:
-            self._watched = True
-            for callback in (self.highs.cbSimplexInterrupt, self.highs.cbIpmInterrupt):
-                callback.subscribe(self._on_iteration)
-
-    def _on_iteration(self, event: Any) -> None:
-        if self._stop.is_set():
-            event.interrupt()
-
-    def run(self, time_limit: float | None) -> tuple[str, str, int]:
-        """Run within the budget: outcome, HiGHS' words, iterations. Ctrl-C stops a large solve and is raised."""
-        import highspy
-
-        budget = INFINITY if time_limit is None else self.highs.getRunTime() + time_limit
-        self.highs.setOptionValue("time_limit", budget)
-        if self._watched and threading.current_thread() is threading.main_thread():
-            self._run_watched()
-        else:
-            self.highs.run()
-        status, info = self.highs.getModelStatus(), self.highs.getInfo()
-        count = max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
-        known = highspy.HighsModelStatus
-        outcomes = {known.kOptimal: "solved", known.kUnknown: "solved", known.kTimeLimit: "time_limit"}
-        outcomes |= {known.kInfeasible: "infeasible", known.kUnboundedOrInfeasible: "infeasible"}
-        outcome = outcomes.get(status, "failed")
-        return outcome, str(self.highs.modelStatusToString(status)), int(count)
-
-    def _run_watched(self) -> None:
-        # the main thread waits in Python, where Ctrl-C is heard; HiGHS itself holds no interpreter lock
-        self._stop.clear()
-        # an event of our own tells the end: an interrupted `join` of Python 3.11 takes a running thread for a dead one
-        done = threading.Event()
-
-        def work() -> None:
-            try:
-                self.highs.run()
-            finally:
-                done.set()
-
-        worker = threading.Thread(target=work, daemon=True)
-        try:
-            worker.start()
-            while not done.wait(0.05):
-                pass
-        except KeyboardInterrupt:
-            self._stop.set()
-            while not done.is_set():  # HiGHS must have ended before its memory goes; a second Ctrl-C changes nothing
-                with contextlib.suppress(KeyboardInterrupt):
-                    done.wait(0.05)
-            raise
-
-    def solution(self) -> tuple[FloatArray, FloatArray]:
-        """Column values and row duals."""
-        found = self.highs.getSolution()
-        return np.array(found.col_value), np.array(found.row_dual)
-
-    def refined(self, x: FloatArray, y: FloatArray, rows: Bounds) -> tuple[FloatArray, FloatArray]:
-        """Column values and row duals after two steps of iterative refinement by HiGHS' own factors of the basis B.
-
-        Basic columns have A x at the bounds of the rows that are not basic, and B^T y = c.
-        """
-        _, basic = self.highs.getBasicVariables()
-        which = np.asarray(basic)
-        structural = which >= 0
-        chosen, free_rows = which[structural], -1 - which[~structural]
-        columns = self._matrix[:, chosen]
-        x, y = x.copy(), y.copy()
-        for _ in range(_REFINEMENTS):
-            reached = times(self._matrix, x)
-            short = np.where(reached - rows[0] < rows[1] - reached, rows[0], rows[1]) - reached
-            short[free_rows] = 0.0
-            x[chosen] += _scaled(self.highs.getBasisSolve, short)[structural]
-            residual = np.empty(which.size)
-            residual[structural] = self._cost[chosen] - times(columns.T, y)
-            residual[~structural] = -y[free_rows]
-            y += _scaled(self.highs.getBasisTransposeSolve, residual)
-        return x, y
-
-    def start_at(self, columns: BoolArray, rows: BoolArray) -> None:
-        """Begin with these columns and rows basic, others at their lower bound or, without one, at 0."""
-        import highspy
-
-        state = highspy.HighsBasisStatus
-        low = self.highs.getLp().col_lower_
-        basis = highspy.HighsBasis()
-        basis.col_status = [
-            state.kBasic if basic else state.kLower if np.isfinite(bound) else state.kZero
-            for basic, bound in zip(columns, low, strict=True)
-        ]
-        basis.row_status = [state.kBasic if basic else state.kLower for basic in rows]
-        basis.valid = True
-        self.highs.setBasis(basis)
-
-    def free_directions(self) -> int:
-        """How many columns and inequality rows could move from the vertex at no cost: an upper bound on how many do."""
-        found, lp = self.highs.getSolution(), self.highs.getLp()
-        _, basic = self.highs.getBasicVariables()
-        which = np.asarray(basic)
-        states = np.zeros(lp.num_col_ + lp.num_row_, dtype=bool)
-        states[np.where(which >= 0, which, lp.num_col_ - 1 - which)] = True
-        costs = np.abs(np.concatenate([found.col_dual, found.row_dual]))
-        low, high = (
-            np.concatenate([a, b]) for a, b in ((lp.col_lower_, lp.row_lower_), (lp.col_upper_, lp.row_upper_))
-        )
-        return int(np.count_nonzero(~states & (costs < _NO_COST) & (low < high)))
-
-
-def _scaled(solve: Callable[[FloatArray], Any], right: FloatArray) -> FloatArray:
-    """A solve with a right-hand side of size 1: HiGHS takes entries below 1e-14 for 0."""
-    size = power_of_two(float(np.abs(right).max(initial=0.0)))
-    _, step = solve(right / size)
-    return size * np.asarray(step, dtype=np.float64)
 
 
 class HighsFlow:
@@ -201,16 +47,16 @@ class HighsFlow:
     def __init__(self, program: FlowProgram, options: JSON | None = None, keep: bool = False) -> None:
         self.program, self.options, self.keep = program, dict(options or {}), keep
         if self.options:
-            _Model(self.options)  # an option that HiGHS refuses shows here
+            Model(self.options)  # an option that HiGHS refuses shows here
         # a vertex is exact up to rounding; what other methods give is not a vertex
         self._precision = 1e-11 if self.options.get("solver", "simplex") == "simplex" else 1e-7
-        self._kept: _Model | None = None
+        self._kept: Model | None = None
 
     def run(self, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
         """Solve at `unit_L` (see `Engine`)."""
         if cold:
             self._kept = None
-        method = {**(_CAREFUL if cold else _SIMPLEX), **self.options}
+        method = {**(_CAREFUL if cold else SIMPLEX), **self.options}
         if self.program.curl is None:
             return self._node_form(unit_L, time_limit, method)
         if self.keep:
@@ -223,7 +69,7 @@ class HighsFlow:
         low, high = np.concatenate([plus_low, minus_low]), np.concatenate([plus_high, minus_high])
         if self._kept is None:
             curl = _curl_of(self.program)
-            self._kept = _Model(method)
+            self._kept = Model(method)
             balance = np.zeros(curl.shape[0])
             both = _beside(curl, curl, -1.0)
             self._kept.load(np.concatenate([w, w]), both, (low, high), (balance, balance))
@@ -242,7 +88,7 @@ class HighsFlow:
         first = curl.copy()
         first.data *= np.repeat(sign, np.diff(curl.indptr))
         second = curl[:, open_sign]
-        model = _Model(method)
+        model = Model(method)
         balance = np.zeros(curl.shape[0])
         columns = np.concatenate([low, np.zeros(open_sign.size)]), np.concatenate([high, unit_L - c[open_sign]])
         model.load(np.concatenate([w, w[open_sign]]), _beside(first, second, -1.0), columns, (balance, balance))
@@ -263,13 +109,13 @@ class HighsFlow:
         if self._kept is None:
             eye = scipy.sparse.eye_array(m, format="csc")
             matrix = scipy.sparse.hstack([program.incidence, -eye, eye], format="csc")
-            self._kept = _Model(method)
+            self._kept = Model(method)
             self._kept.load(np.concatenate([np.zeros(p), w, w]), matrix, (low, high), (np.zeros(m), np.zeros(m)))
         else:
             self._kept.highs.changeColsBounds(low.size, np.arange(low.size, dtype=np.int32), low, high)
         return self._answer(self._kept, time_limit, lambda x: x[p : p + m] - x[p + m :])
 
-    def _answer(self, model: _Model, time_limit: float | None, edges: Callable[[FloatArray], FloatArray]) -> Raw:
+    def _answer(self, model: Model, time_limit: float | None, edges: Callable[[FloatArray], FloatArray]) -> Raw:
         outcome, message, iterations = model.run(time_limit)
         x, dual = model.solution()
         if x.size == 0 or outcome == "infeasible":
@@ -296,8 +142,8 @@ class HighsGeneral:
         large = program.n_nodes > _INTERIOR_UNKNOWNS
         self._interior = large and (program.kind == "dense" or (program.kind == "lifted" and not keep))
         if self.options:
-            _Model(self.options)  # an option that HiGHS refuses shows here
-        self._kept: _Model | None = None
+            Model(self.options)  # an option that HiGHS refuses shows here
+        self._kept: Model | None = None
         self._wide = program.kind == "wide"
         self._hidden = program.hidden if self._wide else 0
 
@@ -310,8 +156,8 @@ class HighsGeneral:
         if self._kept is None or cold:
             # a second, cold attempt of the interior-point method adds the crossover, which ends in an exact vertex
             interior = {**_INTERIOR, "run_crossover": "on" if cold else "off"}
-            simplex = (_UNSCALED_CAREFUL if cold else _UNSCALED) if self._wide else _CAREFUL if cold else _SIMPLEX
-            self._kept = _Model({**(interior if self._interior else simplex), **self.options})
+            simplex = (_UNSCALED_CAREFUL if cold else _UNSCALED) if self._wide else _CAREFUL if cold else SIMPLEX
+            self._kept = Model({**(interior if self._interior else simplex), **self.options})
             self._load(self._kept, row_low, row_high)
             if self._wide and not self._interior:
                 self._kept.start_at(*_flat_basis(program))
@@ -327,7 +173,7 @@ class HighsGeneral:
         unique = self._wide and not self.options and self._kept.free_directions() <= self._hidden
         return Raw(x[:p], -dual[:m], dual[m + extras :], outcome, message, iterations, 1e-9, unique)
 
-    def _load(self, model: _Model, row_low: FloatArray, row_high: FloatArray) -> None:
+    def _load(self, model: Model, row_low: FloatArray, row_high: FloatArray) -> None:
         program, form = self.program, self.program.form
         m, n = program.n_edges, form.box.shape[1]
         difference = scipy.sparse.hstack([program.difference, scipy.sparse.csr_array((m, n - program.n_nodes))])

@@ -8,20 +8,21 @@ and `zero_boundary`, the structured design whose grid is padded with zeros, by o
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
 from legstat._core.errors import SolverError, invalid
-from legstat._core.typing import FloatArray
+from legstat._core.typing import FloatArray, IntArray
 from legstat._core.values import read_only
 from legstat.solvers.programs.graph import Sparse, as_rows, joined, times
 from legstat.solvers.programs.scale import check_range, power_of_two
 
+Made = TypeVar("Made")
 _ROUNDING = 1e-13  # what a subtraction of vectors of size 1 leaves where the answer is 0
 _FREE_TOLERANCE = (
     1e-9  # a constant moves the constraint by rounding only (D^{+T} Sigma computed in floats: about 1e-14)
@@ -36,6 +37,42 @@ class LinearForm:
     centre: FloatArray
     equality: Sparse
     right: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Lift:
+    """A = D (D^T D)^+ S, applied without being formed.
+
+    Attributes
+    ----------
+    difference : sparse array, shape (m, p)
+        D.
+    product, poisson : callable
+        g -> S g and r -> (D^T D)^+ r, for vectors or columns.
+    size : float
+        A power of two: about the largest entry of the sparse part of S.
+    box, equality : sparse array
+        Of the `LinearForm`.
+    """
+
+    difference: Sparse
+    product: Callable[[FloatArray], FloatArray]
+    poisson: Callable[[FloatArray], FloatArray]
+    size: float
+    box: Sparse
+    equality: Sparse
+
+    def potential(self, g: FloatArray) -> FloatArray:
+        """(D^T D)^+ S g, whose differences are A g."""
+        return self.poisson(self.product(g))
+
+    def forward(self, g: FloatArray) -> FloatArray:
+        """A g."""
+        return times(self.difference, self.potential(g))
+
+    def adjoint(self, y: FloatArray) -> FloatArray:
+        """A^T y."""
+        return self.product(self.poisson(times(self.difference.T, y)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +94,8 @@ class GeneralProgram:
     weights : ndarray of float, shape (m,), optional
     kind : str
         "dense", "lifted" (cells without covariances), "wide" (lifted, cells with covariances) or "zero_boundary".
+    lift : Lift, optional
+        Of a lifted program, what does not depend on b.
 
     Examples
     --------
@@ -79,6 +118,8 @@ class GeneralProgram:
     g_scale: float
     weights: FloatArray | None
     kind: str
+    lift: Lift | None = None
+    _made: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         where = f"GeneralProgram.{self.kind}"
@@ -153,9 +194,6 @@ class GeneralProgram:
         if given.shape != (p, p) or _largest(given - gram) > 1e-9:
             raise ValueError(invalid("GeneralProgram.lifted", "laplacian", given, "D.T @ D"))
         null = _null_space(difference)
-        poisson = _poisson(gram, null)
-        target = read_only(times(difference, poisson(moments)))
-        scale = power_of_two(float(np.abs(target).max(initial=0.0)))
         alpha = power_of_two(size)
         shared = np.zeros((p, 0)) if common is None else _vector("lifted", "common", common)[:, None]
         if shared.shape[0] != p:
@@ -171,17 +209,34 @@ class GeneralProgram:
         if n_shares:
             none = [scipy.sparse.csr_array((n_shares, size)) for size in (p, n_null)]
             rows.append([shares.T, *none, -scipy.sparse.eye_array(n_shares)])
-        right = read_only(np.append(moments / scale, np.zeros(n_shares)))
-        form = LinearForm(box, np.zeros(k), as_rows(scipy.sparse.block_array(rows)), right)
 
         def product(v: FloatArray) -> FloatArray:
             own = times(covariance, v)
             return own + shared @ (shared.T @ v) if n_shares else own
 
+        equality = as_rows(scipy.sparse.block_array(rows))
+        lift = Lift(difference, product, _poisson(gram, null), alpha, box, equality)
         off_diagonal = covariance - scipy.sparse.diags_array(covariance.diagonal())
-        return cls(difference, target, lambda g: times(difference, poisson(product(g))),
-                   lambda y: product(poisson(times(difference.T, y))), form, scale, scale / alpha, w,
-                   "wide" if n_shares or _largest(off_diagonal) else "lifted")  # fmt: skip
+        return cls._of(lift, moments, w, "wide" if n_shares or _largest(off_diagonal) else "lifted", {})
+
+    @classmethod
+    def _of(
+        cls, lift: Lift, moments: FloatArray, weights: FloatArray | None, kind: str, made: dict[str, Any]
+    ) -> GeneralProgram:
+        target = read_only(times(lift.difference, lift.poisson(moments)))
+        scale = power_of_two(float(np.abs(target).max(initial=0.0)))
+        more = lift.equality.shape[0] - moments.size
+        right = read_only(np.append(moments / scale, np.zeros(more)))
+        form = LinearForm(lift.box, np.zeros(target.size), lift.equality, right)
+        return cls(lift.difference, target, lift.forward, lift.adjoint, form, scale, scale / lift.size, weights, kind,
+                   lift, made)  # fmt: skip
+
+    def with_moments(self, b: ArrayLike) -> GeneralProgram:
+        """A lifted program with another b, which shares all that does not depend on it."""
+        moments = _vector("with_moments", "b", b)
+        if self.lift is None or moments.shape != (self.n_nodes,):
+            raise ValueError(invalid("GeneralProgram.with_moments", "b", moments.shape, f"({self.n_nodes},), of a lift"))
+        return self._of(self.lift, moments, self.weights, self.kind, self._made)
 
     @classmethod
     def zero_boundary(cls, D: Any, a: ArrayLike, column: ArrayLike, weights: ArrayLike | None = None) -> GeneralProgram:
@@ -210,6 +265,22 @@ class GeneralProgram:
         return cls(difference, centre, lambda g: times(difference, g) + ones * float(g.mean()),
                    lambda y: times(difference.T, y) + float(ones @ y) / p, form, scale, scale, w,
                    "zero_boundary")  # fmt: skip
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What depends on D and A alone, made by the first that asks for it and shared by all `with_moments`."""
+        if name not in self._made:
+            self._made[name] = make()
+        return cast("Made", self._made[name])
+
+    def rows(self, indices: IntArray) -> FloatArray:
+        """Rows of A, which are kept."""
+        known: dict[int, FloatArray] = self.once("rows", dict)
+        new = [row for row in dict.fromkeys(indices.tolist()) if row not in known]
+        if new:
+            units = np.zeros((self.target.size, len(new)))
+            units[new, np.arange(len(new))] = 1.0
+            known |= dict(zip(new, np.ascontiguousarray(self.adjoint(units).T), strict=True))
+        return np.array([known[row] for row in indices.tolist()]).reshape(-1, self.n_nodes)
 
     @property
     def n_nodes(self) -> int:
@@ -362,7 +433,7 @@ def _poisson(gram: Sparse, null: Sparse) -> Callable[[FloatArray], FloatArray]:
     factor = splu(grounded.tocsc())
 
     def project(x: FloatArray) -> FloatArray:
-        return np.asarray(x - times(null, times(null.T, x) / sizes)) if sizes.size else x
+        return np.asarray(x - times(null, (times(null.T, x).T / sizes).T)) if sizes.size else x
 
     return lambda right: project(np.asarray(factor.solve(project(right))))
 

@@ -18,7 +18,7 @@ import pytest
 import legstat.solvers
 from legstat._core.errors import BackendUnavailableError, LegstatWarning, SolverError
 from legstat.solvers import FlowProgram, GeneralProgram, Status, session, solve, solve_path
-from legstat.solvers.engines import highs
+from legstat.solvers.engines import highs_model
 from legstat.solvers.engines.engine import Raw, no_answer
 from legstat.solvers.engines.highs import HighsFlow
 from legstat.solvers.engines.network import NetworkFlow
@@ -186,14 +186,14 @@ def test_time_limit_is_per_solve_although_highs_counts_over_runs() -> None:
 
 def test_ctrl_c_stops_a_large_solve(monkeypatch: pytest.MonkeyPatch) -> None:
     program = FlowProgram.from_potential((224, 224), regions((224, 224)))
-    original, interrupted = highs._Model._run_watched, []
+    original, interrupted = highs_model.Model._run_watched, []
 
-    def interrupted_while_running(model: highs._Model) -> None:
+    def interrupted_while_running(model: highs_model.Model) -> None:
         interrupted.append(model)
         threading.Timer(0.5, _thread.interrupt_main).start()
         original(model)
 
-    monkeypatch.setattr(highs._Model, "_run_watched", interrupted_while_running)
+    monkeypatch.setattr(highs_model.Model, "_run_watched", interrupted_while_running)
     with pytest.raises(KeyboardInterrupt):
         # the primal simplex needs about a minute here
         solve(program, 0.1 * program.L_max, engine="highs", selection="vertex", options={"simplex_strategy": 4})

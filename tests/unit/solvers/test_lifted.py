@@ -89,7 +89,7 @@ def test_selection_of_a_unique_optimum_is_the_optimum(monkeypatch: pytest.Monkey
     program = blocks()[0]
     L = 0.1 * program.L_max
     fast = solve(program, L)
-    monkeypatch.setattr("legstat.solvers.engines.highs._Model.free_directions", lambda self: 99)
+    monkeypatch.setattr("legstat.solvers.engines.highs_model.Model.free_directions", lambda self: 99)
     slow = solve(program, L)
     np.testing.assert_allclose(fast.g, slow.g, rtol=0, atol=1e-8 * np.ptp(slow.g))  # HiGHS' tolerance
 

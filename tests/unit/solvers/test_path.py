@@ -8,7 +8,8 @@ import pytest
 from legstat._core.errors import SolverError
 from legstat.solvers import ExactPath, FlowProgram, exact_path, session, solve
 from legstat.solvers.engines.engine import INFINITY, Raw, split_bounds
-from legstat.solvers.engines.highs import _SIMPLEX, HighsFlow, _beside, _curl_of, _Model
+from legstat.solvers.engines.highs import HighsFlow, _beside, _curl_of
+from legstat.solvers.engines.highs_model import SIMPLEX, Model
 from tests.lp_bank import FLOWS, GENERALS, regions
 from tests.unit.solvers.test_engines import FLOW_ENGINES
 
@@ -21,7 +22,7 @@ def parametric_simplex(program: FlowProgram, L_min: float) -> list[tuple[float, 
     """
     c, m, curl = program.unit_centre, program.n_edges, _curl_of(program)
     A = _beside(curl, curl, -1.0)
-    model = _Model({**_SIMPLEX, "primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-9})
+    model = Model({**SIMPLEX, "primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-9})
     start, stop = float(np.abs(c).max()), L_min / program.scale
 
     def bounds(L: float) -> tuple[np.ndarray, np.ndarray]:
