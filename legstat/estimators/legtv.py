@@ -173,7 +173,7 @@ class LEGTV:
             conventions.
         n_regions : int, optional
             The most detailed map of that path with at most so many regions. Exactly one of the three.
-        engine : {"auto", "network", "highs", "cvxpy"}, default "auto"
+        engine : {"auto", "network", "cuts", "highs", "cvxpy"}, default "auto"
             What solves; every answer is certified, whichever it is. See `legstat.solvers.solve`.
         selection : {"closest", "vertex", "interior"}, default "closest"
             Which point of the optimal face: the one nearest to the data, which no engine has a say in, or what the

@@ -1,4 +1,7 @@
-r"""The exact path along L by tangent intersection.
+r"""The exact path along L: piece by piece, and by tangent intersection.
+
+Of a lifted program every vertex tells the whole piece of the path that it lies on, and the next solve is just below it:
+a parametric dual simplex, whose steps are certified. What that leaves, and all other programs, goes by tangents.
 
 The value function V(L) is convex and piecewise linear, and every certified solve gives V(L) and a subgradient. Where
 the tangents of two solved radii meet, V is solved again: either it lies on them, and the meeting point is a breakpoint,
@@ -15,17 +18,21 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON, FloatArray
 from legstat._core.values import read_only
+from legstat.solvers.optimum.piece import piece_of
 from legstat.solvers.programs.general import GeneralProgram
 from legstat.solvers.session import Session
 from legstat.solvers.solution import Program, Solution
 from legstat.solvers.solve import check_arguments, check_L
 
+_STEP = 1e-6  # of L_max, below the end of a piece: what changes there is far beyond the tolerance of engines
+_BLIND = 1e-3  # of L_max, where a vertex does not tell its piece
 _FLOOR = 1e-3  # the error is relative to max(V, 1e-3 of the unit of the objective), as the gap of a certificate is
 
 
@@ -191,7 +198,14 @@ class _Search:
     def run(self, L_min: float, max_solves: int, tol: float, progress: Callable[[int, float], None] | None) -> None:
         self._solve(self.program.L_max)
         self._solve(L_min)
-        self._push(L_min, self.program.L_max)
+        try:
+            if isinstance(self.program, GeneralProgram) and self.program.lift is not None:
+                self._march(self.program, L_min, max_solves, progress)
+        except KeyboardInterrupt:
+            max_solves = 0
+        known = sorted(self.solved)
+        for low, high in pairwise(known):
+            self._push(low, high)
         try:
             while self.error > tol and self.n_solves < max_solves:
                 _, low, high = heapq.heappop(self._open)
@@ -208,9 +222,30 @@ class _Search:
         except KeyboardInterrupt:
             return
 
-    def _solve(self, L: float) -> None:
-        self.solved[L] = self.session.solve(L, self.time_limit, "raise")
+    def _march(
+        self, program: GeneralProgram, L_min: float, most: int, progress: Callable[[int, float], None] | None
+    ) -> None:
+        """Down from L_max, one solve for each piece; where a vertex tells none, a larger step."""
+        L = program.L_max
+        while self.n_solves < most and L - _STEP * program.L_max > L_min:
+            L -= _STEP * program.L_max
+            found = self._solve(L)
+            piece = piece_of(program, found.g, found.multipliers, L)
+            if piece is None or piece.low >= L:  # a tie
+                L -= _BLIND * program.L_max
+            else:
+                for end in (max(piece.low, L_min), min(piece.high, program.L_max)):
+                    ended = self.session.checked(found.g + (end - L) * piece.slope, end, found)
+                    if end not in self.solved and ended.ok:
+                        self.solved[end] = ended
+                L = piece.low
+            if progress is not None:
+                progress(self.n_solves, float("nan"))  # of what is left nothing is known yet
+
+    def _solve(self, L: float) -> Solution:
+        found = self.solved[L] = self.session.solve(L, self.time_limit, "raise")
         self.n_solves += 1
+        return found
 
     def _meeting(self, low: float, high: float) -> float:
         """Where the tangents of the two ends meet, kept off the ends."""

@@ -33,10 +33,10 @@ def solve(
     program : FlowProgram or GeneralProgram
     L : float
         Radius of the constraint, >= 0, in the units of the program's centre.
-    engine : {"auto", "network", "highs", "cvxpy"}
-        "network" (extra "fast") solves flow programs exactly on whole numbers; "highs" calls HiGHS directly; "cvxpy"
-        is the readable reference. "auto" takes the first that is installed and applies, and the next one where an
-        answer fails the certificate.
+    engine : {"auto", "network", "cuts", "highs", "cvxpy"}
+        "network" (extra "fast") solves flow programs exactly on whole numbers; "cuts" solves lifted programs of 201 to
+        4,096 cells with covariances on few regions; "highs" calls HiGHS directly; "cvxpy" is the readable reference.
+        "auto" takes the first that is installed and applies, and the next one where an answer fails the certificate.
     selection : {"closest", "vertex", "interior"}
         The optimum is rarely unique. "closest": the optimal point whose edges are nearest to the data in least squares,
         unique, so the same for every engine; "vertex": what the engine returns, the fastest; "interior": the analytic

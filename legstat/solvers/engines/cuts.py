@@ -43,7 +43,8 @@ _FLAT = 1e-9  # of the range of levels: neighbours that differ by less are one r
 _MARGIN = 2.0**-16  # of the weights: flows that keep it show that no region could be split at no cost
 _HEADROOM = 3.0  # M over the sum of multipliers at the last L
 _MOST_ROUNDS = 200
-_FEW_REGIONS = 32  # up to which the last L is a better start than a guess
+_FEW_REGIONS = 16  # up to which the last L is a better start than a guess
+_SMALL = 0.3  # of L_max: without a last L a smaller one starts from a guess
 
 
 @dataclass
@@ -114,10 +115,10 @@ class CutsGeneral:
             changed = True
             regions, demand = self._regions()
             inner = regions[self._tail] == regions[self._head]
-            routed = self._route(demand, inner, 1.0 - _MARGIN)
+            routed = self._route(demand, inner, regions, 1.0 - _MARGIN)
             if not routed.complete and not self._split(routed):
                 # what could be cut off is cut off already, so it is worth nothing: a tie
-                tight, routed = True, self._route(demand, inner, 1.0)
+                tight, routed = True, self._route(demand, inner, regions, 1.0)
                 if not routed.complete and self._split(routed):
                     continue
             elif not routed.complete:
@@ -129,13 +130,17 @@ class CutsGeneral:
         return no_answer("failed", f"no optimum after {_MOST_ROUNDS} rounds")
 
     def _guess(self, unit_L: float) -> bool:
-        """Start from a guess, where many regions are likely."""
-        if unit_L not in self._guesses and (unit_L in self._ahead or not self._rows.size):
-            ahead = self._ahead[(self._ahead > 0.0) & (self._ahead < self.program.L_max / self.program.scale)]
-            Ls = np.unique(np.append(ahead, unit_L))
-            self._guesses = dict(zip(Ls.tolist(), guesses(self.program, Ls), strict=True))
+        """Start from a guess, where many regions are likely: the last L had them, or there was none and L is small."""
+        L_max = self.program.L_max / self.program.scale
+        many = self._part.max() >= _FEW_REGIONS if self._rows.size else unit_L < _SMALL * L_max
+        if not many:
+            return False
+        if unit_L not in self._guesses:
+            Ls = np.unique(np.append(self._ahead[(self._ahead > 0.0) & (self._ahead <= unit_L)], unit_L))
+            known = unit_L in self._ahead or not self._rows.size
+            self._guesses = dict(zip(Ls.tolist(), guesses(self.program, Ls), strict=True)) if known else {}
         guess = self._guesses.get(unit_L)
-        if guess is None or guess.regions.max() < _FEW_REGIONS:
+        if guess is None:
             return False
         self._forget()
         self._part = guess.regions
@@ -183,9 +188,9 @@ class CutsGeneral:
         p = self.program.n_nodes
         return np.asarray(np.bincount(self._head, z, p) - np.bincount(self._tail, z, p))
 
-    def _route(self, demand: FloatArray, inner: BoolArray, share: float) -> Routing:
+    def _route(self, demand: FloatArray, inner: BoolArray, regions: IntArray, share: float) -> Routing:
         limits = share * self.program.unit_weights[inner]
-        routed = route(self._tail[inner], self._head[inner], limits, limits, demand)
+        routed = route(self._tail[inner], self._head[inner], limits, limits, demand, regions)
         self._point.z[inner] = routed.flow
         return routed
 
@@ -207,7 +212,7 @@ class CutsGeneral:
         g = (np.bincount(regions, point.g) / sizes)[regions]
         tail, head, w = self._tail[inner], self._head[inner], program.unit_weights[inner]
         left = demand - self._divergence(np.where(inner, point.z, 0.0))
-        rest = route(tail, head, w + routed.flow, w - routed.flow, left)
+        rest = route(tail, head, w + routed.flow, w - routed.flow, left, regions)
         z = point.z.copy()
         z[inner] += rest.flow
         multipliers = np.zeros(program.target.size)
@@ -273,7 +278,9 @@ class _Restricted:
         if flat.any():
             ones = np.tile([-1.0, 1.0], int(flat.sum()))
             ends = np.stack([self.tail[flat], self.head[flat]], axis=1).ravel()
-            rows = scipy.sparse.csr_array((ones, ends, np.arange(0, ones.size + 1, 2)), shape=(ones.size // 2, self.count))
+            rows = scipy.sparse.csr_array(
+                (ones, ends, np.arange(0, ones.size + 1, 2)), shape=(ones.size // 2, self.count)
+            )
             inside[flat] = spanning_forest(rows)[0]
         used = np.zeros(engine._rows.size, dtype=bool)
         used[: point.y.size] = point.y > _FLAT * float(point.y.max(initial=0.0))

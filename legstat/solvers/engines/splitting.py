@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy
 
 from legstat._core.typing import FloatArray, IntArray
 from legstat.solvers.programs.general import GeneralProgram
@@ -71,7 +70,8 @@ class _Matrices:
         square = potential.T @ (gram @ potential)
         penalty = _BALANCE * float(np.trace(gram) / np.trace(square))
         inverse = np.linalg.inv(gram + penalty * square)
-        return cls(*(one.astype(np.float32) for one in (difference, potential, inverse)), np.float32(penalty))
+        single = np.float32
+        return cls(difference.astype(single), potential.astype(single), inverse.astype(single), single(penalty))
 
 
 def guesses(program: GeneralProgram, unit_Ls: FloatArray) -> list[Guess]:

@@ -8,7 +8,6 @@ import numpy as np
 import scipy
 
 from legstat._core.typing import BoolArray, FloatArray, IntArray
-from legstat.solvers.programs.graph import joined
 
 _DIGITS = 29  # SciPy's maximum flow takes integers of 32 bits; a sum of demands must not overflow them either
 
@@ -35,18 +34,20 @@ class Routing:
 
 
 def route(
-    tail: IntArray, head: IntArray, backward: FloatArray, forward: FloatArray, demand: FloatArray
+    tail: IntArray, head: IntArray, backward: FloatArray, forward: FloatArray, demand: FloatArray, label: IntArray
 ) -> Routing:
     """The flow on which as much as possible of the demands is met.
 
     Parameters
     ----------
     tail, head : ndarray of int, shape (m,)
-        Edges.
+        Edges, no two between the same nodes.
     backward, forward : ndarray of float, shape (m,)
         Capacities >= 0 from head to tail, and from tail to head.
     demand : ndarray of float, shape (p,)
         What is to arrive at each node; of sum 0 in each component but for rounding.
+    label : ndarray of int, shape (p,)
+        Component of each node, numbered from 0.
 
     Returns
     -------
@@ -61,33 +62,35 @@ def route(
         none = np.zeros(p, dtype=bool)
         return Routing(np.zeros(tail.size), True, none, none)
     scale = 2.0 ** np.floor(_DIGITS - np.log2(wanted))
-    whole = _balanced(np.rint(demand * scale).astype(np.int64), tail, head)
+    whole = _balanced(np.rint(demand * scale).astype(np.int64), label)
     giving, taking = np.flatnonzero(whole < 0), np.flatnonzero(whole > 0)
     start = np.concatenate([tail, head, np.full(giving.size, p), taking])
     end = np.concatenate([head, tail, giving, np.full(taking.size, p + 1)])
     most = 2.0**_DIGITS  # an arc carries no more than all demands together
-    limits = np.concatenate([np.floor(np.minimum(np.concatenate([forward, backward]) * scale, most)),
-                             -whole[giving], whole[taking]])  # fmt: skip
-    arcs = scipy.sparse.csr_array((limits.astype(np.int32), (start, end)), shape=(p + 2, p + 2))
+    inner = np.floor(np.minimum(np.concatenate([forward, backward]) * scale, most)).astype(np.int64)
+    limits = np.concatenate([inner, -whole[giving], whole[taking]])
+    order = np.argsort(start * np.int64(p + 2) + end)  # rows made here: a detour over coordinates takes longer
+    starts = np.searchsorted(start[order], np.arange(p + 3))
+    arcs = scipy.sparse.csr_array((limits[order].astype(np.int32), end[order], starts), shape=(p + 2, p + 2))
     found = csgraph.maximum_flow(arcs, p, p + 1)
-    flow = np.asarray(found.flow[tail, head], dtype=np.float64).ravel() / scale
+    carried = found.flow
+    places = np.repeat(np.arange(p + 2, dtype=np.int64), np.diff(carried.indptr)) * (p + 2) + carried.indices
+    flow = carried.data[np.searchsorted(places, tail * np.int64(p + 2) + head)] / scale
     if found.flow_value == int(whole[taking].sum()):
         none = np.zeros(p, dtype=bool)
         return Routing(flow, True, none, none)
-    left = scipy.sparse.csr_array(arcs - found.flow)
+    left = scipy.sparse.csr_array(arcs - carried)
     left.eliminate_zeros()
     sides = np.zeros((2, p + 2), dtype=bool)
-    for side, end_point, links in zip(sides, (p, p + 1), (left, left.T.tocsr()), strict=True):
-        side[csgraph.breadth_first_order(links, end_point, return_predecessors=False)] = True
+    for side, point, links in zip(sides, (p, p + 1), (left, left.T.tocsr()), strict=True):
+        side[csgraph.breadth_first_order(links, point, return_predecessors=False)] = True
     return Routing(flow, False, sides[0, :p], sides[1, :p])
 
 
-def _balanced(whole: IntArray, tail: IntArray, head: IntArray) -> IntArray:
+def _balanced(whole: IntArray, label: IntArray) -> IntArray:
     """Whole demands with a sum of 0 in each component, the largest of each corrected by what rounding left."""
-    p = whole.size
-    _, label = joined(scipy.sparse.csr_array((np.ones(tail.size), (tail, head)), shape=(p, p)))
     order = np.lexsort((np.abs(whole), label))
-    largest = order[np.append(np.flatnonzero(np.diff(label[order])), p - 1)]
+    largest = order[np.append(np.flatnonzero(np.diff(label[order])), label.size - 1)]
     out = whole.copy()
-    out[largest] -= np.bincount(label, whole, label.max() + 1).astype(np.int64)[label[largest]]
+    out[largest] -= np.bincount(label, whole).astype(np.int64)[label[largest]]
     return out

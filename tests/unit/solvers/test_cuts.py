@@ -1,0 +1,196 @@
+"""The engine of few regions against HiGHS on the whole program, and its parts against their definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from legstat.solvers import GeneralProgram, exact_path, solve, solve_path
+from legstat.solvers.engines import cuts, splitting
+from legstat.solvers.engines.cuts import CutsGeneral
+from legstat.solvers.optimum.general_selection import general_face
+from legstat.solvers.optimum.piece import piece_of
+from legstat.solvers.programs.graph import grid_edges, incidence
+from legstat.solvers.programs.routing import route
+from tests.lp_bank import blocks, isotropic, zero_boundary
+
+SHAPE = (15, 16)  # more unknowns than the engine takes at least
+
+
+def test_objective_is_that_of_the_whole_program() -> None:
+    program = blocks(SHAPE)[0]
+    Ls = program.L_max * np.array([0.9, 0.5, 0.2, 0.05, 0.01])
+    found, whole = (solve_path(program, Ls, engine=engine) for engine in ("cuts", "highs"))
+    for one, other in zip(found, whole, strict=True):
+        assert (one.engine, one.ok, len(one.stats["attempts"])) == ("cuts", True, 1)
+        np.testing.assert_allclose(one.objective, other.objective, rtol=1e-8)  # what both certificates allow
+        np.testing.assert_allclose(one.g, other.g, rtol=0, atol=1e-7 * np.ptp(other.g))  # unique, to HiGHS' tolerance
+
+
+@pytest.mark.parametrize("few", [0, 10**6])
+def test_guesses_and_last_L_lead_to_the_same(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = blocks(SHAPE, common=0.3)[0]
+    monkeypatch.setattr(cuts, "_FEW_REGIONS", few)
+    Ls = program.L_max * np.geomspace(0.9, 0.01, 6)
+    path = solve_path(program, Ls, engine="cuts")
+    assert all(s.ok for s in path)
+    whole = [s.objective for s in solve_path(program, Ls, engine="highs")]
+    np.testing.assert_allclose([s.objective for s in path], whole, rtol=1e-8)
+
+
+def test_weights() -> None:
+    plain = blocks(SHAPE)[0]
+    lift = plain.lift
+    assert lift is not None
+    D = plain.difference
+    rng = np.random.default_rng(2)
+    weights = rng.uniform(0.5, 2.0, D.shape[0])
+    sigma = lift.product(np.eye(D.shape[1]))
+    program = GeneralProgram.lifted(D.T @ D, D, sigma, lift.product(rng.standard_normal(D.shape[1])), weights)
+    L = 0.2 * program.L_max
+    found, whole = (solve(program, L, engine=engine) for engine in ("cuts", "highs"))
+    np.testing.assert_allclose(found.objective, whole.objective, rtol=1e-8)
+
+
+def test_what_is_called_unique_is() -> None:
+    program = blocks(SHAPE)[0]
+    engine, seen = CutsGeneral(program), 0
+    for ratio in (0.6, 0.2, 0.05):
+        L = ratio * program.L_max
+        raw = engine.run(L / program.scale, time_limit=None, cold=False)
+        if raw.unique:
+            seen += 1
+            y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
+            assert general_face(program, raw.flow * program.weight_scale, y, L).directions.shape[1] == 0
+    assert seen  # the data are in general position
+
+
+def test_ties_are_not_called_unique() -> None:
+    # mirrored data: what stands at the seam may stand a cell to the left or to the right of it
+    program = blocks(SHAPE)[0]
+    lift = program.lift
+    assert lift is not None
+    step = np.where(np.arange(SHAPE[1]) < SHAPE[1] // 2, -1.0, 1.0)
+    mirrored = program.with_moments(lift.product(np.tile(step, SHAPE[0])))
+    raw = CutsGeneral(mirrored).run(0.5 * mirrored.L_max / mirrored.scale, time_limit=None, cold=False)
+    found = solve(mirrored, 0.5 * mirrored.L_max)
+    assert found.ok
+    assert raw.unique <= (found.face_width < 1e-9)
+
+
+def test_a_time_limit_stops_it() -> None:
+    program = blocks(SHAPE)[0]
+    raw = CutsGeneral(program).run(0.01 * program.L_max / program.scale, time_limit=1e-9, cold=False)
+    assert raw.outcome == "time_limit"
+
+
+def test_an_engine_that_finds_no_end_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "_MOST_ROUNDS", 1)
+    program = blocks(SHAPE)[0]
+    found = solve(program, 0.1 * program.L_max)
+    assert found.ok
+    assert found.engine == "highs"
+    assert "no optimum after 1 rounds" in found.stats["attempts"][0]
+
+
+@pytest.mark.parametrize("made", [blocks, isotropic, zero_boundary])
+def test_programs_of_another_kind(made: Callable[[], Any]) -> None:
+    program = made()[0]
+    with pytest.raises(ValueError, match=r"`engine` must be 'highs'.*Got 'cuts'"):
+        solve(program, 0.5 * program.L_max, engine="cuts")
+    assert solve(program, 0.5 * program.L_max).engine == "highs"
+
+
+def test_options_are_refused() -> None:
+    program = blocks(SHAPE)[0]
+    with pytest.raises(ValueError, match="options"):
+        solve(program, 0.5 * program.L_max, engine="cuts", options={"presolve": "on"})
+
+
+def test_guesses_are_near() -> None:
+    program = blocks(SHAPE)[0]
+    L = 0.02 * program.L_max
+    guess = splitting.guesses(program, np.array([L / program.scale]))[0]
+    found = solve(program, L, engine="highs")
+    edges = grid_edges(SHAPE)
+    guessed = guess.regions[edges[0]] == guess.regions[edges[1]]
+    flat = np.abs(found.differences) < 1e-9 * np.ptp(found.g)
+    assert np.mean(guessed == flat) > 0.9
+    active = np.sign(found.multipliers) * (np.abs(found.multipliers) > 1e-9 * np.abs(found.multipliers).max())
+    assert np.mean(active[guess.rows] == guess.signs) > 0.7  # some are at their bound for no reason
+
+
+def test_with_moments_is_the_program_made_anew() -> None:
+    program, A, _ = blocks(common=0.3)
+    b = np.random.default_rng(5).standard_normal(A.shape[1])
+    other = program.with_moments(b)
+    D, lift = program.difference, program.lift
+    assert lift is not None
+    anew = GeneralProgram.lifted(D.T @ D, D, lift.product(np.eye(A.shape[1])), b)
+    np.testing.assert_allclose(other.target, anew.target, rtol=0, atol=1e-13 * np.abs(anew.target).max())
+    L = 0.2 * anew.L_max
+    np.testing.assert_allclose(solve(other, L).objective, solve(anew, L).objective, rtol=1e-8)
+    rows = np.array([3, 1, 3])
+    np.testing.assert_allclose(other.rows(rows), A[rows], rtol=0, atol=1e-12)
+    with pytest.raises(ValueError, match="with_moments"):
+        program.with_moments(b[1:])
+
+
+def test_a_routing_meets_demands_within_capacities() -> None:
+    tail, head = grid_edges((6, 7))
+    rng = np.random.default_rng(1)
+    forward, backward = rng.uniform(0.5, 1.0, (2, tail.size))
+    D = incidence(tail, head, 42)
+    demand = D.T @ rng.uniform(-0.5 * backward, 0.5 * forward)
+    routed = route(tail, head, backward, forward, demand, np.zeros(42, dtype=np.int64))
+    assert routed.complete
+    assert (-backward <= routed.flow).all()
+    assert (routed.flow <= forward).all()
+    np.testing.assert_allclose(D.T @ routed.flow, demand, rtol=0, atol=1e-6)  # 2^-29 of their sum, by 42 nodes
+
+
+def test_a_cut_says_why_there_is_none() -> None:
+    tail, head = grid_edges((6, 7))
+    demand = np.full(42, -6.0 / 36)
+    demand[[8, 9, 10, 15, 16, 17]] = 1.0  # six cells with ten edges around
+    for capacity, possible in ((0.8, True), (0.5, False)):
+        limits = np.full(tail.size, capacity)
+        routed = route(tail, head, limits, limits, demand, np.zeros(42, dtype=np.int64))
+        assert routed.complete is possible
+        if possible:
+            continue
+        for side, sign in ((routed.sources, -1.0), (routed.sinks, 1.0)):
+            across = side[tail] != side[head]
+            assert sign * demand[side].sum() > capacity * across.sum()
+
+
+def test_a_piece_is_optimal_from_end_to_end() -> None:
+    program = blocks((6, 6))[0]
+    L = 0.3 * program.L_max
+    found = solve(program, L)
+    piece = piece_of(program, found.g, found.multipliers, L)
+    assert piece is not None
+    assert piece.low < L < piece.high
+    for at in (piece.low, 0.5 * (piece.low + piece.high), piece.high):
+        np.testing.assert_allclose(solve(program, at).g, found.g + (at - L) * piece.slope, rtol=0, atol=1e-8)
+    width = piece.high - piece.low
+    for beyond in (piece.low - 0.1 * width, piece.high + 0.1 * width):
+        straight = found.g + (beyond - L) * piece.slope
+        other = solve(program, beyond)
+        assert np.abs(other.g - straight).max() > 1e-4 * np.abs(other.g).max()  # another row or region came in
+
+
+def test_exact_path_by_pieces_and_by_tangents(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = blocks((6, 6))[0]
+    fast = exact_path(program, 0.1 * program.L_max)
+    monkeypatch.setattr("legstat.solvers.path.piece_of", lambda *_: None)
+    slow = exact_path(program, 0.1 * program.L_max)
+    assert max(fast.error, slow.error) <= 1e-9
+    assert fast.n_solves < 0.7 * slow.n_solves
+    for L in np.random.default_rng(0).uniform(0.1, 1.0, 20) * program.L_max:
+        cold = solve(program, L).objective
+        np.testing.assert_allclose([fast.value(L), slow.value(L)], cold, rtol=1e-8)
+        assert fast.at(L).ok
