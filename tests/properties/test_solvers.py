@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+import pytest
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.sparse import csr_array
 
-from legstat.solvers import FlowProgram, solve
+from legstat.solvers import FlowProgram, GeneralProgram, solve
+from legstat.solvers.engines import cuts
 from legstat.solvers.optimum.certificate import flow_certificate
+from legstat.solvers.programs.graph import grid_edges, incidence
+from legstat.solvers.session import Session
 
 SETTINGS = settings(max_examples=40, deadline=None)
 
@@ -129,3 +134,37 @@ def test_a_full_mask_is_the_rectangle(u: np.ndarray, ratio: float) -> None:
     masked = FlowProgram.from_mask(np.ones(u.shape, dtype=bool), u)
     a, b = (solve(p, ratio * rectangle.L_max) for p in (rectangle, masked))
     np.testing.assert_allclose(b.g, a.g, rtol=0, atol=1e-6 * rectangle.L_max)
+
+
+@st.composite
+def lifted(draw: st.DrawFn) -> GeneralProgram:
+    """Small programs of overlapping blocks, with ties or without, with unequal weights or without, at any scale."""
+    shape = (draw(st.integers(2, 7)), draw(st.integers(2, 7)))
+    p = shape[0] * shape[1]
+    tail, head = grid_edges(shape)
+    D = incidence(tail, head, p)
+    down, across = (np.abs(np.subtract.outer(np.arange(n), np.arange(n))) for n in shape)
+    sigma = sum(np.kron(np.clip(1 - down / s, 0, None), np.clip(1 - across / s, 0, None)) for s in (1, 3)) / 2
+    levels = st.integers(-2, 2).map(float) if draw(st.booleans()) else st.floats(-1, 1, width=32)
+    g = draw(arrays(float, p, elements=levels))
+    b = (sigma @ g if draw(st.booleans()) else g) * draw(st.sampled_from([1.0, 1e-6, 1e6]))
+    weights = draw(arrays(float, tail.size, elements=st.floats(0.125, 8, width=32))) if draw(st.booleans()) else None
+    common = np.full(p, 0.25) if draw(st.booleans()) else None
+    return GeneralProgram.lifted(D.T @ D, D, csr_array(sigma), b, weights, common=common)
+
+
+@SETTINGS
+@given(lifted(), st.lists(st.sampled_from([1.2, 1.0, 0.9, 0.5, 0.2, 0.05, 1e-3, 1e-6, 0.0]), min_size=1, max_size=4))
+def test_few_regions_reach_the_optimum_of_the_whole_program(program: GeneralProgram, order: list[float]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuts, "FEWEST_UNKNOWNS", 0)
+        assume(cuts.CutsGeneral.fits(program))  # not where symmetry hides the mean
+        session = Session(program, "cuts", "vertex", None, keep=True)  # each L starts from the one before, in any order
+        found = [session.solve(ratio * program.L_max, None, "raise") for ratio in order]
+    for ratio, one in zip(order, found, strict=True):
+        whole = solve(program, ratio * program.L_max, engine="highs", selection="vertex", on_failure="return")
+        assert one.ok
+        if not whole.ok:  # HiGHS' tolerance, where the data span many magnitudes
+            continue
+        # both certificates allow a gap of 1e-8
+        np.testing.assert_allclose(one.objective, whole.objective, rtol=2e-8, atol=2e-11 * program.objective_unit)

@@ -11,6 +11,7 @@ import pytest
 from legstat.solvers import GeneralProgram, exact_path, solve, solve_path
 from legstat.solvers.engines import cuts, splitting
 from legstat.solvers.engines.cuts import CutsGeneral
+from legstat.solvers.engines.engine import Raw, no_answer
 from legstat.solvers.optimum.general_selection import general_face
 from legstat.solvers.optimum.piece import piece_of
 from legstat.solvers.programs.graph import grid_edges, incidence
@@ -69,22 +70,39 @@ def test_what_is_called_unique_is() -> None:
 
 
 def test_ties_are_not_called_unique() -> None:
-    # mirrored data: what stands at the seam may stand a cell to the left or to the right of it
     program = blocks(SHAPE)[0]
-    lift = program.lift
-    assert lift is not None
-    step = np.where(np.arange(SHAPE[1]) < SHAPE[1] // 2, -1.0, 1.0)
-    mirrored = program.with_moments(lift.product(np.tile(step, SHAPE[0])))
-    raw = CutsGeneral(mirrored).run(0.5 * mirrored.L_max / mirrored.scale, time_limit=None, cold=False)
-    found = solve(mirrored, 0.5 * mirrored.L_max)
-    assert found.ok
-    assert raw.unique <= (found.face_width < 1e-9)
+    assert program.lift is not None
+    board = program.with_moments(program.lift.product(np.indices(SHAPE).sum(axis=0).ravel() % 2.0))
+    L = 0.1 * board.L_max
+    assert not CutsGeneral(board).run(L / board.scale, time_limit=None, cold=False).unique
+    found, whole = (solve(board, L, engine=engine) for engine in ("cuts", "highs"))
+    assert found.face_width > 0.1 * np.ptp(found.g)
+    # A g of the selection is unique; its quadratic program ends within 1e-12 of its objective, so 1e-6 of its argument
+    one, other = program.forward(found.g), program.forward(whole.g)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-6 * np.abs(board.target).max())
 
 
 def test_a_time_limit_stops_it() -> None:
     program = blocks(SHAPE)[0]
     raw = CutsGeneral(program).run(0.01 * program.L_max / program.scale, time_limit=1e-9, cold=False)
     assert raw.outcome == "time_limit"
+
+
+def test_half_of_the_time_is_left_for_the_whole_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+
+    def run(self: CutsGeneral, unit_L: float, *, time_limit: float | None, cold: bool) -> Raw:
+        given.append(time_limit)
+        return no_answer("time_limit", "time limit")
+
+    monkeypatch.setattr(CutsGeneral, "run", run)
+    program = blocks(SHAPE)[0]
+    found = solve(program, 0.5 * program.L_max, time_limit=100.0)
+    assert (found.ok, found.engine) == (True, "highs")
+    assert given[0] <= 50.0
+    given.clear()
+    assert not solve(program, 0.5 * program.L_max, engine="cuts", time_limit=100.0, on_failure="return").ok
+    assert given[0] > 90.0  # nothing follows that needs it
 
 
 def test_an_engine_that_finds_no_end_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,12 +142,17 @@ def test_guesses_are_near() -> None:
 
 
 def test_with_moments_is_the_program_made_anew() -> None:
-    program, A, _ = blocks(common=0.3)
-    b = np.random.default_rng(5).standard_normal(A.shape[1])
-    other = program.with_moments(b)
-    D, lift = program.difference, program.lift
+    plain, A, _ = blocks(common=0.3)
+    D, lift = plain.difference, plain.lift
     assert lift is not None
-    anew = GeneralProgram.lifted(D.T @ D, D, lift.product(np.eye(A.shape[1])), b)
+    rng = np.random.default_rng(5)
+    b, weights, sigma = (
+        rng.standard_normal(A.shape[1]),
+        rng.uniform(0.5, 2.0, D.shape[0]),
+        lift.product(np.eye(A.shape[1])),
+    )
+    program, anew = (GeneralProgram.lifted(D.T @ D, D, sigma, moments, weights) for moments in (np.zeros(b.size), b))
+    other = program.with_moments(b)
     np.testing.assert_allclose(other.target, anew.target, rtol=0, atol=1e-13 * np.abs(anew.target).max())
     L = 0.2 * anew.L_max
     np.testing.assert_allclose(solve(other, L).objective, solve(anew, L).objective, rtol=1e-8)
