@@ -19,7 +19,8 @@ from numpy.typing import ArrayLike
 from legstat._core.errors import SolverError, invalid
 from legstat._core.typing import FloatArray, IntArray
 from legstat._core.values import read_only
-from legstat.solvers.programs.graph import Sparse, as_rows, joined, times
+from legstat.solvers.programs.graph import Sparse, as_rows, times
+from legstat.solvers.programs.lift import Lift, null_space
 from legstat.solvers.programs.scale import check_range, power_of_two
 
 Made = TypeVar("Made")
@@ -37,46 +38,6 @@ class LinearForm:
     centre: FloatArray
     equality: Sparse
     right: FloatArray
-
-
-@dataclass(frozen=True, eq=False)
-class Lift:
-    """A = D (D^T D)^+ S, applied without being formed.
-
-    Attributes
-    ----------
-    difference : sparse array, shape (m, p)
-        D.
-    product, poisson : callable
-        g -> S g and r -> (D^T D)^+ r, for vectors or columns.
-    size : float
-        A power of two: about the largest entry of the sparse part of S.
-    box, equality : sparse array
-        Of the `LinearForm`.
-    """
-
-    difference: Sparse
-    product: Callable[[FloatArray], FloatArray]
-    poisson: Callable[[FloatArray], FloatArray]
-    size: float
-    box: Sparse
-    equality: Sparse
-
-    def potential(self, g: FloatArray) -> FloatArray:
-        """(D^T D)^+ S g, whose differences are A g."""
-        return self.poisson(self.product(g))
-
-    def forward(self, g: FloatArray) -> FloatArray:
-        """A g."""
-        return times(self.difference, self.potential(g))
-
-    @cached_property
-    def _backward(self) -> Any:
-        return self.difference.T
-
-    def adjoint(self, y: FloatArray) -> FloatArray:
-        """A^T y."""
-        return self.product(self.poisson(times(self._backward, y)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,31 +158,12 @@ class GeneralProgram:
         given = as_rows(laplacian)
         if given.shape != (p, p) or _largest(given - gram) > 1e-9:
             raise ValueError(invalid("GeneralProgram.lifted", "laplacian", given, "D.T @ D"))
-        null = _null_space(difference)
-        alpha = power_of_two(size)
         shared = np.zeros((p, 0)) if common is None else _vector("lifted", "common", common)[:, None]
         if shared.shape[0] != p:
             raise ValueError(invalid("GeneralProgram.lifted", "common", shared.shape[0], f"{p} numbers"))
-        shares = as_rows(shared / np.sqrt(alpha))
-        k, n_shares, n_null = difference.shape[0], shares.shape[1], null.shape[1]
-        box = as_rows(
-            scipy.sparse.hstack(
-                [scipy.sparse.csr_array((k, p)), -difference, scipy.sparse.csr_array((k, n_null + n_shares))]
-            )
-        )
-        rows: Any = [[covariance / alpha, gram, null, shares]]
-        if n_shares:
-            none = [scipy.sparse.csr_array((n_shares, size)) for size in (p, n_null)]
-            rows.append([shares.T, *none, -scipy.sparse.eye_array(n_shares)])
-
-        def product(v: FloatArray) -> FloatArray:
-            own = times(covariance, v)
-            return own + shared @ (shared.T @ v) if n_shares else own
-
-        equality = as_rows(scipy.sparse.block_array(rows))
-        lift = Lift(difference, product, _poisson(gram, null), alpha, box, equality)
+        lift = Lift.of(difference, covariance, shared, power_of_two(size))
         off_diagonal = covariance - scipy.sparse.diags_array(covariance.diagonal())
-        return cls._of(lift, moments, w, "wide" if n_shares or _largest(off_diagonal) else "lifted", {})
+        return cls._of(lift, moments, w, "wide" if shared.size or _largest(off_diagonal) else "lifted", {})
 
     @classmethod
     def _of(
@@ -338,7 +280,7 @@ class GeneralProgram:
     @cached_property
     def _constants(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Constants per component that D does not see: those A sees (p x K), their image under A, those A misses."""
-        null: FloatArray = _null_space(self.difference).toarray()
+        null: FloatArray = null_space(self.difference).toarray()
         image = np.empty((self.target.size, null.shape[1]))
         for k, column in enumerate(null.T):
             image[:, k] = self.forward(column)
@@ -416,34 +358,6 @@ def _minimax(a: FloatArray, columns: FloatArray) -> FloatArray:
 
 def _largest(matrix: Any) -> float:
     return float(abs(matrix).max()) if matrix.nnz else 0.0
-
-
-def _null_space(difference: Sparse) -> Sparse:
-    """Indicator columns (p x K) of the components on which every difference of a constant is 0."""
-    count, label = joined(difference.T @ difference)
-    p = difference.shape[1]
-    indicator: Any = scipy.sparse.csr_array((np.ones(p), (np.arange(p), label)), shape=(p, count))
-    moved = times(abs(difference @ indicator).T, np.ones(difference.shape[0]))
-    return as_rows(indicator.tocsc()[:, moved == 0])
-
-
-def _poisson(gram: Sparse, null: Sparse) -> Callable[[FloatArray], FloatArray]:
-    """(D^T D)^+ by a sparse factorisation, null space removed before and after."""
-    from scipy.sparse.linalg import splu  # slow to load
-
-    ground = np.zeros(gram.shape[0])
-    columns: Any = null.tocsc()
-    sizes = times(null.T, np.ones(gram.shape[0]))
-    ground[columns.indices[columns.indptr[:-1]]] = 1.0
-    grounded: Any = gram + scipy.sparse.diags_array(ground)
-    factor = splu(grounded.tocsc())
-
-    onto = null.T  # once: it takes as long as the products
-
-    def project(x: FloatArray) -> FloatArray:
-        return np.asarray(x - times(null, (times(onto, x).T / sizes).T)) if sizes.size else x
-
-    return lambda right: project(np.asarray(factor.solve(project(right))))
 
 
 def _checked(where: str, D: Any, weights: ArrayLike | None) -> tuple[Sparse, FloatArray | None]:
