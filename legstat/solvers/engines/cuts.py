@@ -144,6 +144,7 @@ class CutsGeneral:
             return False
         self._forget()
         self._part = guess.regions
+        self._point.g = (np.bincount(guess.regions, guess.g) / np.bincount(guess.regions))[guess.regions]
         self._most = max(_HEADROOM * guess.multipliers, 1.0)
         self._keep(guess.rows, guess.signs)
         return True
@@ -267,28 +268,32 @@ class _Restricted:
         return np.asarray(self.L - signs * self.engine._target[rows], dtype=np.float64)
 
     def _start(self, where: IntArray, flows: FloatArray) -> None:
-        """Begin at the vertex that the engine knows, where its numbers allow it."""
+        """Begin at the vertex that the engine knows, where its numbers allow it, or near the guess."""
         engine, point = self.engine, self.engine._point
         levels = np.zeros(self.count)
         levels[engine._part] = point.g
         jump = levels[self.head] - levels[self.tail]
         flat = np.abs(jump) <= _FLAT * float(np.ptp(levels))
         up = np.where(flat, np.bincount(where, flows, jump.size) >= 0, jump > 0)
-        inside = np.zeros(jump.size, dtype=bool)
-        if flat.any():
-            ones = np.tile([-1.0, 1.0], int(flat.sum()))
-            ends = np.stack([self.tail[flat], self.head[flat]], axis=1).ravel()
-            rows = scipy.sparse.csr_array(
-                (ones, ends, np.arange(0, ones.size + 1, 2)), shape=(ones.size // 2, self.count)
-            )
-            inside[flat] = spanning_forest(rows)[0]
-        used = np.zeros(engine._rows.size, dtype=bool)
-        used[: point.y.size] = point.y > _FLAT * float(point.y.max(initial=0.0))
+        inside, used = np.zeros(jump.size, dtype=bool), np.zeros(engine._rows.size, dtype=bool)
+        if point.y.size:
+            used[: point.y.size] = point.y > _FLAT * float(point.y.max(initial=0.0))
+            inside[flat] = self._forest(flat)
+        elif used.size >= self.count:  # with as many rows as parts there is a vertex without flat edges
+            used[scipy.linalg.qr(self._columns(0)[:, :-1].T, mode="r", pivoting=True)[1][: self.count]] = True
         bound = point.slack > _FLAT
         columns = np.concatenate([inside, used])
         if columns.sum() + (not bound) == self.count + 1:
             basic_rows = np.append(np.zeros(self.count, dtype=bool), not bound)
             engine._model.start_at(columns, basic_rows, np.concatenate([up, np.zeros(used.size, dtype=bool)]))
+
+    def _forest(self, links: BoolArray) -> BoolArray:
+        """Which of the links span what they join."""
+        ends = np.stack([self.tail[links], self.head[links]], axis=1).ravel()
+        if not ends.size:
+            return np.zeros(0, dtype=bool)
+        entries, starts = np.tile([-1.0, 1.0], ends.size // 2), np.arange(0, ends.size + 1, 2)
+        return spanning_forest(scipy.sparse.csr_array((entries, ends, starts), shape=(ends.size // 2, self.count)))[0]
 
     def solve(self, strategy: int, stop: float) -> str | None:
         """Solve, with the rows added that turn out to be violated; None, or why there is no answer."""

@@ -43,12 +43,15 @@ class Guess:
         Of their residuals.
     multipliers : float
         Sum of the rows' multipliers, roughly.
+    g : ndarray of float, shape (p,)
+        Levels of the cells, roughly.
     """
 
     regions: IntArray
     rows: IntArray
     signs: FloatArray
     multipliers: float
+    g: FloatArray
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def guesses(program: GeneralProgram, unit_Ls: FloatArray) -> list[Guess]:
     thresholds = (_JUMP * float(np.abs(smooth).max()) * share**_POWER).astype(np.float32)
     shrunk = np.multiply.outer(program.unit_weights.astype(np.float32), thresholds)
     step = np.float32(_RELAXATION)
+    g = np.zeros((program.n_nodes, radius.size), dtype=np.float32)
     x = v = bare = np.zeros((program.n_edges, radius.size), dtype=np.float32)
     in_x, in_v = x.copy(), x.copy()
     for _ in range(_STEPS):
@@ -102,10 +106,10 @@ def guesses(program: GeneralProgram, unit_Ls: FloatArray) -> list[Guess]:
         in_v += step * (v - fit_v)
     excess = np.asarray(bare - v, dtype=np.float64)
     sums = np.abs(excess).sum(axis=0) * float(penalty) / np.maximum(thresholds, np.finfo(np.float32).tiny)
-    return [_read(program, x[:, k] == 0.0, excess[:, k], float(sums[k])) for k in range(radius.size)]
-
-
-def _read(program: GeneralProgram, flat: Any, excess: FloatArray, multipliers: float) -> Guess:
-    links = program.difference[flat]
-    rows = np.flatnonzero(excess)
-    return Guess(joined(links.T @ links)[1], rows, np.sign(excess[rows]), multipliers)
+    found = []
+    for k in range(radius.size):
+        links = program.difference[x[:, k] == 0.0]
+        rows = np.flatnonzero(excess[:, k])
+        regions = joined(links.T @ links)[1]
+        found.append(Guess(regions, rows, np.sign(excess[rows, k]), float(sums[k]), g[:, k].astype(np.float64)))
+    return found
