@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,23 +20,26 @@ MEASURES: dict[str, Callable[[Any], float]] = {
 }
 
 
-def _values(rows: list[dict[str, Any]]) -> dict[str, dict[str, Array]]:
-    """By measure and map, in the order of the pictures."""
-    pictures = list(dict.fromkeys(one["picture"] for one in rows))
-    found: dict[str, dict[str, Array]] = {measure: {} for measure in MEASURES}
-    for name in dict.fromkeys(one["map"] for one in rows):
-        mine = {one["picture"]: one for one in rows if one["map"] == name}
-        for measure, of in MEASURES.items():
-            found[measure][name] = np.array([of(mine[picture]) for picture in pictures])
-    return found
+def _values(rows: list[dict[str, Any]], names: Iterable[str]) -> dict[str, dict[str, Array]]:
+    """By measure and map, of the pictures that all these maps have, in their order."""
+    by_map = {name: {one["picture"]: one for one in rows if one["map"] == name} for name in names}
+    pictures = [
+        picture
+        for picture in dict.fromkeys(one["picture"] for one in rows)
+        if all(picture in own for own in by_map.values())
+    ]
+    return {
+        measure: {name: np.array([of(own[picture]) for picture in pictures]) for name, own in by_map.items()}
+        for measure, of in MEASURES.items()
+    }
 
 
 @states(PAGE, "benchmarks/study_baselines.py")
 def exact_gradients() -> Iterator[str]:
     """Means, and paired differences."""
     rows = results("baselines")["rows"]
-    values = _values(rows)
     titles = {"random": "random", "centre": "centre", "igos exact": "I-GOS", "mask exact": "mask"}
+    values = _values(rows, titles)
     for name, title in titles.items():
         spent = [np.mean([one[fact] for one in rows if one["map"] == name]) for fact in ("n_queries", "n_backward")]
         asked = f"{spent[0]:.0f}, {spent[1]:.0f}" if spent[1] else f"{spent[0]:.0f}"
@@ -54,15 +57,32 @@ def exact_gradients() -> Iterator[str]:
 
 
 @states(PAGE, "benchmarks/study_baselines.py")
+def half_and_wider() -> Iterator[str]:
+    """The setting that the search chose, on the pictures that are reported."""
+    name = "igos, half, sigma 12 exact"
+    values = _values(results("baselines")["rows"], [name, "mask exact", "igos exact", "centre", "random"])
+    yield row("I-GOS, half, sigma 12", *(f"{own[name].mean():.3f}" for own in values.values()))
+    for reference, title in {
+        "mask exact": "mask",
+        "igos exact": "I-GOS",
+        "centre": "centre",
+        "random": "random",
+    }.items():
+        found = [paired_differences((own[name] - own[reference])[None], 0.95) for own in values.values()]
+        cells = (f"{one.means[0]:+.3f} [{one.low[0]:+.3f}, {one.high[0]:+.3f}]" for one in found)
+        yield row(f"it less {title}", *cells)
+
+
+@states(PAGE, "benchmarks/study_baselines.py")
 def queries_alone() -> Iterator[str]:
     """Means, and paired differences from the centre map."""
-    values = _values(results("baselines")["rows"])
     titles = {
         "igos exact": "I-GOS, exact",
         "mask exact": "mask, exact",
         "igos 2000": "I-GOS, 2,000 queries",
         "mask 2000": "mask, 2,000 queries",
     }
+    values = _values(results("baselines")["rows"], ["centre", "random", *titles])
     others = ["random", *titles]
     found = [
         paired_differences(np.array([own[name] - own["centre"] for name in others]), 0.95) for own in values.values()
