@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from legstat._core.conventions import MomentKind
+from legstat._core.frozen import Portable
 from legstat._core.typing import FloatArray
 from legstat.estimators.channels import Channels, Solving
 from legstat.estimators.legtv_results import LEGTVResults
@@ -13,10 +16,11 @@ from legstat.samples.sample import QuerySample
 Fold = tuple[int, int]
 
 
-class Folds:
+@dataclass(frozen=True, eq=False)
+class Folds(Portable):
     """The programs of a sample without each of its folds, and what was solved of them.
 
-    Parameters
+    Attributes
     ----------
     sample : QuerySample
         All observations.
@@ -26,24 +30,31 @@ class Folds:
         The programs of the whole sample, with which the folds' share what does not depend on b.
     """
 
-    def __init__(self, sample: QuerySample, kind: MomentKind, whole: Channels) -> None:
-        self._sample, self._kind, self._whole = sample, kind, whole
-        self._channels: dict[Fold, Channels] = {}
-        self._solved: dict[tuple[Fold, str, bytes], LEGTVResults] = {}
+    sample: QuerySample
+    kind: MomentKind
+    whole: Channels
 
     def __repr__(self) -> str:
-        return f"<Folds of {self._sample!r}>"
+        return f"<Folds of {self.sample!r}>"
+
+    @cached_property
+    def _channels(self) -> dict[Fold, Channels]:
+        return {}
+
+    @cached_property
+    def _solved(self) -> dict[tuple[Fold, str, bytes], LEGTVResults]:
+        return {}
 
     def results(self, fold: Fold, radii: Sequence[FloatArray], solving: Solving) -> list[LEGTVResults]:
         """The maps without a fold, at each of `radii` (an L for each program), which descend."""
         keys = [(fold, repr(solving), L.tobytes()) for L in radii]
         missing = [(key, L) for key, L in zip(keys, radii, strict=True) if key not in self._solved]
         found = self._without(fold).along([L for _, L in missing], solving)
-        self._solved |= {key: result for (key, _), result in zip(missing, found, strict=True)}
+        self._solved.update((key, result) for (key, _), result in zip(missing, found, strict=True))
         return [self._solved[key] for key in keys]
 
     def _without(self, fold: Fold) -> Channels:
         if fold not in self._channels:
-            moments = self._sample.moments(self._kind, leave_out=fold)
-            self._channels[fold] = Channels(moments, None, False, self._whole.relaxed, self._whole)
+            moments = self.sample.moments(self.kind, leave_out=fold)
+            self._channels[fold] = Channels(moments, None, False, self.whole.relaxed, self.whole)
         return self._channels[fold]

@@ -75,6 +75,7 @@ VALUES: dict[str, Callable[[], Any]] = {
     "exact LEGTVPath": exact_path,
     "HeldOut": lambda: path().heldout,
     "Channels": lambda: ls.LEGTV(take())._channels,
+    "Folds": lambda: ls.LEGTV(take())._folds,
     "RegionInference": lambda: ls.region_inference(take(), L_ratio=0.4),
     "Kappa": lambda: kappa(ls.IsotropicGaussian(GRID, 0.2), 3, n_tries=5),
     "Estimator": lambda: Estimator("legtv", "regression", "heldout"),
@@ -90,6 +91,14 @@ def touched(value: Any) -> Any:
         if not name.startswith("_") and not callable(getattr(type(value), name)):
             getattr(value, name)
     return value
+
+
+def test_solved_folds_stay_behind() -> None:
+    estimator = ls.LEGTV(take())
+    before = len(pickle.dumps(estimator))
+    estimator.fit(L_ratio=0.3)
+    assert estimator._folds._solved
+    assert len(pickle.dumps(estimator)) == before
 
 
 @pytest.mark.parametrize("name", VALUES)
