@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check install --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
 
-.PHONY: help demo test slow lint format docs links digits clean
+.PHONY: help demo test slow lint format figures docs links digits clean
 
 help:
 	@echo "make demo    explain a held-out digit with the shipped network"
@@ -14,6 +14,7 @@ help:
 	@echo "make slow    the long statistical and real-data tests"
 	@echo "make lint    ruff, mypy --strict, import contracts, docstrings, numbers on pages"
 	@echo "make format  ruff's formatter and safe fixes"
+	@echo "make figures the papers' figures and tables: computed or read, checked, drawn into paper_figures/out"
 	@echo "make docs    the documentation, warnings as errors; its links and its pages in a browser are checked"
 	@echo "make links   whether the links to other sites still do (needs a network)"
 	@echo "make digits  train the shipped network again"
@@ -40,6 +41,9 @@ lint: $(VENV)/.test
 format: $(VENV)/.test
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+figures: $(VENV)/.demo
+	$(BIN)/python paper_figures/make.py
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html

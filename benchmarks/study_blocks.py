@@ -4,8 +4,8 @@ Pilot: standard errors of cross-fitted moments by the pilot's prior, smooth or S
 structured law beside it. Edges: even part over odd part, and standard errors, under sharp and smooth ones. Levels: the
 rule "simplest" on the penalised path, on the relaxed one, and with regions merged.
 
-MobileNetV2 and SqueezeNet 1.1, 28 x 28 cells, `Blend("blur")`, pairs, log-odds; pictures at even positions of the
-sorted names, and those that the pages name.
+MobileNetV2 (edges: SqueezeNet 1.1 too), 28 x 28 cells, `Blend("blur")`, pairs, log-odds; pictures at even positions of
+the sorted names, and those that the pages name.
 
 Run: LEGSTAT_DATA=... OMP_NUM_THREADS=1 python benchmarks/study_blocks.py FOLDER
 FOLDER keeps what is finished: a run that was stopped goes on where it was. Writes results/blocks.json.
@@ -105,9 +105,9 @@ def edges(network: str) -> dict[str, Any]:
     return {"network": network, **found}
 
 
-def levels(network: str, stem: str, image: FloatArray) -> dict[str, Any]:
+def levels(stem: str, image: FloatArray) -> dict[str, Any]:
     """R^2, regions, areas of what "simplest" takes; of the penalised path what the best L has, too."""
-    f, rows = opened(network, "cpu"), {}
+    f, rows = opened(MOBILENET, "cpu"), {}
     sample = asked(f, image, ls.MultiscaleBlocks(GRID), MANY)
     penalised, relaxed = (ls.LEGTV(sample, relaxed=way).fit_path(progress=False) for way in (False, True))
     for label, path, at in (
@@ -123,7 +123,7 @@ def levels(network: str, stem: str, image: FloatArray) -> dict[str, Any]:
         row |= {"regions": int(result.n_regions), "L_ratio": float(result.L_ratio)}
         inserted = ls.metrics.insertion(f, image, result.saliency, steps=28).area
         row["areas"] = inserted - ls.metrics.deletion(f, image, result.saliency, steps=28).area
-    return {"network": network, "picture": stem, **rows}
+    return {"picture": stem, **rows}
 
 
 def main() -> None:
@@ -147,9 +147,8 @@ def main() -> None:
             "pilot": [kept(f"pilot {name}", lambda name=name: pilot(name)) for name in SHOWN + FURTHER],
             "edges": [kept(f"edges {name}", lambda name=name: edges(name)) for name in NETWORKS],
             "levels": [
-                kept(f"levels {name} {stem}", lambda name=name, stem=stem, image=image: levels(name, stem, image))
-                for name in NETWORKS
-                for stem, image in pictures(name, COUNT)
+                kept(f"levels {stem}", lambda stem=stem, image=image: levels(stem, image))
+                for stem, image in pictures(MOBILENET, COUNT)
             ],
         },
     )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from legstat._core.errors import LegstatWarning, PartialAnswerError, invalid
-from legstat._core.typing import AnyArray, FloatArray
+from legstat._core.typing import AnyArray, FloatArray, IntArray
 from legstat.perturbations.recipe import Recipe, Room, Scorer
 from legstat.responses.base import ImageShape, Response
 from legstat.responses.network.input import InputLayout, InputWriter
@@ -235,6 +235,28 @@ class NetworkEvaluation(Response):
                 invalid(self._choices.where, "output_kind", None, "settled", "Call `response.bind(image)` first.")
             )
         return probabilities(self.class_outputs(images).astype(np.float64), self._decision.kind)
+
+    def top_classes(self, images: AnyArray) -> IntArray:
+        """Index of the largest class output for each picture (n, C, H, W), shape (n,)."""
+        return np.asarray(np.argmax(self.class_outputs(images), axis=1), dtype=np.int64)
+
+    def top_classes_under(self, recipe: Recipe, z: FloatArray) -> IntArray:
+        """The first choice for each picture that z makes; z goes straight to the network's input, as for scores."""
+        compose = self._composed_writer(recipe)
+
+        def classes(some: FloatArray) -> IntArray:
+            inputs = compose(some, None)
+            outputs = self._outputs(len(some), lambda at, end: inputs[at:end])
+            return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
+
+        step = max(self.batch_size, self.together)
+        return np.concatenate([classes(z[at : at + step]) for at in range(0, len(z), step)])
+
+    def zero_colour(self, channels: int) -> FloatArray:
+        """The colour whose input is zeros, shape (channels,); it may lie outside [0, 1]."""
+        factor, offset = self.preprocessing.affine(channels)
+        colour = -offset / factor
+        return colour[::-1] if self.preprocessing.reverses(channels) else colour
 
     def _write(self, images: AnyArray) -> NDArray[np.generic]:
         """Images to network input, in this thread's own buffer."""

@@ -18,8 +18,7 @@ from legstat._core.checks import check_count
 from legstat._core.digests import value_sha256
 from legstat._core.errors import LegstatWarning, invalid
 from legstat._core.pictures import rounded
-from legstat._core.typing import JSON, AnyArray, FloatArray, IntArray
-from legstat.perturbations.recipe import Recipe
+from legstat._core.typing import JSON, AnyArray, FloatArray
 from legstat.responses.base import ImageShape
 from legstat.responses.network.at_x0 import FACTS, facts_at_x0
 from legstat.responses.network.company import compare_company
@@ -302,28 +301,6 @@ class NetworkResponse(NetworkEvaluation):
         if first is not None:
             return self.rescored("probability", f"top:{first}")
         return self if self.score_name == "probability" else self.rescored("probability")
-
-    def top_classes(self, images: AnyArray) -> IntArray:
-        """Index of the largest class output for each picture (n, C, H, W), shape (n,)."""
-        return np.asarray(np.argmax(self.class_outputs(images), axis=1), dtype=np.int64)
-
-    def top_classes_under(self, recipe: Recipe, z: FloatArray) -> IntArray:
-        """The first choice for each picture that z makes; z goes straight to the network's input, as for scores."""
-        compose = self._composed_writer(recipe)
-
-        def classes(some: FloatArray) -> IntArray:
-            inputs = compose(some, None)
-            outputs = self._outputs(len(some), lambda at, end: inputs[at:end])
-            return np.asarray(np.argmax(outputs, axis=1), dtype=np.int64)
-
-        step = max(self.batch_size, self.together)
-        return np.concatenate([classes(z[at : at + step]) for at in range(0, len(z), step)])
-
-    def zero_colour(self, channels: int) -> FloatArray:
-        """The colour whose input is zeros, shape (channels,); it may lie outside [0, 1]."""
-        factor, offset = self.preprocessing.affine(channels)
-        colour = -offset / factor
-        return colour[::-1] if self.preprocessing.reverses(channels) else colour
 
     def with_batch_size(self, batch_size: int) -> Self:
         """The same response with another batch size; shares the session, not the buffers.
