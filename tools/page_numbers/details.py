@@ -66,6 +66,31 @@ def constraints() -> Iterator[str]:
     yield f"({short(gap.mean(), 2)}, standard error {short(gap.std(ddof=1) / np.sqrt(len(gap)), 2)}, at 47 and 44)"
 
 
+@states("docs/theory.md", "benchmarks/study_deletion_insertion.py")
+def deletion_coordinates() -> Iterator[str]:
+    """Areas of LEG in deletion coordinates beside a random map's."""
+    rows = {(one["network"], one["map"]): one for one in results("deletion_insertion")["rows"]}
+
+    def areas(network: str, name: str) -> str:
+        one = rows[network, name]
+        return f"{one['deletion (low)']:.2f} and {one['insertion (high)']:.2f}"
+
+    for network, title in (("mobilenet_v2_1.0_224", "MobileNetV2"), ("squeezenet1.1", "SqueezeNet 1.1")):
+        leg, chance = areas(network, "LEG (crossfit)"), areas(network, "random")
+        yield f"of {leg} for {title}, where a random map has {chance}"
+
+
+@states("docs/black_box.md", "benchmarks/gpu/onnx_throughput.py")
+def inside_on_a_device() -> Iterator[str]:
+    """Pictures a second with the perturbation inside the graph, over outside."""
+    rows = results("gpu_onnx_throughput")["rows"]
+    plain, bound = (
+        [one[f"bound / query inside, {way}"] / one[f"bound / query outside, {way}"] for one in rows]
+        for way in ("plain", "bound")
+    )
+    yield f"it made {min(plain):.1f} to {max(plain):.1f} times as many a second by plain runs, {min(bound):.1f} to {max(bound):.1f}"
+
+
 def _two(value: float) -> str:
     """Two digits; three between 10 and 12."""
     return f"{value:.0f}" if value > 12 else f"{value:.1f}"
