@@ -192,8 +192,6 @@ def plot(data: dict[str, Any], path: Path) -> None:
     axes[1].plot(data["shifts"], data["ratio"], "o", color=ORANGE, ms=5, label="printed over centred, measured")
     axes[1].plot(fine, exact["printed"] / exact["centred"], color=ORANGE, lw=1, label="closed form")
     axes[1].plot(fine, 1.0 + fine**2, color="black", lw=1, ls=":", label=r"$1 + (\mathrm{E}\,y)^2 / \mathrm{var}(y)$")
-    axes[1].axvspan(0.8, high, color="#eeeeee", zorder=0)
-    axes[1].annotate("networks at $\\sigma$ = 0.02:\n0.8 to 10", (1.0, 1.15), fontsize=8, color="#444444", va="bottom")
     axes[1].set(title="(b) evaluations for the same error", ylabel="factor", yscale="log")
     axes[0].set_yticks([0.1, 0.2, 0.5, 1, 2], ["0.1", "0.2", "0.5", "1", "2"])
     axes[1].set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
