@@ -86,14 +86,20 @@ def looked_at(browser: Any, folder: Path, shots: Path | None) -> Iterator[str]:
                 if shots is not None:
                     place = shots / f"{'-'.join(name.with_suffix('').parts)}-{width}-{theme}.png"
                     page.screenshot(path=place, full_page=True)
+    page.close()
+    for url in sorted({url for url in asked if not url.startswith(("file:", "data:", "blob:"))}):
+        yield f"asks for {url}"
+
+
+def searched(browser: Any, folder: Path) -> Iterator[str]:
+    """Whether the search finds a word, from files alone."""
+    page = browser.new_page()
     page.goto(f"{(folder / 'search.html').as_uri()}?q=bands")
     try:
         page.locator("#search-results li a").first.wait_for(timeout=10_000)
     except Exception as error:  # playwright's own, whose class is not at hand without it
         yield f"search.html: finds no 'bands': {error}"
     page.close()
-    for url in sorted({url for url in asked if not url.startswith(("file:", "data:", "blob:"))}):
-        yield f"asks for {url}"
 
 
 def main() -> int:
@@ -114,7 +120,8 @@ def main() -> int:
         asked.shots.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=chromium)
-        wrong = list(looked_at(browser, asked.folder.resolve(), asked.shots))
+        folder = asked.folder.resolve()
+        wrong = [*looked_at(browser, folder, asked.shots), *searched(browser, folder)]
         browser.close()
     print("\n".join(wrong) or "every page fits, light and dark, and the search finds")
     return int(bool(wrong))
