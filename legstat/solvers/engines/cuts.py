@@ -143,8 +143,8 @@ class CutsGeneral:
         if guess is None:
             return False
         self._forget()
-        self._part = guess.regions
-        self._point.g = (np.bincount(guess.regions, guess.g) / np.bincount(guess.regions))[guess.regions]
+        self._part = guess.parts
+        self._point.g, self._point.z = guess.g, guess.z
         self._most = max(_HEADROOM * guess.multipliers, 1.0)
         self._keep(guess.rows, guess.signs)
         return True
@@ -276,11 +276,15 @@ class _Restricted:
         flat = np.abs(jump) <= _FLAT * float(np.ptp(levels))
         up = np.where(flat, np.bincount(where, flows, jump.size) >= 0, jump > 0)
         inside, used = np.zeros(jump.size, dtype=bool), np.zeros(engine._rows.size, dtype=bool)
+        inside[flat] = self._forest(flat)
         if point.y.size:
             used[: point.y.size] = point.y > _FLAT * float(point.y.max(initial=0.0))
-            inside[flat] = self._forest(flat)
-        elif used.size >= self.count:  # with as many rows as parts there is a vertex without flat edges
-            used[scipy.linalg.qr(self._columns(0)[:, :-1].T, mode="r", pivoting=True)[1][: self.count]] = True
+        else:  # a guess: as many independent rows as there are regions
+            ends = (self.tail[inside], self.head[inside])
+            n, region = joined(scipy.sparse.csr_array((np.ones(ends[0].size), ends), shape=(self.count,) * 2))
+            sums = np.zeros((n, used.size))
+            np.add.at(sums, region, self._columns(0)[:, :-1].T)
+            used[scipy.linalg.qr(sums, mode="r", pivoting=True)[1][:n]] = True
         bound = point.slack > _FLAT
         columns = np.concatenate([inside, used])
         if columns.sum() + (not bound) == self.count + 1:

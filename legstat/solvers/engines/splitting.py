@@ -17,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from legstat._core.typing import FloatArray, IntArray
+from legstat._core.typing import BoolArray, FloatArray, IntArray
 from legstat.solvers.programs.general import GeneralProgram
 from legstat.solvers.programs.graph import joined
 
 MOST_UNKNOWNS = 4096
 """Unknowns up to which the p x p inverse is formed."""
 _STEPS = 200
+_HELD = 0.95  # of its bound: an edge whose flow is beyond may become a jump
 _RELAXATION = 1.8
 _BALANCE = 30.0  # the penalty of v over that of x, where both matrices have the same trace
 _JUMP, _POWER = 2.0, 0.65  # the threshold of x: 2 (L / L_max)^0.65 times the largest entry of a smooth estimate
@@ -35,8 +36,8 @@ class Guess:
 
     Attributes
     ----------
-    regions : ndarray of int, shape (p,)
-        Cells joined by edges without a jump.
+    parts : ndarray of int, shape (p,)
+        Cells joined by edges that are neither a jump nor near to becoming one.
     rows : ndarray of int, shape (k,)
         Rows of the constraint at their bound.
     signs : ndarray of float, shape (k,)
@@ -44,14 +45,17 @@ class Guess:
     multipliers : float
         Sum of the rows' multipliers, roughly.
     g : ndarray of float, shape (p,)
-        Levels of the cells, roughly.
+        Levels, equal where no jump is between.
+    z : ndarray of float, shape (m,)
+        Flows, at their bounds where there is a jump.
     """
 
-    regions: IntArray
+    parts: IntArray
     rows: IntArray
     signs: FloatArray
     multipliers: float
     g: FloatArray
+    z: FloatArray
 
 
 @dataclass(frozen=True)
@@ -89,27 +93,35 @@ def guesses(program: GeneralProgram, unit_Ls: FloatArray) -> list[Guess]:
     radius = unit_Ls.astype(np.float32)
     smooth = shared.inverse @ (onto @ (backward @ target))
     share = np.minimum(unit_Ls * (program.scale / (program.L_max or 1.0)), 1.0)
-    thresholds = (_JUMP * float(np.abs(smooth).max()) * share**_POWER).astype(np.float32)
+    sizes = _JUMP * float(np.abs(smooth).max()) * share**_POWER
+    thresholds = np.maximum(sizes, np.finfo(np.float32).tiny).astype(np.float32)
     shrunk = np.multiply.outer(program.unit_weights.astype(np.float32), thresholds)
     step = np.float32(_RELAXATION)
     g = np.zeros((program.n_nodes, radius.size), dtype=np.float32)
     x = v = bare = np.zeros((program.n_edges, radius.size), dtype=np.float32)
-    in_x, in_v = x.copy(), x.copy()
+    in_x, in_v, held = x.copy(), x.copy(), x.copy()
     for _ in range(_STEPS):
         g = shared.inverse @ (backward @ in_x + onto @ (backward @ (target - in_v)))
         fit_x, fit_v = difference @ g, target - difference @ (shared.potential @ g)
-        x = 2.0 * fit_x - in_x
-        x -= np.clip(x, -shrunk, shrunk)
+        held = np.clip(2.0 * fit_x - in_x, -shrunk, shrunk)
+        x = 2.0 * fit_x - in_x - held
         bare = 2.0 * fit_v - in_v
         v = np.clip(bare, -radius, radius)
         in_x += step * (x - fit_x)
         in_v += step * (v - fit_v)
     excess = np.asarray(bare - v, dtype=np.float64)
-    sums = np.abs(excess).sum(axis=0) * float(penalty) / np.maximum(thresholds, np.finfo(np.float32).tiny)
+    sums = np.abs(excess).sum(axis=0) * float(penalty) / thresholds
+    flows = np.asarray(held / shrunk, dtype=np.float64) * program.unit_weights[:, None]
     found = []
     for k in range(radius.size):
-        links = program.difference[x[:, k] == 0.0]
+        regions = _joined(program, x[:, k] == 0.0)
+        parts = _joined(program, np.abs(held[:, k]) < _HELD * shrunk[:, k])
+        levels = (np.bincount(regions, g[:, k]) / np.bincount(regions))[regions]
         rows = np.flatnonzero(excess[:, k])
-        regions = joined(links.T @ links)[1]
-        found.append(Guess(regions, rows, np.sign(excess[rows, k]), float(sums[k]), g[:, k].astype(np.float64)))
+        found.append(Guess(parts, rows, np.sign(excess[rows, k]), float(sums[k]), levels, flows[:, k]))
     return found
+
+
+def _joined(program: GeneralProgram, edges: BoolArray) -> IntArray:
+    links = program.difference[edges]
+    return joined(links.T @ links)[1]
