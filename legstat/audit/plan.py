@@ -83,7 +83,7 @@ class Plan(Portable):
     batch_size : int, optional
         Pictures per call; the model's own unless given.
     L : float or str, optional
-        L or the rule for it, see `explain`; "simplest" where none of the three is given.
+        L or the rule for it, see `explain`; "readable" where none of the three is given.
     L_ratio : float, optional
         L as a fraction of L_max.
     n_regions : int, optional
@@ -165,7 +165,7 @@ class Plan(Portable):
             if isinstance(value := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(value))
         if self.L is None and self.L_ratio is None and self.n_regions is None:
-            object.__setattr__(self, "L", "simplest")
+            object.__setattr__(self, "L", "readable")
         problems = [*self._of_the_model(), *_told(*self._of_the_rest())]
         if problems:
             raise PlanError(problems)

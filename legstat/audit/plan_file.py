@@ -61,7 +61,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "batch_size": "pictures per call",
     },
     "estimate": {
-        "L": "a number, or simplest, heldout, bootstrap, theory",
+        "L": "a number, or readable, simplest, heldout, bootstrap, theory",
         "L_ratio": "L as a fraction of L_max",
         "n_regions": "regions of the map, at most",
         "relaxed": "whether LEG-TV's levels are refitted on its regions",

@@ -61,7 +61,8 @@ def predicts(result: Results) -> CheckResult:
     Parameters
     ----------
     result : LEGResults or LEGTVResults
-        The map; LEG-TV as `LEGTVPath.select` gives it by the rules "simplest" and "heldout", which measure its R^2.
+        The map; LEG-TV as `LEGTVPath.select` gives it by the rules "readable", "simplest" and "heldout", which measure
+        its R^2.
 
     Returns
     -------

@@ -69,7 +69,7 @@ class MapOptions:
     ] = None
     L: Annotated[
         str | None,
-        typer.Option("--L", help="simplest, heldout, bootstrap, theory, or a number.", rich_help_panel=MAPS),
+        typer.Option("--L", help="readable, simplest, heldout, bootstrap, theory, or a number.", rich_help_panel=MAPS),
     ] = None
     L_ratio: Annotated[
         float | None, typer.Option("--L-ratio", help="L as a fraction of L_max.", rich_help_panel=MAPS)

@@ -19,7 +19,7 @@ from legstat.estimators.heldout import HeldOut, heldout_r2
 from legstat.estimators.leg import FOLDS, check_data
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.path import LEGTVPath
-from legstat.estimators.radius import bootstrap_radius, check_rule, theory_radius
+from legstat.estimators.radius import MEASURED, bootstrap_radius, check_rule, theory_radius
 from legstat.estimators.relaxed import check_relaxed
 from legstat.inference.covariance import SEED
 from legstat.inference.intervals import N_DRAWS
@@ -165,7 +165,7 @@ class LEGTV:
 
         Parameters
         ----------
-        L : float or {"simplest", "heldout", "bootstrap", "theory"}, optional
+        L : float or {"readable", "simplest", "heldout", "bootstrap", "theory"}, optional
             Radius of the constraint, in the units of D^{+T} b (score times pixel value), or how to choose it, as
             `LEGTVPath.select` does on the path of `fit_path`.
         L_ratio : float, optional
@@ -201,7 +201,7 @@ class LEGTV:
         """
         check_rule("LEGTV.fit", L, L_ratio, n_regions)
         solving = Solving(engine, selection, options, time_limit)
-        if L in ("heldout", "simplest") or n_regions is not None:
+        if L in MEASURED or n_regions is not None:
             path = self.fit_path(progress=False, **dataclasses.asdict(solving))
             return path.select(L, n_regions=n_regions)
         if L == "bootstrap":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -17,8 +18,11 @@ from legstat.estimators.channels import ExactMaps, Solving
 from legstat.estimators.heldout import HeldOut
 from legstat.estimators.legtv_results import LEGTVResults
 from legstat.estimators.merging import MOST_REGIONS
-from legstat.estimators.radius import check_rule
+from legstat.estimators.radius import MEASURED, check_rule
 from legstat.inference.covariance import SEED
+
+READABLE = 2.0
+"""Regions of a "readable" map, at most, over the square root of its cells: 56 at 28 x 28 (docs/studies/laws.md)."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,10 +196,11 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
 
         Parameters
         ----------
-        L : float or {"simplest", "heldout", "bootstrap", "theory"}, optional
+        L : float or {"readable", "simplest", "heldout", "bootstrap", "theory"}, optional
             A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
-            "simplest", the largest L whose squared error is within one standard error of that, for fewer regions (of
-            a relaxed map they are then merged, `LEGTVResults.merge`, as far as the squared error does not rise);
+            "readable", the same among the maps of at most 2 sqrt(p) regions a channel, p its cells (28 x 28: 56);
+            "simplest", the largest L whose squared error is within one standard error of the least, for fewer regions
+            (of a relaxed map they are then merged, `LEGTVResults.merge`, as far as the squared error does not rise);
             "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
         L_ratio : float, optional
             A given fraction of L_max, solved exactly there.
@@ -220,11 +225,10 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         """
         where = "LEGTVPath.select"
         check_rule(where, L, L_ratio, n_regions)
-        if L in ("heldout", "simplest"):
-            measured = self.heldout
-            chosen = measured.best if L == "heldout" else measured.simplest
-            found = self[chosen].replace(r2_heldout=float(measured.r2[chosen]))
-            return found if L == "heldout" else self._merged(found)
+        if L in MEASURED:
+            chosen = {"readable": self._readable, "simplest": self.heldout.simplest, "heldout": self.heldout.best}[str(L)]
+            found = self[chosen].replace(r2_heldout=float(self.heldout.r2[chosen]))
+            return self._merged(found) if L == "simplest" else found
         if n_regions is not None:
             counts = np.array([r.n_regions for r in self])
             if not (counts <= n_regions).any():
@@ -236,6 +240,14 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         elif L == "theory":
             L = self._estimator.L_theory(probability=probability)
         return self._fit(L=L, L_ratio=L_ratio)
+
+    @property
+    def _readable(self) -> int:
+        """The result with the largest K-fold R^2 among those of few regions, or of the fewest."""
+        counts = np.array([r.n_regions for r in self])
+        most = READABLE * sum(math.sqrt(cells.size) for cells in self[0].channel_maps)
+        few = np.flatnonzero(counts <= max(most, counts.min()))
+        return int(few[np.argmax(self.heldout.r2[few])])
 
     def _merged(self, found: LEGTVResults) -> LEGTVResults:
         """A relaxed map, its regions merged as far as its held-out squared error does not rise."""

@@ -19,8 +19,10 @@ from legstat.moments.estimate import COV_TYPES
 from legstat.moments.moments import Moments
 from legstat.samples.sample import QuerySample
 
-Rule = Literal["simplest", "heldout", "bootstrap", "theory"]
+Rule = Literal["readable", "simplest", "heldout", "bootstrap", "theory"]
 RULES: tuple[Rule, ...] = get_args(Rule)
+MEASURED: tuple[Rule, ...] = ("readable", "simplest", "heldout")
+"""The rules that measure K-fold R^2 all along a path."""
 
 
 def check_rule(where: str, L: object, L_ratio: object, n_regions: object) -> None:

@@ -10,7 +10,7 @@ from legstat._core.conventions import ConventionsName, MomentKind, get_conventio
 from legstat._core.errors import invalid
 from legstat._core.typing import JSON
 from legstat.estimators.leg import FOLDS, moment_kind
-from legstat.estimators.radius import check_rule, check_theory
+from legstat.estimators.radius import MEASURED, check_rule, check_theory
 from legstat.estimators.relaxed import check_relaxed
 from legstat.inference.intervals import MINIMUM_UNITS
 from legstat.moments.estimate import CROSSFIT_MINIMUM
@@ -23,11 +23,11 @@ _PUBLISHED_L_RATIO = 0.1
 def choose_L(L: float | str | None, L_ratio: float | None, n_regions: int | None, conventions: ConventionsName) -> JSON:
     """How L will be chosen, as the arguments of `LEGTVPath.select`; an error where that cannot be right.
 
-    Where nothing is given: the largest L of the path whose out-of-sample R^2 is within one standard error of the best;
+    Where nothing is given: the L of the path with the largest out-of-sample R^2 among the maps of few regions;
     under the paper's and the authors' conventions a tenth of L_max, as published.
     """
     if L is None and L_ratio is None and n_regions is None:
-        return {"L": "simplest"} if conventions == "default" else {"L_ratio": _PUBLISHED_L_RATIO}
+        return {"L": "readable"} if conventions == "default" else {"L_ratio": _PUBLISHED_L_RATIO}
     check_rule("explain", L, L_ratio, n_regions)
     if n_regions is not None:
         return {"n_regions": int(n_regions)}
@@ -68,7 +68,7 @@ def check_estimates(
 
 def _units_needed(rule: object, kinds: Collection[MomentKind], n_unknowns: int) -> int:
     """Draws (or pairs) of each channel without which the estimators would refuse the sample that was paid for."""
-    by_rule = {"simplest": 2 * FOLDS, "heldout": 2 * FOLDS, "bootstrap": MINIMUM_UNITS}.get(str(rule), 2)
+    by_rule = {"bootstrap": MINIMUM_UNITS, **dict.fromkeys(MEASURED, 2 * FOLDS)}.get(str(rule), 2)
     # "least_squares" wants more than there are unknowns, in what a fold of the out-of-sample R^2 leaves too
     by_kind = {"crossfit": CROSSFIT_MINIMUM, "least_squares": -(-(n_unknowns + 1) * FOLDS // (FOLDS - 1))}
     return max(by_rule, *(by_kind.get(kind, 2) for kind in kinds))

@@ -62,7 +62,7 @@ class SavedPath:
     ...     files = found.save(folder)
     ...     path = SavedPath.load(Path(folder) / "path.npz")
     >>> bool((path.params == found.path.params).all()), path.choice
-    (True, {'L': 'simplest'})
+    (True, {'L': 'readable'})
     """
 
     Ls: FloatArray

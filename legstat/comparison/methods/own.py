@@ -99,7 +99,7 @@ class LegTvMap(_Own):
         "smooth", "smooth_binary".
     moments : str, optional
         Of the estimator; its default unless given. "adaptive" shrinks, and is what maps of few evaluations want.
-    L : str, default "simplest"
+    L : str, default "readable"
         Rule for L, as for `legstat.LEGTVPath.select`.
     relaxed : bool, default True
         Whether levels are refitted on the regions, as for `legstat.LEGTV`.
@@ -111,7 +111,7 @@ class LegTvMap(_Own):
     """
 
     name: str = "legtv"
-    L: Rule = "simplest"
+    L: Rule = "readable"
     relaxed: bool = True
 
     def __call__(self, response: Response, image: FloatArray, n_queries: int, rng: Any) -> MethodMap:

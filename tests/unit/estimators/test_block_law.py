@@ -69,7 +69,7 @@ def test_a_record_of_the_block_law_verifies(tmp_path: Path) -> None:
     f = ls.onnx_response(digits_model_path())
     design = ls.MultiscaleBlocks(grid=(8, 8), scales=(1, 2, 4))
     found = ls.explain(f, picture, design=design, perturbation=ls.Blend("black"), n_queries=301, rng=0, progress=False)
-    assert found.choice == {"L": "simplest"}
+    assert found.choice == {"L": "readable"}
     assert all(result.certificate.passed for result in found.path)
     found.save(tmp_path / "out")
     loaded = ls.LEGTVResults.load(tmp_path / "out" / "legtv.npz")

@@ -68,7 +68,7 @@ def test_same_numbers_as_the_calls_it_composes():
     assert np.array_equal(found.sample.responses, sample.responses)
     assert np.array_equal(found.leg.params, ls.LEG(sample).fit().params)
     assert np.array_equal(found.path.params, path.params)
-    assert found.tv.L == path.select("simplest").L
+    assert found.tv.L == path.select("readable").L
     assert found.seed == 7
 
 
@@ -88,7 +88,7 @@ def test_defaults_follow_the_conventions(conventions, perturbation, law, scale, 
     assert found.sample.design.scale == scale
     assert found.tv.relaxed == (conventions is None)
     if ratio is None:
-        assert found.choice == {"L": "simplest"}
+        assert found.choice == {"L": "readable"}
     else:
         # the ratio is taken in each channel by itself; two roundings apart at most
         assert np.allclose(found.tv.L_per_row, ratio * found.tv.L_max_per_row, rtol=1e-14, atol=0.0)
@@ -128,7 +128,7 @@ def test_levels_are_refitted_unless_told_not_to():
         ({"grid": (13, 5)}, "`grid` must be a grid of at most 12 x 12 cells"),
         ({"n_queries": 20}, "`n_queries` must be at least 21"),
         ({"n_queries": 5, "L_ratio": 0.1}, "`n_queries` must be at least 17"),
-        ({"L": "best"}, "`L` must be a number or one of 'simplest', 'heldout', 'bootstrap', 'theory'"),
+        ({"L": "best"}, "`L` must be a number or one of 'readable', 'simplest', 'heldout', 'bootstrap', 'theory'"),
         ({"L": "bootstrap"}, "`n_queries` must be at least 201"),
         ({"L": -1.0}, "`L` must be"),
         ({"L": float("nan")}, "`L` must be"),
@@ -218,7 +218,7 @@ def test_smallest_budget_named_in_the_error_suffices():
 
 
 @pytest.mark.parametrize(("L", "L_ratio", "rule"),
-    [(None, None, {"L": "simplest"}), ("theory", None, {"L": "theory"}), (2, None, {"L": 2.0}),
+    [(None, None, {"L": "readable"}), ("theory", None, {"L": "theory"}), (2, None, {"L": 2.0}),
      (None, 0.3, {"L_ratio": 0.3})],
 )  # fmt: skip
 def test_rule(L, L_ratio, rule):
