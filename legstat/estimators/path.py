@@ -21,7 +21,7 @@ from legstat.estimators.merging import MOST_REGIONS
 from legstat.estimators.radius import MEASURED, check_rule
 from legstat.inference.covariance import SEED
 
-READABLE = 2.0
+READABLE = 2
 """Regions of a "readable" map, at most, over the square root of its cells: 56 at 28 x 28 (docs/studies/laws.md)."""
 
 if TYPE_CHECKING:
@@ -198,9 +198,10 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         ----------
         L : float or {"readable", "simplest", "heldout", "bootstrap", "theory"}, optional
             A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
-            "readable", the same among the maps of at most 2 sqrt(p) regions a channel, p its cells (28 x 28: 56);
-            "simplest", the largest L whose squared error is within one standard error of the least, for fewer regions
-            (of a relaxed map they are then merged, `LEGTVResults.merge`, as far as the squared error does not rise);
+            "readable", the same with at most 2 sqrt(p) regions a channel, p its cells (28 x 28: 56), to which those of a
+            relaxed map are merged (`LEGTVResults.merge`; of other maps only those of so few are looked at); "simplest",
+            the largest L whose squared error is within one standard error of the least, for fewer regions (of a relaxed
+            map they are then merged as far as the squared error does not rise);
             "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
         L_ratio : float, optional
             A given fraction of L_max, solved exactly there.
@@ -226,9 +227,13 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         where = "LEGTVPath.select"
         check_rule(where, L, L_ratio, n_regions)
         if L in MEASURED:
-            chosen = {"readable": self._readable, "simplest": self.heldout.simplest, "heldout": self.heldout.best}[str(L)]
+            choices = {"readable": self._readable, "simplest": self.heldout.simplest, "heldout": self.heldout.best}
+            chosen = choices[str(L)]
             found = self[chosen].replace(r2_heldout=float(self.heldout.r2[chosen]))
-            return self._merged(found) if L == "simplest" else found
+            if L == "readable":
+                return self._merged(found, [min(found.n_regions, self._few)])
+            fewest = len(found.moments.b)
+            return self._merged(found, list(range(fewest, found.n_regions + 1))) if L == "simplest" else found
         if n_regions is not None:
             counts = np.array([r.n_regions for r in self])
             if not (counts <= n_regions).any():
@@ -242,19 +247,22 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         return self._fit(L=L, L_ratio=L_ratio)
 
     @property
-    def _readable(self) -> int:
-        """The result with the largest K-fold R^2 among those of few regions, or of the fewest."""
-        counts = np.array([r.n_regions for r in self])
-        most = READABLE * sum(math.sqrt(cells.size) for cells in self[0].channel_maps)
-        few = np.flatnonzero(counts <= max(most, counts.min()))
-        return int(few[np.argmax(self.heldout.r2[few])])
+    def _few(self) -> int:
+        """Regions of a "readable" map, at most."""
+        return READABLE * sum(math.isqrt(cells.size) for cells in self[0].channel_maps)
 
-    def _merged(self, found: LEGTVResults) -> LEGTVResults:
-        """A relaxed map, its regions merged as far as its held-out squared error does not rise."""
-        fewest = len(found.moments.b)
-        if not found.relaxed or not fewest < found.n_regions <= MOST_REGIONS:
+    @property
+    def _readable(self) -> int:
+        """The result with the largest K-fold R^2 among those that have few regions, or whose regions can be merged."""
+        counts = np.array([result.n_regions for result in self])
+        most = MOST_REGIONS if self[0].relaxed else self._few
+        among = np.flatnonzero(counts <= max(most, counts.min()))
+        return int(among[np.argmax(self.heldout.r2[among])])
+
+    def _merged(self, found: LEGTVResults, counts: list[int]) -> LEGTVResults:
+        """A relaxed map, merged to the first of these numbers of regions that predicts no worse than the last does."""
+        if not found.relaxed or found.n_regions > MOST_REGIONS or counts == [found.n_regions]:
             return found
-        counts = list(range(fewest, found.n_regions + 1))
         r2 = self._estimator.heldout_merged(found, counts, self._solving).r2
         k = int(np.flatnonzero(r2 >= r2[-1])[0])
         return found if counts[k] == found.n_regions else found.merge(counts[k]).replace(r2_heldout=float(r2[k]))
