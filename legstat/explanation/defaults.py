@@ -23,7 +23,7 @@ _PUBLISHED_L_RATIO = 0.1
 def choose_L(L: float | str | None, L_ratio: float | None, n_regions: int | None, conventions: ConventionsName) -> JSON:
     """How L will be chosen, as the arguments of `LEGTVPath.select`; an error where that cannot be right.
 
-    Where nothing is given: the L of the path with the largest out-of-sample R^2 among the maps of few regions;
+    Where nothing is given: the L of the path with the largest out-of-sample R^2, that map merged to few regions;
     under the paper's and the authors' conventions a tenth of L_max, as published.
     """
     if L is None and L_ratio is None and n_regions is None:
