@@ -198,8 +198,8 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         ----------
         L : float or {"readable", "simplest", "heldout", "bootstrap", "theory"}, optional
             A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
-            "readable", the same with at most 2 sqrt(p) regions a channel, p its cells (28 x 28: 56), to which those of a
-            relaxed map are merged (`LEGTVResults.merge`; of other maps only those of so few are looked at); "simplest",
+            "readable", the same with at most 2 sqrt(p) regions a channel, p its cells (28 x 28: 56), to which those of
+            a relaxed map are merged (`LEGTVResults.merge`; of other maps only those of so few are seen); "simplest",
             the largest L whose squared error is within one standard error of the least, for fewer regions (of a relaxed
             map they are then merged as far as the squared error does not rise);
             "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
