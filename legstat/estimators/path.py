@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, overload
@@ -21,8 +20,8 @@ from legstat.estimators.merging import MOST_REGIONS
 from legstat.estimators.radius import MEASURED, check_rule
 from legstat.inference.covariance import SEED
 
-READABLE = 2
-"""Regions of a "readable" map, at most, over the square root of its cells: 56 at 28 x 28 (docs/studies/laws.md)."""
+READABLE = 60
+"""Regions of a "readable" map, at most, for each channel (docs/studies/laws.md)."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -198,11 +197,10 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         ----------
         L : float or {"readable", "simplest", "heldout", "bootstrap", "theory"}, optional
             A given L, solved exactly there, or a rule: "heldout", the L of the path with the largest K-fold R^2;
-            "readable", the same with at most 2 sqrt(p) regions a channel, p its cells (28 x 28: 56), to which those of
-            a relaxed map are merged (`LEGTVResults.merge`; of other maps only those of so few are seen); "simplest",
-            the largest L whose squared error is within one standard error of the least, for fewer regions (of a relaxed
-            map they are then merged as far as the squared error does not rise);
-            "bootstrap", the quantile of the noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
+            "readable", the same among the maps of at most 60 regions a channel; "simplest", the largest L whose squared
+            error is within one standard error of the least, for still fewer regions (of a relaxed map they are then
+            merged, `LEGTVResults.merge`, as far as the squared error does not rise); "bootstrap", the quantile of the
+            noise in the constraint (`LEGTV.L_bootstrap`); "theory", Theorem 1's L.
         L_ratio : float, optional
             A given fraction of L_max, solved exactly there.
         n_regions : int, optional
@@ -230,10 +228,7 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
             choices = {"readable": self._readable, "simplest": self.heldout.simplest, "heldout": self.heldout.best}
             chosen = choices[str(L)]
             found = self[chosen].replace(r2_heldout=float(self.heldout.r2[chosen]))
-            if L == "readable":
-                return self._merged(found, [min(found.n_regions, self._few)])
-            fewest = len(found.moments.b)
-            return self._merged(found, list(range(fewest, found.n_regions + 1))) if L == "simplest" else found
+            return self._merged(found) if L == "simplest" else found
         if n_regions is not None:
             counts = np.array([r.n_regions for r in self])
             if not (counts <= n_regions).any():
@@ -247,22 +242,18 @@ class LEGTVPath(Rich, Sequence[LEGTVResults]):
         return self._fit(L=L, L_ratio=L_ratio)
 
     @property
-    def _few(self) -> int:
-        """Regions of a "readable" map, at most."""
-        return READABLE * sum(math.isqrt(cells.size) for cells in self[0].channel_maps)
-
-    @property
     def _readable(self) -> int:
-        """The result with the largest K-fold R^2 among those that have few regions, or whose regions can be merged."""
+        """The result with the largest K-fold R^2 among those of few regions, or of the fewest."""
         counts = np.array([result.n_regions for result in self])
-        most = MOST_REGIONS if self[0].relaxed else self._few
-        among = np.flatnonzero(counts <= max(most, counts.min()))
-        return int(among[np.argmax(self.heldout.r2[among])])
+        few = np.flatnonzero(counts <= max(READABLE * len(self[0].moments.b), counts.min()))
+        return int(few[np.argmax(self.heldout.r2[few])])
 
-    def _merged(self, found: LEGTVResults, counts: list[int]) -> LEGTVResults:
-        """A relaxed map, merged to the first of these numbers of regions that predicts no worse than the last does."""
-        if not found.relaxed or found.n_regions > MOST_REGIONS or counts == [found.n_regions]:
+    def _merged(self, found: LEGTVResults) -> LEGTVResults:
+        """A relaxed map, its regions merged as far as its held-out squared error does not rise."""
+        fewest = len(found.moments.b)
+        if not found.relaxed or not fewest < found.n_regions <= MOST_REGIONS:
             return found
+        counts = list(range(fewest, found.n_regions + 1))
         r2 = self._estimator.heldout_merged(found, counts, self._solving).r2
         k = int(np.flatnonzero(r2 >= r2[-1])[0])
         return found if counts[k] == found.n_regions else found.merge(counts[k]).replace(r2_heldout=float(r2[k]))

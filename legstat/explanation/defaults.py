@@ -23,7 +23,7 @@ _PUBLISHED_L_RATIO = 0.1
 def choose_L(L: float | str | None, L_ratio: float | None, n_regions: int | None, conventions: ConventionsName) -> JSON:
     """How L will be chosen, as the arguments of `LEGTVPath.select`; an error where that cannot be right.
 
-    Where nothing is given: the L of the path with the largest out-of-sample R^2, that map merged to few regions;
+    Where nothing is given: the L of the path with the largest out-of-sample R^2 among the maps of few regions;
     under the paper's and the authors' conventions a tenth of L_max, as published.
     """
     if L is None and L_ratio is None and n_regions is None:
@@ -68,7 +68,7 @@ def check_estimates(
 
 def _units_needed(rule: object, kinds: Collection[MomentKind], n_unknowns: int) -> int:
     """Draws (or pairs) of each channel without which the estimators would refuse the sample that was paid for."""
-    by_rule = {"bootstrap": MINIMUM_UNITS, **dict.fromkeys(MEASURED, 2 * FOLDS)}.get(str(rule), 2)
+    by_rule = 2 * FOLDS if rule in MEASURED else MINIMUM_UNITS if rule == "bootstrap" else 2
     # "least_squares" wants more than there are unknowns, in what a fold of the out-of-sample R^2 leaves too
     by_kind = {"crossfit": CROSSFIT_MINIMUM, "least_squares": -(-(n_unknowns + 1) * FOLDS // (FOLDS - 1))}
     return max(by_rule, *(by_kind.get(kind, 2) for kind in kinds))

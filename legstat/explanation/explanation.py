@@ -287,8 +287,8 @@ def explain(
         Kind of moments for both estimates; by default each has its own, see `LEG` and `LEGTV`.
     L : float or {"readable", "simplest", "heldout", "bootstrap", "theory"}, optional
         L itself, or the rule it is chosen by: "heldout" takes the point of the path with the largest out-of-sample R^2,
-        "readable" (the default) the same, merged to few regions (28 x 28: at most 56), "simplest" the largest L within
-        one standard error of the best; see `LEGTVPath.select`.
+        "readable" (the default) that among the maps of at most 60 regions, "simplest" the largest L within one standard
+        error of the best; see `LEGTVPath.select`.
     L_ratio : float, optional
         L as a fraction of L_max.
     n_regions : int, optional
