@@ -99,6 +99,8 @@ def boxed_by(bound: ls.Response, image: Any, saliency: Any, boxes: list[Box], hi
         row["smallest"][f"{suppression:g}"] = [found.area, found.censored, found.box]
     if boxes:
         heat = Lift.bilinear(saliency.shape, (224, 224)).up(saliency)
+        if heat.max() <= 0.0:  # log-odds of masked pictures, a distance: no zero of its own to count from
+            heat = heat - heat.min()
         row["overlap"] = {
             rule: [round(ls.metrics.localisation(heat, boxes, rule=rule, alpha=alpha).overlap, 4) for alpha in alphas]
             for rule, alphas in ALPHAS.items()

@@ -105,7 +105,7 @@ def plot(data: dict[str, Any], path: Path) -> None:
         names = [next(iter(found)), list(found)[-2]] if network != "digits" else list(found)[1:3]
         for line, name in zip(above.subplots(2, 1 + len(methods)), names, strict=True):
             picture = load_digit(int(name.split()[-1]))[0] if network == "digits" else photograph(name)
-            show_picture(line[0], picture, f"{network.split('1.1')[0]}: p = {found[name]['p at x0']:.2f}")
+            show_picture(line[0], picture, f"{network.split('1.1')[0]}\np = {found[name]['p at x0']:.2f}")
             for x0, y0, x1, y1 in found[name]["boxes"]:
                 line[0].add_patch(Rectangle((x0, y0), x1 - x0 - 1, y1 - y0 - 1, fill=False, ec="lime", lw=1.2))
             for ax, method in zip(line[1:], methods, strict=True):
