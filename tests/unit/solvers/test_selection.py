@@ -265,3 +265,15 @@ def test_no_words_of_the_solver_reach_the_user_at_tiny_L(rng):
         assert found.certificate.passed
         assert {warning.category for warning in said} == {LegstatWarning}
         assert "selection='closest' is not available at L =" in str(said[0].message)
+
+
+@pytest.mark.parametrize("high", [0.25, 1e-3, 1e6])
+def test_data_on_the_end_of_an_interval(high: float) -> None:
+    # the bound is active and its multiplier 0, where Clarabel's regularisation ends it 1e-3 of the interval away
+    one = np.zeros(1, dtype=np.int64)
+    for low, target in ((0.0, 1e-17), (0.0, 0.0), (-high, -high)):
+        ends, at = (np.array([v]) for v in (low, high)), np.array([target])
+        regions = Regions(np.arange(2), 2, one, one + 1, *ends, at, np.array([4.0]))
+        found = closest(regions)
+        error = np.abs(regions.differences(found.x) - np.clip(target, low, high)).max()
+        assert error <= found.error <= 1e-5 * high
