@@ -8,7 +8,8 @@ MobileNetV2 (edges: SqueezeNet 1.1 too), 28 x 28 cells, `Blend("blur")`, pairs, 
 the sorted names, and those that the pages name.
 
 Run: LEGSTAT_DATA=... OMP_NUM_THREADS=1 python benchmarks/study_blocks.py FOLDER
-FOLDER keeps what is finished: a run that was stopped goes on where it was. Writes results/blocks.json.
+FOLDER keeps what is finished: a run that was stopped goes on where it was. Writes results/blocks.json
+and results/levels.json.
 """
 
 from __future__ import annotations
@@ -141,17 +142,14 @@ def main() -> None:
             print(name, file.read_text(), flush=True)
         return json.loads(file.read_text())
 
-    write(
-        "blocks",
-        {
-            "pilot": [kept(f"pilot {name}", lambda name=name: pilot(name)) for name in SHOWN + FURTHER],
-            "edges": [kept(f"edges {name}", lambda name=name: edges(name)) for name in NETWORKS],
-            "levels": [
-                kept(f"levels {stem}", lambda stem=stem, image=image: levels(stem, image))
-                for stem, image in pictures(MOBILENET, COUNT)
-            ],
-        },
-    )
+    laws = {
+        "pilot": [kept(f"pilot {name}", lambda name=name: pilot(name)) for name in SHOWN + FURTHER],
+        "edges": [kept(f"edges {name}", lambda name=name: edges(name)) for name in NETWORKS],
+    }
+    write("blocks", laws)
+    of = pictures(MOBILENET, COUNT)
+    rows = [kept(f"levels {stem}", lambda stem=stem, image=image: levels(stem, image)) for stem, image in of]
+    write("levels", {"rows": rows})
 
 
 if __name__ == "__main__":
