@@ -4,8 +4,8 @@ Read from ``benchmarks/results/resolutions.json``, which
 
     LEGSTAT_DATA=... PYTHONPATH=. python benchmarks/study_resolutions.py NETWORK --pictures N
 
-makes: sixteen digits of the package on its own network, and a few photographs where there are any. Maps of the first
-photograph stand below the curves, as Fig. 3 to 5 have them.
+makes: sixteen digits of the package on its own network, and one photograph before MobileNetV2. Its maps
+stand below the curves, as Fig. 3 to 5 have them.
 """
 
 from __future__ import annotations
@@ -78,7 +78,8 @@ def plot(data: dict[str, Any], path: Path) -> None:
                     label = LABELS.get(method, method) if style == "-" else None
                     ax.plot(np.log2(sides), areas, style, color=colour, marker="o", ms=3, lw=1.2, label=label)
                     ax.set_xticks(np.log2(sides), sides)
-        pictures = f", {data['pictures'][name]} pictures" if name in data["pictures"] else ""
+        count = data["pictures"].get(name, 0)
+        pictures = f", {count} picture{'s' * (count > 1)}" if count else ""
         ax.set_title(f"{name}{pictures}\ninsertion (solid), deletion (dashed)", fontsize=7)
         ax.set_xlabel("cells a side", fontsize=7)
         ax.tick_params(labelsize=6)
