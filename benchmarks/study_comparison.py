@@ -36,7 +36,8 @@ from legstat.comparison.methods.own import LegMap, LegTvMap
 LEAST = 0.3
 OURS: dict[str, Method] = {
     "leg_adaptive": LegMap(name="leg_adaptive", moments="adaptive"),
-    "legtv_penalised": LegTvMap(name="legtv_penalised", relaxed=False),
+    "legtv_simplest": LegTvMap(name="legtv_simplest", L="simplest"),
+    "legtv_penalised": LegTvMap(name="legtv_penalised", L="simplest", relaxed=False),
     "leg_structured": LegMap(name="leg_structured", law="structured"),
     "legtv_structured": LegTvMap(name="legtv_structured", law="structured"),
 }

@@ -1,9 +1,12 @@
 """Tables of `study_comparison.py`: rows of several runs on the same pictures put together, one table a network.
 
+Rows of earlier runs are taken from results/comparison_methods.json; those of a method and budget that a file holds stand
+in their place.
+
 Every run's file is FOLDER/NETWORK.json. Differences are paired by picture; the intervals of a metric hold at once for
 all methods at the two budgets of the table, those beside RISE at 4,000 evaluations for each budget of LEG-TV.
 
-Run: python benchmarks/tables_comparison.py FILE [FILE ...]
+Run: python benchmarks/tables_comparison.py [FILE ...]
 Writes results/comparison_methods.json: each method's values, picture by picture.
 """
 
@@ -21,16 +24,21 @@ from legstat._core.files import json_text, json_value, write_text
 METRICS = ("insertion_minus_deletion", "insertion", "deletion", "key_size")
 BUDGETS = (500, 2000)
 OURS, FAR = "legtv", ("rise", 4000)
+EARLIER = RESULTS / "comparison_methods.json"
+ABOUT = ("device", "machine")
 
 
 def main(files: list[str]) -> None:
     """Read, print, save."""
-    networks: dict[str, list[dict[str, Any]]] = {}
-    about = {}
+    before = json_value(EARLIER.read_text(encoding="utf-8")) if EARLIER.is_file() else {}
+    networks = {network: rows_of(known) for network, known in before.items()}
+    about = {network: {name: known[name] for name in ABOUT} for network, known in before.items()}
     for file in files:
         known = json_value(Path(file).read_text(encoding="utf-8"))
-        networks.setdefault(known["network"], []).extend(known["rows"])
-        about[known["network"]] = {name: known[name] for name in ("device", "machine")}
+        network, new = known["network"], {(row["method"], row["n_queries"]) for row in known["rows"]}
+        kept = [row for row in networks.get(network, []) if (row["method"], row["n_queries"]) not in new]
+        networks[network] = kept + known["rows"]
+        about[network] = {name: known[name] for name in ABOUT}
     saved = {}
     for network, rows in networks.items():
         pictures = sorted({row["picture"] for row in rows})
@@ -44,7 +52,22 @@ def main(files: list[str]) -> None:
             for one in found[found["metric"] == METRICS[0]].itertuples():
                 print(f"{one.method} at {one.n_queries} minus {FAR[0]} at {FAR[1]}: {interval(one)}")
         saved[network] = {**about[network], "pictures": pictures, "values": by_method(rows, pictures)}
-    write_text(RESULTS / "comparison_methods.json", json_text(saved) + "\n")
+    write_text(EARLIER, json_text(saved) + "\n")
+
+
+def rows_of(saved: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows that `by_method` put together."""
+    rows = []
+    for metric, methods in saved["values"].items():
+        for name, one in methods.items():
+            method, budget = name.rsplit(" ", 1)
+            about = {"method": method, "n_queries": int(budget), "spent": int(budget), "metric": metric}
+            rows += [
+                {**about, "picture": picture, "value": value, "censored": i in one["censored"]}
+                for i, (picture, value) in enumerate(zip(saved["pictures"], one["values"], strict=True))
+                if value is not None
+            ]
+    return rows
 
 
 def means(found: ls.Comparison) -> None:

@@ -19,8 +19,8 @@ panels = found.plot(path_points=4)
 
 # %%
 # What each point of the path predicts of draws that it was not fitted to (R², five folds). ``select("heldout")`` takes
-# the best, and so does ``select("readable")``, the default, among the maps of at most 60 regions; ``select("simplest")``
-# takes the largest L within one standard error of it.
+# the best, and so does ``select("readable")``, the default, among the maps of at most 60 regions.
+# ``select("simplest")`` takes the largest L within one standard error of it.
 
 path, heldout = found.path, found.path.heldout
 figure, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
