@@ -1,7 +1,7 @@
 """Tables of `study_comparison.py`: rows of several runs on the same pictures put together, one table a network.
 
-Rows of earlier runs are taken from results/comparison_methods.json; those of a method and budget that a file holds stand
-in their place.
+Rows of earlier runs are taken from results/comparison_methods.json; those of a method and budget that a file holds take
+their place.
 
 Every run's file is FOLDER/NETWORK.json. Differences are paired by picture; the intervals of a metric hold at once for
 all methods at the two budgets of the table, those beside RISE at 4,000 evaluations for each budget of LEG-TV.
