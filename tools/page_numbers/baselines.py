@@ -163,3 +163,22 @@ def adversarial() -> Iterator[str]:
     fooled = sum(one["mifgsm, queries"]["fooled"] for one in alone)
     yield f"one step {change['one step']:.1f}, I-FGSM {change['ifgsm']:.1f}, MI-FGSM {change['mifgsm']:.1f}"
     yield f"with 2,000 queries alone {change['mifgsm, queries']:.1f}, where {fooled} of {len(alone)} were fooled"
+
+
+@states(PAGE, "benchmarks/study_adversarial.py")
+def adversarial_photographs() -> Iterator[str]:
+    """The same on a few photographs: means of the clean and of the adversarial version, and original labels."""
+    rows = list(results("adversarial")["mobilenet_v2_1.0_224, mask, igos, 100 iterations"].values())
+    titles = {"one step": "one step", "ifgsm": "I-FGSM", "mifgsm": "MI-FGSM"}
+    for attack, title in titles.items():
+        for method in ("mask", "igos"):
+            made = [one for one in rows if one[attack]["fooled"] and method in one[attack]]
+            if made:
+                cells = [
+                    f"{np.mean([one['clean'][method][number] for one in made]):.3f}, "
+                    f"{np.mean([one[attack][method][number] for one in made]):.3f}"
+                    for number in ("energy", "area", "variation", "insertion")
+                ]
+                first = sum(one[attack][method]["rank"] == 1 for one in made)
+                name = {"mask": "mask", "igos": "I-GOS"}[method]
+                yield row(title, f"{len(made)} of {len(rows)}", name, *cells, f"{first} of {len(made)}")
