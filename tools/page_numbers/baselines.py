@@ -93,6 +93,24 @@ def queries_alone() -> Iterator[str]:
         yield row(title, *(f"{own[name].mean():.3f}" for own in values.values()), *cells)
 
 
+@states(PAGE, "benchmarks/study_baselines.py")
+def three_times_the_queries() -> Iterator[str]:
+    """Means at 6,000 evaluations, and paired differences from other maps."""
+    titles = {"igos 6000": "I-GOS, 6,000 queries", "mask 6000": "mask, 6,000 queries"}
+    for name, title in titles.items():
+        method = name.split()[0]
+        others = ["random", "centre", f"{method} exact", f"{method} 2000"]
+        values = _values(results("baselines")["rows"], [name, *others])
+        yield row(title, *(f"{own[name].mean():.3f}" for own in values.values()))
+        found = [
+            paired_differences(np.array([own[name] - own[other] for other in others]), 0.95) for own in values.values()
+        ]
+        for i, other in enumerate(("random", "centre", "exact", "2,000 queries")):
+            yield row(
+                f"less {other}", *(f"{one.means[i]:+.3f} [{one.low[i]:+.3f}, {one.high[i]:+.3f}]" for one in found)
+            )
+
+
 @states(PAGE, "benchmarks/search_baselines.py")
 def searched() -> Iterator[str]:
     """Settings that were run in full, on the pictures that they were tried on; paired with the mask's default."""
