@@ -174,3 +174,26 @@ def standard_errors() -> Iterator[str]:
 
     yield f"at 702 evaluations is {against('blocks')} under blocks, {against('binary -1')} under smooth on/off masks, "
     yield f"{against('gaussian -1')} under the smooth Gaussian law, which moves the score least, and {against('structured')}"
+
+
+@states("docs/laws.md", "benchmarks/study_half_widths.py")
+def half_widths() -> Iterator[str]:
+    """Errors of boxes and cells under the structured law over those under blocks, and R^2, over the comparison's pictures."""
+    frame = pd.DataFrame(results("half_widths")["rows"])
+    ratios = {
+        size: np.array([s[size][0] / b[size][0] for s, b in zip(frame["structured"], frame["blocks"], strict=True)])
+        for size in ("7 x 7", "4 x 4", "cells")
+    }
+    r2 = {law: np.array([one["r2"] for one in frame[law]]) for law in ("blocks", "structured")}
+    titles = {"mobilenet_v2_1.0_224": "MobileNetV2", "squeezenet1.1": "SqueezeNet 1.1"}
+    for network, title in titles.items():
+        mine = np.asarray(frame["network"] == network)
+        kept = (ratios["7 x 7"], ratios["4 x 4"], ratios["cells"], r2["blocks"], r2["structured"])
+        spans = [
+            f"{np.median(x[mine]):.{digits}f} ({x[mine].min():.{digits}f} to {x[mine].max():.{digits}f})"
+            for x, digits in zip(kept, (1, 1, 2, 2, 2), strict=True)
+        ]
+        yield row(title, int(mine.sum()), *spans)
+    fifth, enough = int((ratios["7 x 7"] >= 5.0).sum()), int((r2["blocks"] >= 0.6).sum())
+    yield f"on {fifth} of the {len(frame)} pictures, R² is .6 and more on {enough}"
+    yield f"a box takes some {np.median(ratios['7 x 7']) ** 2:.0f} times fewer evaluations"
