@@ -1,8 +1,8 @@
 """How much narrower the intervals of boxes are under blocks than under the structured law, at equal evaluations.
 
-The pictures of `study_comparison.py`, 28 x 28 cells, `Blend("blur")`, pairs, log-odds, 2,000 evaluations a law. Standard
-errors are those of cross-fitted moments, of LEG's sums over the 16 boxes of 7 x 7 cells and over single cells; R^2 is
-that of shrunken ("adaptive") moments, out of sample, under the law that they were drawn from.
+The pictures of `study_comparison.py`, 28 x 28 cells, `Blend("blur")`, pairs, log-odds, 2,000 evaluations a law.
+Standard errors are those of cross-fitted moments, of LEG's sums over the 16 boxes of 7 x 7 cells, those of 4 x 4, and
+over single cells; R^2 is that of shrunken ("adaptive") moments, out of sample, under the law that they were drawn from.
 
 Rows are saved after each picture; a run that was stopped, or whose minutes were over (exit status 3), goes on there.
 
