@@ -61,8 +61,9 @@ class Regions(Rich, Portable):
     >>> f = ls.simulate.logistic(gamma, offset=-2.0)
     >>> found = ls.explain(f, np.full((1, 6, 6), 0.5), perturbation=ls.Additive(), scale=0.2, n_queries=2001, rng=0)
     >>> regions = found.regions
-    >>> bool(regions.found[0]), int(regions.labels[0, 2, 2]), int(regions.signs[0])
-    (True, 0, 1)
+    >>> inside = np.unique(regions.labels[0, 2:4, 2:4])
+    >>> regions.found[inside].all(), np.unique(regions.signs[inside])
+    (np.True_, array([1]))
     """
 
     labels: IntArray
