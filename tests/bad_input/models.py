@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import legstat as ls
 from tests.bad_input.world import Row, World
@@ -11,6 +12,7 @@ V, T = ValueError, TypeError
 
 
 def _module() -> object:
+    pytest.importorskip("torch", reason="the row is about a torch module")
     import torch
 
     return torch.nn.Linear(64, 10)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 import legstat as ls
@@ -74,6 +75,7 @@ class World:
         return ls.onnx_response(**{"path": self.digits, **changed})
 
     def torch(self, module: Any = None, **changed: Any) -> ls.TorchResponse:
+        pytest.importorskip("torch", reason="the row is about a torch module")
         import torch
 
         world = self

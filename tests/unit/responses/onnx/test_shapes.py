@@ -8,13 +8,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from legstat.inspection.onnx_file import inspect_model
 from legstat.responses.network.preprocessing import Preprocessing
 from legstat.responses.onnx.opening import onnx_response
-from legstat.responses.torch.opening import torch_response
 from tests.helpers_onnx import linear_model, open_size_model, save
 
 SHAPE = (3, 4, 4)
@@ -44,6 +42,9 @@ def test_a_binary_graph_that_drops_its_axes_gives_one_score(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("devices", ["cpu", ["cpu", "cpu"]])
 def test_a_binary_module_that_drops_its_axes_gives_one_score(devices: object) -> None:
+    torch = pytest.importorskip("torch", reason="the module is a torch module")
+    from legstat.responses.torch.opening import torch_response
+
     class Squeezed(torch.nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return (x.flatten(1) @ torch.from_numpy(W)).squeeze()
