@@ -197,7 +197,7 @@ def _of_table(file: Path) -> list[Item]:
     frame = _frame(file)
     if "file" not in frame:
         valid = "a table with a column file (and label, group, boxes, mask where there are such)"
-        raise ValueError(invalid(_WHERE, "pictures.places", f"{file} with the columns {list(frame)}", valid))
+        raise ValueError(invalid(_WHERE, "pictures.places", f"the columns {list(frame)} in {file}", valid))
     found: dict[str, Item] = {}
     missing = []
     for number, row in enumerate(frame.to_dict("records")):

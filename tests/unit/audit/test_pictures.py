@@ -77,7 +77,7 @@ def test_a_table_says_label_group_and_boxes(tmp_path, kind):
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
-        ("name,label\na,1\n", "with the columns"),
+        ("name,label\na,1\n", "the columns"),
         ("file\nnone.png\n", "1 are missing"),
         ("file,boxes\np0.png,1 2 3\n", "boxes in row 0"),
         ("file,boxes\np0.png,4 4 1 1\n", "x0 < x1"),
