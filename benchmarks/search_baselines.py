@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 from pictures import DATA, network, torch_network
-from timing import RESULTS, machine
+from timing import RESULTS, write
 
 import legstat as ls
-from legstat._core.files import json_text, json_value, write_text
+from legstat._core.files import json_value
 from legstat._core.typing import FloatArray
 from legstat.baselines import BaselineResult
 from legstat.baselines.games import MaskGame, MaskSettings
@@ -117,7 +117,7 @@ def main() -> None:
                 for curve in (ls.metrics.insertion, ls.metrics.deletion):
                     row[curve.__name__] = curve(bound, image, made.saliency, steps=STEPS).area
                 rows.append(row)
-                write_text(FILE, json_text({"network": NAME, "machine": machine(), "rows": rows}) + "\n")
+                write("baselines_search", {"network": NAME, "rows": rows})
                 print(row, flush=True)
     print("\n| setting | pictures | hidden | insertion | deletion | difference |\n|---|---|---|---|---|---|")
     for setting in asked.settings:

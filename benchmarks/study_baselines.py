@@ -22,10 +22,10 @@ import numpy as np
 from pictures import DATA, NETWORKS
 from search_baselines import SETTINGS, with_settings
 from study_comparison import OURS, chosen
-from timing import RESULTS, machine
+from timing import RESULTS, write
 
 import legstat as ls
-from legstat._core.files import json_text, json_value, write_text
+from legstat._core.files import json_value
 from legstat._core.typing import FloatArray
 from legstat.baselines import igos, mask
 from legstat.comparison.methods.controls import CentreMap, RandomMap
@@ -106,7 +106,7 @@ def _run(rows: list[dict[str, Any]], names: list[str], pictures: int) -> None:
             for fact in ("n_queries", "n_backward", "tied"):
                 row[fact] = getattr(made, fact, 0)
             rows.append(row)
-            write_text(FILE, json_text({"network": NAME, "machine": machine(), "rows": rows}) + "\n")
+            write("baselines", {"network": NAME, "rows": rows})
             print(picture, name, f"{insertion:.3f} {deletion:.3f}, {seconds:.1f} s", flush=True)
 
 

@@ -18,10 +18,10 @@ from typing import Any
 from pictures import NETWORKS
 from study_comparison import chosen, opened
 from study_laws import errors
-from timing import RESULTS, machine
+from timing import RESULTS, write
 
 import legstat as ls
-from legstat._core.files import json_text, json_value, write_text
+from legstat._core.files import json_value
 from legstat._core.typing import FloatArray
 from legstat.estimators.heldout import heldout_r2
 
@@ -57,7 +57,7 @@ def main() -> None:
             if time.monotonic() > end:
                 raise SystemExit(3)
             rows.append({"network": network, "picture": picture, "n_queries": N, **measured(f, image, seed)})
-            write_text(FILE, json_text({"machine": machine(), "rows": rows}) + "\n")
+            write("half_widths", {"rows": rows})
             print(network, picture, {law: rows[-1][law]["7 x 7"] for law in LAWS}, flush=True)
 
 

@@ -21,6 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from legstat._core.files import write_text
+
 HOME = Path(__file__).resolve().parent
 RESULTS = Path(os.environ.get("BENCHMARK_RESULTS") or HOME / "results")
 TOLD = ("numpy", "scipy", "highspy", "clarabel", "cvxpy", "pylmcf", "onnxruntime", "torch")
@@ -90,7 +92,7 @@ def command() -> str:
 def write(name: str, found: dict[str, Any]) -> None:
     """Write results/<name>.json, the machine first."""
     RESULTS.mkdir(exist_ok=True, parents=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps({"machine": machine(), **found}, indent=1) + "\n")
+    write_text(RESULTS / f"{name}.json", json.dumps({"machine": machine(), **found}, indent=1) + "\n")
 
 
 def save(name: str, rows: list[dict[str, Any]], **facts: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import sparse
 
 from legstat.solvers import FlowProgram, GeneralProgram
+from legstat.solvers.engines.engine import Engine
+from legstat.solvers.optimum.general_selection import general_face
 from legstat.solvers.programs.graph import grid_edges, incidence
 
 Program = FlowProgram | GeneralProgram
@@ -180,3 +182,16 @@ def node_form_value(D: np.ndarray, A: np.ndarray, a: np.ndarray, L: float, weigh
     found = linprog(cost, A_ub=rows, b_ub=limits, bounds=[(None, None)] * p + [(0, None)] * m, method="highs-ds")
     assert found.status == 0, found.message
     return float(found.fun) * size / unit
+
+
+def check_uniqueness(engine: Engine, program: GeneralProgram, ratios: Sequence[float]) -> None:
+    """Where an engine calls an optimum unique its face has no direction, and it does so somewhere along the ratios."""
+    seen = 0
+    for ratio in ratios:
+        L = ratio * program.L_max
+        raw = engine.run(L / program.scale, time_limit=None, cold=False)
+        if raw.unique:
+            seen += 1
+            y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
+            assert general_face(program, raw.flow * program.weight_scale, y, L).directions.shape[1] == 0
+    assert seen  # the data are in general position

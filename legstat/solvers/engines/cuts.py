@@ -29,7 +29,7 @@ from legstat.solvers.engines.engine import INFINITY, Raw, no_answer
 from legstat.solvers.engines.highs_model import SIMPLEX, Model
 from legstat.solvers.engines.splitting import MOST_UNKNOWNS, Guess, guesses
 from legstat.solvers.programs.general import GeneralProgram
-from legstat.solvers.programs.graph import joined, spanning_forest
+from legstat.solvers.programs.graph import components, incidence, spanning_forest
 from legstat.solvers.programs.routing import Routing, route
 
 FEWEST_UNKNOWNS = 200
@@ -181,9 +181,7 @@ class CutsGeneral:
         return self._joined(flat), demand
 
     def _joined(self, links: BoolArray) -> IntArray:
-        p = self.program.n_nodes
-        ends = (self._tail[links], self._head[links])
-        return joined(scipy.sparse.csr_array((np.ones(ends[0].size), ends), shape=(p, p)))[1]
+        return components(self._tail[links], self._head[links], self.program.n_nodes)[1]
 
     def _divergence(self, z: FloatArray) -> FloatArray:
         p = self.program.n_nodes
@@ -276,12 +274,11 @@ class _Restricted:
         flat = np.abs(jump) <= _FLAT * float(np.ptp(levels))
         up = np.where(flat, np.bincount(where, flows, jump.size) >= 0, jump > 0)
         inside, used = np.zeros(jump.size, dtype=bool), np.zeros(engine._rows.size, dtype=bool)
-        inside[flat] = self._forest(flat)
+        inside[flat] = spanning_forest(incidence(self.tail[flat], self.head[flat], self.count))[0]
         if point.y.size:
             used[: point.y.size] = point.y > _FLAT * float(point.y.max(initial=0.0))
         else:  # a guess: as many independent rows as there are regions
-            ends = (self.tail[inside], self.head[inside])
-            n, region = joined(scipy.sparse.csr_array((np.ones(ends[0].size), ends), shape=(self.count,) * 2))
+            n, region = components(self.tail[inside], self.head[inside], self.count)
             sums = np.zeros((n, used.size))
             np.add.at(sums, region, self._columns(0)[:, :-1].T)
             used[scipy.linalg.qr(sums, mode="r", pivoting=True)[1][:n]] = True
@@ -290,14 +287,6 @@ class _Restricted:
         if columns.sum() + (not bound) == self.count + 1:
             basic_rows = np.append(np.zeros(self.count, dtype=bool), not bound)
             engine._model.start_at(columns, basic_rows, np.concatenate([up, np.zeros(used.size, dtype=bool)]))
-
-    def _forest(self, links: BoolArray) -> BoolArray:
-        """Which of the links span what they join."""
-        ends = np.stack([self.tail[links], self.head[links]], axis=1).ravel()
-        if not ends.size:
-            return np.zeros(0, dtype=bool)
-        entries, starts = np.tile([-1.0, 1.0], ends.size // 2), np.arange(0, ends.size + 1, 2)
-        return spanning_forest(scipy.sparse.csr_array((entries, ends, starts), shape=(ends.size // 2, self.count)))[0]
 
     def solve(self, strategy: int, stop: float) -> str | None:
         """Solve, with the rows added that turn out to be violated; None, or why there is no answer."""

@@ -12,11 +12,10 @@ from legstat.solvers import GeneralProgram, exact_path, solve, solve_path
 from legstat.solvers.engines import cuts, splitting
 from legstat.solvers.engines.cuts import CutsGeneral
 from legstat.solvers.engines.engine import Raw, no_answer
-from legstat.solvers.optimum.general_selection import general_face
 from legstat.solvers.optimum.piece import piece_of
 from legstat.solvers.programs.graph import grid_edges, incidence
 from legstat.solvers.programs.routing import route
-from tests.lp_bank import blocks, isotropic, zero_boundary
+from tests.lp_bank import blocks, check_uniqueness, isotropic, zero_boundary
 
 SHAPE = (15, 16)  # more unknowns than the engine takes at least
 
@@ -58,15 +57,7 @@ def test_weights() -> None:
 
 def test_what_is_called_unique_is() -> None:
     program = blocks(SHAPE)[0]
-    engine, seen = CutsGeneral(program), 0
-    for ratio in (0.6, 0.2, 0.05):
-        L = ratio * program.L_max
-        raw = engine.run(L / program.scale, time_limit=None, cold=False)
-        if raw.unique:
-            seen += 1
-            y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
-            assert general_face(program, raw.flow * program.weight_scale, y, L).directions.shape[1] == 0
-    assert seen  # the data are in general position
+    check_uniqueness(CutsGeneral(program), program, (0.6, 0.2, 0.05))
 
 
 def test_ties_are_not_called_unique() -> None:

@@ -11,9 +11,8 @@ import pytest
 
 from legstat.solvers import GeneralProgram, solve, solve_path
 from legstat.solvers.engines.highs import HighsGeneral
-from legstat.solvers.optimum.general_selection import general_face
 from legstat.solvers.programs.graph import as_rows, spanning_forest
-from tests.lp_bank import FLOWS, banded, blocks, padded_difference
+from tests.lp_bank import FLOWS, banded, blocks, check_uniqueness, padded_difference
 
 cp: Any = cvxpy
 MADE = {"blocks": blocks, "common part": lambda: blocks(common=0.3), "wide grid": lambda: blocks((3, 9), seed=4)}
@@ -60,15 +59,7 @@ def test_a_path_is_certified_at_the_first_attempt(name: str) -> None:
 @pytest.mark.parametrize("name", MADE)
 def test_what_is_called_unique_is(name: str) -> None:
     program = MADE[name]()[0]
-    engine, seen = HighsGeneral(program, None, True), 0
-    for ratio in (0.7, 0.3, 0.1, 0.02):
-        L = ratio * program.L_max
-        raw = engine.run(L / program.scale, time_limit=None, cold=False)
-        if raw.unique:
-            seen += 1
-            y = raw.multipliers * (program.weight_scale * program.g_scale / program.scale)
-            assert general_face(program, raw.flow * program.weight_scale, y, L).directions.shape[1] == 0
-    assert seen  # the data are in general position
+    check_uniqueness(HighsGeneral(program, None, True), program, (0.7, 0.3, 0.1, 0.02))
 
 
 def test_ties_are_not_called_unique() -> None:
